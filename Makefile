@@ -1,0 +1,74 @@
+# Rundial. The two commands to know: `make demo` and `make test`.
+#
+#   make demo     train a small network and see every point of it in a server    (installs .[demo])
+#   make test     lint, types and every test; the last line is pytest's own      (installs .[dev])
+#   make check    lint, formatting and types only
+#   make faults   only the tests that kill, starve and cut off real processes
+#   make stress   only the races, under a small switch interval
+#   make docs     build the documentation into site/
+#   make clean    remove .venv and what the tools leave behind
+#
+# Settings:  PYTHON=python3.12 (to make .venv with, 3.10 or later)   VENV=.venv   WORKERS=2   ARGS="..."
+
+PYTHON ?= python3
+VENV ?= .venv
+WORKERS ?= 2
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input --quiet
+# -rs names every group of tests that this machine cannot run, with the reason.
+PYTEST := $(BIN)/python -m pytest -q -rfEs -n $(WORKERS) $(ARGS)
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test check faults stress docs clean
+
+help:
+	@sed -n '3,11p' $(firstword $(MAKEFILE_LIST)) | sed 's/^# \{0,3\}//'
+
+demo: $(VENV)/.installed-demo
+	@$(BIN)/rundial demo $(ARGS)
+
+# Lint and types do not stop the tests: one run tells everything, and pytest has the last word.
+test: $(VENV)/.installed-dev
+	@status=0; \
+	$(MAKE) --no-print-directory check || { status=1; echo "make check failed: see above; the tests follow"; }; \
+	$(PYTEST) -m "not stress" || status=1; \
+	exit $$status
+
+check: $(VENV)/.installed-dev
+	@status=0; \
+	$(BIN)/python -m ruff check --quiet . || status=1; \
+	$(BIN)/python -m ruff format --check --quiet . || { status=1; echo "not formatted: run $(BIN)/ruff format ."; }; \
+	$(BIN)/python -m mypy --no-error-summary || status=1; \
+	exit $$status
+
+faults: $(VENV)/.installed-dev
+	@$(PYTEST) tests/fault
+
+stress: $(VENV)/.installed-dev
+	@$(PYTEST) -m stress
+
+docs: $(VENV)/.installed-dev
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --quiet
+	@echo "open site/index.html"
+
+clean:
+	rm -rf $(VENV) site .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+
+# A stamp inside the environment says what is installed; a newer pyproject.toml makes it stale.
+# The development environment holds all that the demo needs, so the demo accepts it as it is.
+$(VENV)/.installed-demo: pyproject.toml | $(BIN)/python
+	@if [ $(VENV)/.installed-dev -nt pyproject.toml ]; then :; else \
+	echo "installing Rundial and what the demo needs into $(VENV)"; $(PIP) install -e '.[demo]'; fi
+	@touch $@
+
+$(VENV)/.installed-dev: pyproject.toml | $(BIN)/python
+	@echo "installing Rundial and its development tools into $(VENV)"
+	@$(PIP) install -e '.[dev]'
+	@touch $@
+
+$(BIN)/python:
+	@command -v "$(PYTHON)" >/dev/null || { echo "$(PYTHON) is not on PATH. Name another one: make PYTHON=python3.12" >&2; exit 1; }
+	@"$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 10))' || { \
+	echo "Rundial needs Python 3.10 or later and $(PYTHON) is $$("$(PYTHON)" -V 2>&1). Name another one: make PYTHON=python3.12" >&2; exit 1; }
+	@"$(PYTHON)" -m venv --clear $(VENV) || { rm -rf $(VENV); \
+	echo "$(PYTHON) cannot make a virtual environment; on Debian: apt-get install python3-venv" >&2; exit 1; }

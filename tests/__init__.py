@@ -1,0 +1,1 @@
+"""The tests: `unit/` mirrors the package, the other folders are named for what they show."""
