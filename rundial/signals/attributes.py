@@ -1,0 +1,218 @@
+"""Any Python value → an OpenTelemetry attribute value, or the body of an event; never raises.
+
+Attributes are strings, booleans, 64-bit integers, floats, bytes, or sequences of one of these.
+What a user hands to a span or puts into a config is rarely only that, so everything else becomes
+the nearest of them: a numpy scalar its number, a mapping its JSON text (event bodies keep the
+mapping), an object its `str()`. A value whose own code fails becomes words that say so.
+
+Runs on the caller's thread, so work is bounded: `MAX_ITEMS` of a sequence, `MAX_VALUE_BYTES` of a
+string, `MAX_NODES` of a nested body; what was cut says so in an attribute beside it.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+from collections.abc import Iterable, Mapping, Sequence, Set
+from itertools import islice
+from typing import Any, TypeAlias
+
+from rundial.signals.preview import ORIGINAL_ITEMS_SUFFIX, cut_values
+from rundial.signals.values import plain_number, type_name
+
+Scalar: TypeAlias = str | bool | int | float | bytes
+AttributeValue: TypeAlias = (
+    Scalar | Sequence[str] | Sequence[bool] | Sequence[int] | Sequence[float] | Sequence[bytes]
+)
+Attributes = Mapping[str, AttributeValue]
+
+MAX_KEY_CHARS = 128
+MAX_VALUE_BYTES = 48 * 1024
+MAX_ITEMS = 1_024
+MAX_DEPTH = 16
+MAX_NODES = 20_000
+
+_INT64_MAX = 2**63 - 1
+_INT64_MIN = -(2**63)
+_SCALARS = (str, bool, int, float, bytes)
+_TOO_DEEP = "…"
+
+
+def clean_attributes(attributes: object) -> tuple[dict[str, AttributeValue], int]:
+    """Return attributes fit for OTLP, and how many were dropped.
+
+    Dropped are entries whose value is None, whose key is empty, or whose key, cut to
+    `MAX_KEY_CHARS` characters, is there already. A mapping that cannot be read is one dropped
+    attribute. A value that was cut has `<key>.rundial.original_bytes` or `.original_items` beside it.
+    """
+    out: dict[str, AttributeValue] = {}
+    dropped = 0
+    if attributes is None:
+        return out, dropped
+    try:
+        for key, value in attributes.items():  # type: ignore[attr-defined]  # without `items` it is unreadable
+            if not _put(out, key, value):
+                dropped += 1
+    except Exception:  # noqa: BLE001  # the mapping's own code runs here; what was read so far is kept
+        dropped += 1
+    return out, dropped
+
+
+def as_attribute(value: object) -> AttributeValue | None:
+    """Return a value as an attribute value, None for None; never raises.
+
+    Integers beyond 64 bits become floats. A sequence of mixed kinds, and a mapping, become JSON
+    text; a sequence keeps its first `MAX_ITEMS` elements, a string its first `MAX_VALUE_BYTES`.
+    """
+    kind = type(value)
+    if kind is str:
+        return valid_text(value)  # type: ignore[arg-type]  # `kind is str` says it
+    if kind is float or kind is bool:
+        return value  # type: ignore[return-value]  # the line above says it
+    if kind is int and _INT64_MIN <= value <= _INT64_MAX:  # type: ignore[operator]  # `kind is int` says it
+        return value  # type: ignore[return-value]  # the line above says it
+    if value is None:
+        return None
+    try:
+        return _as_attribute(value)
+    except Exception:  # noqa: BLE001  # the value's own code runs here, and may raise anything
+        return as_text(value)
+
+
+def as_body(value: object) -> Any:
+    """Return a value as the body of an event: mappings, lists, scalars and None; never raises.
+
+    Keys become strings. Deeper than `MAX_DEPTH` levels or beyond `MAX_NODES` values, `…` stands
+    for the rest. A dataclass is the mapping of its fields.
+    """
+    return _as_body(value, 0, [MAX_NODES])
+
+
+def as_text(value: object) -> str:
+    """Return `str(value)` as valid text, or words that say why there is none; never raises."""
+    try:
+        return valid_text(str.__str__(str(value)))
+    except Exception as error:  # noqa: BLE001  # the value's own `__str__` failed
+        return f"<{type_name(value)}: str() raised {type_name(error)}>"
+
+
+def valid_text(text: str) -> str:
+    """Return text that UTF-8 can carry: a lone surrogate becomes `?`."""
+    # protobuf refuses a lone surrogate, and with it the whole request.
+    return text if text.isascii() else text.encode("utf-8", "replace").decode("utf-8")
+
+
+def _put(out: dict[str, AttributeValue], key: object, value: object) -> bool:
+    name = (valid_text(key) if type(key) is str else as_text(key))[:MAX_KEY_CHARS]
+    clean = as_attribute(value)
+    if clean is None or not name or name in out:
+        return False
+    if isinstance(clean, (str, bytes)) and len(clean) * 4 > MAX_VALUE_BYTES:
+        out.update(cut_values({name: clean}, MAX_VALUE_BYTES))
+        return True
+    if isinstance(clean, list) and len(clean) == MAX_ITEMS:
+        size = _length(value)
+        if size > MAX_ITEMS:
+            out[name + ORIGINAL_ITEMS_SUFFIX] = size
+    out[name] = clean
+    return True
+
+
+def _length(value: object) -> int:
+    try:
+        return len(value)  # type: ignore[arg-type]  # what has no length is caught
+    except Exception:  # noqa: BLE001  # no length, or one whose code fails: then it was not cut by us
+        return 0
+
+
+def _as_attribute(value: object) -> AttributeValue | None:
+    scalar = _scalar(value)
+    if scalar is not None:
+        return scalar
+    if _is_listable(value):
+        # By way of a body, which bounds depth: a list that contains itself would unfold for ever.
+        body = as_body(list(islice(_items(value), MAX_ITEMS)))
+        return _homogeneous(body)
+    if isinstance(value, Mapping) or _is_dataclass(value):
+        return json.dumps(as_body(value), ensure_ascii=False, default=as_text)
+    return as_text(value)
+
+
+def _scalar(value: object) -> Scalar | None:
+    """Return the scalar that a value is or wraps, None when it is none."""
+    if isinstance(value, str):
+        # `str.__str__` makes a plain string of a subclass (an enum, say) without running its code.
+        return valid_text(str.__str__(value))
+    if isinstance(value, (bytes, bytearray, memoryview)):
+        return bytes(value)
+    if isinstance(value, Mapping) or _is_listable(value):
+        return None
+    number = plain_number(value)
+    if isinstance(number, str):
+        return None
+    if isinstance(number, int) and not _INT64_MIN <= number <= _INT64_MAX:
+        try:
+            return float(number)
+        except OverflowError:
+            return as_text(number)
+    return number
+
+
+def _is_listable(value: object) -> bool:
+    if isinstance(value, (list, tuple, Set, range)):
+        return True
+    # numpy arrays and tensors: dimensions and a way to a list. Large ones of several dimensions
+    # are left to their `str()`, which abbreviates.
+    shape = getattr(value, "shape", None)
+    if not shape or not callable(getattr(value, "tolist", None)):
+        return False
+    return len(shape) == 1 or math.prod(shape) <= MAX_ITEMS
+
+
+def _items(value: Any) -> Iterable[object]:
+    if isinstance(value, (list, tuple, Set, range)):
+        return value
+    # Sliced before it is turned into a list: it may have more elements than there is memory.
+    items: list[object] = value[:MAX_ITEMS].tolist()
+    return items
+
+
+def _homogeneous(items: list[Any]) -> AttributeValue:
+    kinds = {type(item) for item in items}
+    if kinds == {int, float}:
+        return [float(item) for item in items]
+    if len(kinds) <= 1 and kinds <= set(_SCALARS):
+        return items
+    return json.dumps(items, ensure_ascii=False, default=as_text)
+
+
+def _is_dataclass(value: object) -> bool:
+    return dataclasses.is_dataclass(value) and not isinstance(value, type)
+
+
+def _as_body(value: object, depth: int, room: list[int]) -> Any:
+    if value is None or type(value) in (bool, float):
+        return value
+    room[0] -= 1
+    if room[0] < 0 or depth > MAX_DEPTH:
+        return _TOO_DEEP
+    try:
+        return _nested_body(value, depth, room)
+    except Exception:  # noqa: BLE001  # the value's own code runs here, and may raise anything
+        return as_text(value)
+
+
+def _nested_body(value: object, depth: int, room: list[int]) -> Any:
+    scalar = _scalar(value)
+    if scalar is not None:
+        return scalar
+    if _is_dataclass(value):
+        value = {item.name: getattr(value, item.name) for item in dataclasses.fields(value)}  # type: ignore[arg-type]  # `_is_dataclass` saw to it
+    if isinstance(value, Mapping):
+        # One more than there is room for, so that what is left out shows as "…".
+        entries = islice(value.items(), max(room[0], 0) + 1)
+        return {as_text(key): _as_body(item, depth + 1, room) for key, item in entries}
+    if _is_listable(value):
+        return [_as_body(item, depth + 1, room) for item in islice(_items(value), max(room[0], 0) + 1)]
+    return as_text(value)

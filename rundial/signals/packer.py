@@ -1,0 +1,153 @@
+"""Rows of float64 values → OTLP metrics requests, at a fraction of a microsecond a point.
+
+This is the one part of the encoding that is ours: the official encoder needs some 6 µs a point
+and the protobuf package. What makes it quick is that the points of one row differ only in their
+value. A point is written as
+
+    NumberDataPoint = length · time_unix_nano · attributes (context, rundial.step) · as_double
+
+(protobuf leaves the order of fields free), so everything before the last 8 bytes is built once a
+row and shared by all of its keys. There is one Gauge metric a key and block, and a block has at
+most 512 rows: gzip looks back 32 KiB, and longer blocks move a row's repeated bytes out of its reach.
+
+Pure; runs on the encoder thread. Property tests hold the output against `opentelemetry-proto`.
+
+Source:
+    opentelemetry-proto 1.x, metrics.proto for the field numbers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from operator import add
+from struct import Struct
+from typing import TypeAlias
+
+from rundial.signals import semconv
+from rundial.signals.resource import encode_attribute, encode_scope
+from rundial.signals.wire import delimited, varint
+
+MAX_BLOCK_ROWS = 512
+
+_MAX_CACHED_NAMES = 8_192
+_VALUE_BYTES = 8
+_VALUE_TAG = b"\x21"  # NumberDataPoint.as_double (4), fixed64
+_TIME_TAG = b"\x19"  # NumberDataPoint.time_unix_nano (3), fixed64
+_POINT_TAG = b"\x0a"  # Gauge.data_points (1)
+_POINT_ATTRIBUTES = 7
+_TIME_BYTES = 8
+
+Writer: TypeAlias = tuple[Callable[..., bytes], bytes, bytes]
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """Rows that share their names and their context.
+
+    Attributes:
+        names: Series names, distinct.
+        attributes: Context of every point, such as `(("split", "val"),)`.
+        times: Unix nanoseconds of each row.
+        steps: Step of each row, None for a row without one.
+        bodies: Values of each row: little-endian float64, in the order of `names`.
+    """
+
+    names: tuple[str, ...]
+    attributes: tuple[tuple[str, str], ...]
+    times: Sequence[int]
+    steps: Sequence[int | None]
+    bodies: Sequence[bytes | memoryview]
+
+    @property
+    def points(self) -> int:
+        """Number of points in the block."""
+        return len(self.names) * len(self.bodies)
+
+
+class MetricsPacker:
+    """Packs blocks of rows into requests of one resource.
+
+    Threads: none of its own; not to be shared between threads.
+    """
+
+    def __init__(self, resource: bytes) -> None:
+        """Prepare what every request of the resource begins with.
+
+        Args:
+            resource: From `rundial.signals.resource.encode_resource`.
+        """
+        self._resource = delimited(1, resource)  # ResourceMetrics.resource
+        self._scope = delimited(1, encode_scope())  # ScopeMetrics.scope
+        self._names: dict[str, bytes] = {}
+
+    def pack(self, blocks: Iterable[Block]) -> bytes:
+        """Return an ExportMetricsServiceRequest with every point of the blocks, in their order.
+
+        Without any point the request is empty (`b""`).
+
+        Raises:
+            struct.error: A body has not 8 bytes for each name.
+            ValueError: A block has not one time and one step for each body.
+        """
+        metrics: list[bytes] = []
+        for block in blocks:
+            for start in range(0, len(block.bodies), MAX_BLOCK_ROWS):
+                self._pack_block(metrics, block, start, start + MAX_BLOCK_ROWS)
+        if not metrics:
+            return b""
+        scope_metrics = self._scope + b"".join(metrics)
+        return delimited(1, self._resource + delimited(2, scope_metrics))
+
+    def _pack_block(self, metrics: list[bytes], block: Block, start: int, stop: int) -> None:
+        prefixes = row_prefixes(block.attributes, block.times[start:stop], block.steps[start:stop])
+        bodies = block.bodies[start:stop]
+        if len(prefixes) != len(bodies):
+            raise ValueError(f"{len(bodies)} rows with {len(prefixes)} times")
+        rows = map(Struct(f"{_VALUE_BYTES}s" * len(block.names)).unpack, bodies)
+        for name, column in zip(block.names, zip(*rows, strict=True), strict=True):
+            gauge = b"".join(map(add, prefixes, column))
+            # Metric.name (1), Metric.gauge (5); ScopeMetrics.metrics (2).
+            metric = self._name(name) + b"\x2a" + varint(len(gauge))
+            metrics += (b"\x12" + varint(len(metric) + len(gauge)), metric, gauge)
+
+    def _name(self, name: str) -> bytes:
+        field = self._names.get(name)
+        if field is None:
+            if len(self._names) >= _MAX_CACHED_NAMES:
+                self._names.clear()
+            field = self._names[name] = delimited(1, name.encode("utf-8", "replace"))
+        return field
+
+
+def row_prefixes(
+    attributes: Sequence[tuple[str, str]], times: Sequence[int], steps: Sequence[int | None]
+) -> list[bytes]:
+    """Return what stands before the value in every point of a row, for each row."""
+    context = b"".join(delimited(_POINT_ATTRIBUTES, encode_attribute(*attribute)) for attribute in attributes)
+    # By the length of the step's varint, which is all that the bytes around time and step depend on.
+    writers: dict[int, Writer] = {}
+    prefixes = []
+    for time_unix_ns, step in zip(times, steps, strict=True):
+        number = b"" if step is None else varint(step)
+        size = len(number)
+        if size not in writers:
+            writers[size] = _row_writer(context, size)
+        write, before, between = writers[size]
+        prefixes.append(write(before, time_unix_ns, between, number, _VALUE_TAG))
+    return prefixes
+
+
+def _row_writer(context: bytes, step_bytes: int) -> Writer:
+    """Return what writes a row's prefix, and its bytes around the time; 0 step bytes mean no step."""
+    between = context
+    if step_bytes:
+        # KeyValue{1: "rundial.step", 2: AnyValue{3: int}} up to the int itself.
+        any_value = b"\x18"
+        key = delimited(1, semconv.STEP.encode())
+        key_value = key + b"\x12" + varint(len(any_value) + step_bytes) + any_value
+        between += b"\x3a" + varint(len(key_value) + step_bytes) + key_value
+    size = len(_TIME_TAG) + _TIME_BYTES + len(between) + step_bytes + len(_VALUE_TAG) + _VALUE_BYTES
+    before = _POINT_TAG + varint(size) + _TIME_TAG
+    # One call that writes all five parts: joining them costs more than everything else of a row.
+    return Struct(f"<{len(before)}sQ{len(between)}s{step_bytes}sc").pack, before, between

@@ -1,0 +1,113 @@
+"""Who is speaking: the attributes of a run's Resource, and the bytes that begin every request.
+
+A Resource is encoded once when a process attaches to a run, without the protobuf package, and the
+same bytes then stand in each of its requests, whatever the signal.
+
+Source:
+    opentelemetry-proto 1.x, common.proto and resource.proto for the field numbers.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+import socket
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from rundial.signals import semconv
+from rundial.signals.wire import delimited, double, integer, text
+from rundial.version import __version__
+
+ResourceValue: TypeAlias = str | bool | int | float | Sequence[str]
+
+_INT64_MAX = 2**63 - 1
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """This process as one instance of a run.
+
+    Attributes:
+        project: Slug of the project; also the service's name, by which other tools group.
+        run_id: The run.
+        run_kind: `training`, `agent` or `eval`.
+        instance_id: Unique to this process and attach; part of every record's identity.
+        attempt: How often the run was started, from 1.
+        workspace: Slug of the workspace, None when the server is to choose the key's only one.
+        rank: Place of this process in a distributed run, None outside of one.
+    """
+
+    project: str
+    run_id: str
+    run_kind: str
+    instance_id: str
+    attempt: int = 1
+    workspace: str | None = None
+    rank: int | None = None
+
+
+def run_resource(identity: Identity) -> dict[str, ResourceValue]:
+    """Return the Resource attributes of this process as one instance of a run."""
+    attributes: dict[str, ResourceValue] = {
+        semconv.SERVICE_NAME: identity.project,
+        semconv.SERVICE_INSTANCE_ID: identity.instance_id,
+        semconv.PROJECT: identity.project,
+        semconv.RUN_ID: identity.run_id,
+        semconv.RUN_KIND: identity.run_kind,
+        semconv.RUN_ATTEMPT: identity.attempt,
+        semconv.HOST_NAME: socket.gethostname(),
+        semconv.PROCESS_PID: os.getpid(),
+        semconv.SDK_NAME: "opentelemetry",
+        semconv.SDK_LANGUAGE: "python",
+        semconv.SDK_VERSION: _sdk_version(),
+        semconv.DISTRO_NAME: semconv.SCOPE_NAME,
+        semconv.DISTRO_VERSION: __version__,
+    }
+    if identity.workspace is not None:
+        attributes[semconv.WORKSPACE] = identity.workspace
+    if identity.rank is not None:
+        attributes[semconv.RANK] = identity.rank
+    return attributes
+
+
+def encode_resource(attributes: Mapping[str, ResourceValue]) -> bytes:
+    """Return an OTLP Resource message."""
+    return b"".join(delimited(1, encode_attribute(key, value)) for key, value in attributes.items())
+
+
+def encode_scope() -> bytes:
+    """Return the InstrumentationScope message of everything that Rundial records."""
+    return text(1, semconv.SCOPE_NAME) + text(2, __version__)
+
+
+def encode_attribute(key: str, value: ResourceValue) -> bytes:
+    """Return an OTLP KeyValue message.
+
+    Integers beyond 64 bits become floats, as they do in `rundial.signals.attributes`.
+    """
+    return text(1, key) + delimited(2, _any_value(value))
+
+
+def _any_value(value: ResourceValue) -> bytes:
+    if isinstance(value, str):
+        return text(1, value)
+    if isinstance(value, bool):
+        return integer(2, value)
+    if isinstance(value, int) and -_INT64_MAX - 1 <= value <= _INT64_MAX:
+        return integer(3, value)
+    if isinstance(value, (int, float)):
+        return double(4, value)
+    return delimited(5, b"".join(delimited(1, _any_value(item)) for item in value))
+
+
+@functools.cache
+def _sdk_version() -> str:
+    # Read from the package's metadata: importing the SDK to ask it costs a tenth of a second.
+    from importlib import metadata
+
+    try:
+        return metadata.version("opentelemetry-sdk")
+    except metadata.PackageNotFoundError:
+        return "unknown"

@@ -1,0 +1,49 @@
+"""Every attribute and event name that Rundial writes, each with where it comes from.
+
+Names that leave the process are API: a rename breaks stored data. Names without a note are
+OpenTelemetry's own (semantic conventions 1.4x, "Resource" and "General attributes"); names under
+`rundial.` are ours, and user keys never enter that namespace.
+"""
+
+from __future__ import annotations
+
+SERVICE_NAME = "service.name"
+SERVICE_INSTANCE_ID = "service.instance.id"
+HOST_NAME = "host.name"
+PROCESS_PID = "process.pid"
+SDK_NAME = "telemetry.sdk.name"
+SDK_LANGUAGE = "telemetry.sdk.language"
+SDK_VERSION = "telemetry.sdk.version"
+DISTRO_NAME = "telemetry.distro.name"
+DISTRO_VERSION = "telemetry.distro.version"
+LOG_IOSTREAM = "log.iostream"
+
+# Resource attributes of a run.
+WORKSPACE = "rundial.workspace"
+PROJECT = "rundial.project"
+RUN_ID = "rundial.run.id"
+RUN_KIND = "rundial.run.kind"
+RUN_ATTEMPT = "rundial.run.attempt"
+RANK = "rundial.rank"
+
+# Record attributes.
+STEP = "rundial.step"
+SEQ = "rundial.seq"
+TRUNCATED = "rundial.truncated"
+ORIGINAL_BYTES = "rundial.original_bytes"
+INTERRUPTED = "rundial.interrupted"
+
+# Event names (log records with `event_name`; OpenTelemetry logs data model, "Events").
+EVENT_RUN_START = "rundial.run.start"
+EVENT_RUN_CONFIG = "rundial.run.config"
+EVENT_RUN_SUMMARY = "rundial.run.summary"
+EVENT_RUN_HEARTBEAT = "rundial.run.heartbeat"
+EVENT_RUN_LEDGER = "rundial.run.ledger"
+EVENT_RUN_FINISH = "rundial.run.finish"
+EVENT_SPAN_START = "rundial.span.start"
+
+SCOPE_NAME = "rundial"
+
+# SeverityNumber by the level names that `log_text` takes (logs data model, "Severity").
+SEVERITY = {"trace": 1, "debug": 5, "info": 9, "warn": 13, "error": 17, "fatal": 21}
+SEVERITY_TEXT = {1: "TRACE", 5: "DEBUG", 9: "INFO", 13: "WARN", 17: "ERROR", 21: "FATAL"}
