@@ -1,0 +1,1 @@
+"""On disk: knows bytes, knows nothing of OTel."""

@@ -1,0 +1,166 @@
+"""How much a spool may hold, and what goes when it would hold more.
+
+The bound is over all lanes of one instance. What goes first is what nobody waits for: segments
+whose frames are all answered. Then the oldest segment of the largest lane is evicted, again and
+again, counted `spool_full`; run events never go, for a run without its start and finish is worth
+little. A frame just appended is never evicted for its own sake: if the rest cannot make room for
+it, it is refused. What is older than the age limit goes whenever a segment is sealed, counted
+`spool_expired`.
+
+Bounded are the bytes of segments. `meta.json`, `lock` and the acks are a few hundred bytes beside
+them, and `rejected/` has a bound of its own.
+"""
+
+from __future__ import annotations
+
+import threading
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal, Protocol
+
+from rundial.errors import SpoolFullError
+from rundial.spool.segment import HEADER_BYTES
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from contextlib import AbstractContextManager
+
+    from rundial.clock import Clock
+    from rundial.spool.lane import Lane
+
+Durability = Literal["process", "power"]
+MAX_BYTES = 1024 * 1024 * 1024
+MAX_AGE_S = 7 * 24 * 3600.0
+SEGMENT_BYTES = 8 * 1024 * 1024
+_MIN_SEGMENTS = 8
+_KEPT_LANE = "events"
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What a spool may take.
+
+    Attributes:
+        max_bytes: Bound over all segments of an instance.
+        max_age_s: Age at which a sealed segment is evicted, seconds.
+        segment_bytes: Size at which a segment is sealed.
+        durability: `process`: what was appended survives any end of the process; segments are
+            synced when sealed. `power`: each append waits for the disk and survives a power cut.
+    """
+
+    max_bytes: int = MAX_BYTES
+    max_age_s: float = MAX_AGE_S
+    segment_bytes: int = SEGMENT_BYTES
+    durability: Durability = "process"
+
+    @property
+    def is_power_safe(self) -> bool:
+        """Whether each append and ack waits for the disk itself."""
+        return self.durability == "power"
+
+    @property
+    def seal_bytes(self) -> int:
+        """Size at which a segment is sealed: less under a small bound, so that an eviction costs a part."""
+        return min(self.segment_bytes, self.max_bytes // _MIN_SEGMENTS)
+
+
+class Room(Protocol):
+    """Where a lane asks for room before it appends."""
+
+    def hold(self, needed_bytes: int) -> AbstractContextManager[None]:
+        """Make room and keep it while the context lasts; SpoolFullError when there is none."""
+        ...
+
+    def on_seal(self) -> None:
+        """Take note that a segment was sealed; called within `hold`."""
+        ...
+
+
+class Unbounded:
+    """Room without end, for a lane on its own."""
+
+    def hold(self, needed_bytes: int) -> AbstractContextManager[None]:
+        """Grant any wish."""
+        del needed_bytes
+        return nullcontext()
+
+    def on_seal(self) -> None:
+        """Take no note."""
+
+
+class Bounds:
+    """The bound over the lanes of one instance.
+
+    Threads: appends from any; one lock makes room and append one step, so that two lanes never
+    fill the same room. It is taken before a lane's own lock, never inside it.
+    """
+
+    def __init__(self, path: str, limits: Limits, clock: Clock) -> None:
+        self._path = path
+        self._limits = limits
+        self._clock = clock
+        self._lanes: Sequence[Lane] = ()
+        self._lock = threading.Lock()  # guards the room that is left
+
+    def watch(self, lanes: Sequence[Lane]) -> None:
+        """Take the lanes to bound, before anything is appended."""
+        self._lanes = lanes
+
+    @contextmanager
+    def hold(self, needed_bytes: int) -> Iterator[None]:
+        """Make room and keep it while the context lasts.
+
+        Raises:
+            SpoolFullError: The bound leaves no room, whatever is evicted; nothing was.
+            OSError: An eviction could not be put on disk.
+        """
+        with self._lock:
+            self._make_room(needed_bytes)
+            yield
+
+    def on_seal(self) -> None:
+        """Evict what is too old; called within `hold`."""
+        self.evict_expired()
+
+    def evict_expired(self, *, with_last: bool = False) -> None:
+        """Evict the segments beyond the age limit.
+
+        Args:
+            with_last: Whether a lane's last segment may go too; only where nobody writes to it.
+        """
+        before = self._clock.time_unix_ns() - int(self._limits.max_age_s * 1e9)
+        try:
+            for lane in self._evictable():
+                lane.evict_expired(before, with_last=with_last)
+        except OSError:
+            # Nothing of it was given up: it waits for the next seal, or is delivered late.
+            return
+
+    def _make_room(self, needed_bytes: int) -> None:
+        limit = self._limits.max_bytes
+        if self._total() + needed_bytes <= limit:
+            return
+        if self._least() + needed_bytes > limit:
+            raise SpoolFullError(self._path, limit, needed_bytes)
+        for lane in self._lanes:
+            lane.reclaim()
+        while self._total() + needed_bytes > limit:
+            waiting = [lane for lane in self._evictable() if lane.waiting_frames > 0]
+            if not waiting:
+                raise SpoolFullError(self._path, limit, needed_bytes)
+            max(waiting, key=lambda lane: lane.bytes_on_disk).evict("spool_full")
+
+    def _evictable(self) -> list[Lane]:
+        return [lane for lane in self._lanes if lane.name != _KEPT_LANE]
+
+    def _total(self) -> int:
+        return sum(lane.bytes_on_disk for lane in self._lanes)
+
+    def _least(self) -> int:
+        """Bytes that stay when everything goes that may: one header a lane, and the run events."""
+        return sum(
+            lane.bytes_on_disk
+            if lane.name == _KEPT_LANE and lane.waiting_frames > 0
+            else min(HEADER_BYTES, lane.bytes_on_disk)
+            for lane in self._lanes
+        )

@@ -1,0 +1,287 @@
+"""The spool directory of one instance: `<root>/<run id>/<instance id>/`, mode 0700.
+
+    lock           held by the owner as long as it lives
+    meta.json      what another process must know to deliver it; never a key
+    events/ metrics/ logs/ traces/     the lanes, each with its segments and its `ack`
+    rejected/      refused request bodies, for a person to look at
+
+A directory is made under a name that nobody looks for, locked, and renamed, and goes the other
+way round, so whoever finds one by its name finds it whole: owned by a live process, or left by
+a dead one and free to adopt.
+
+Threads: any for `meta` and the bounds; see `Lane` for the lanes.
+After a crash: `adopt` goes on where the lanes' acks stand; nothing has to be repaired first.
+After a fork: the child calls `abandon_in_child` and makes a spool of its own.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import secrets
+import shutil
+import threading
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rundial.clock import Clock, SystemClock
+from rundial.errors import SpoolError
+from rundial.spool import durable
+from rundial.spool import meta as meta_file
+from rundial.spool.bounds import MAX_AGE_S, MAX_BYTES, SEGMENT_BYTES, Bounds, Durability, Limits
+from rundial.spool.frame import LANES
+from rundial.spool.lane import Lane
+from rundial.spool.lock import NAME as LOCK_NAME
+from rundial.spool.lock import DirectoryLock
+
+if TYPE_CHECKING:
+    from rundial.spool.meta import Meta
+
+_ID = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,127}")
+_NEW = ".new-"
+_GONE = ".gone-"
+# Between the two steps of making a directory its lock is not held yet: leave young ones alone.
+_STALE_NS = 600 * 10**9
+
+
+class Spool:
+    """The frames of one instance on disk.
+
+    Attributes:
+        path: Its directory.
+        lanes: By name, in the order of `LANES`.
+    """
+
+    def __init__(self, path: Path, lock: DirectoryLock, meta: Meta, limits: Limits, clock: Clock) -> None:
+        self.path = path
+        self._lock = lock
+        self._meta = meta
+        self._meta_lock = threading.Lock()  # guards _meta and its file
+        self._limits = limits
+        self._bounds = Bounds(str(path), limits, clock)
+        self.lanes: dict[str, Lane] = {}
+        for name in LANES:
+            durable.make_directory(path / name)
+            self.lanes[name] = Lane(path / name, name, limits=limits, clock=clock, room=self._bounds)
+        self._bounds.watch(tuple(self.lanes.values()))
+
+    @classmethod
+    def create(  # noqa: PLR0913 - each bound is a setting of its own
+        cls,
+        root: Path,
+        meta: Meta,
+        *,
+        max_bytes: int = MAX_BYTES,
+        max_age_s: float = MAX_AGE_S,
+        segment_bytes: int = SEGMENT_BYTES,
+        durability: Durability = "process",
+        clock: Clock | None = None,
+    ) -> Spool:
+        """Make the spool of a new instance and own it.
+
+        Args:
+            root: The spool directory of all runs; made when missing.
+            meta: What names it; a `created_unix_ns` of 0 is filled in.
+            max_bytes: Bound over its segments.
+            max_age_s: Age at which a sealed segment is evicted, seconds.
+            segment_bytes: Size at which a segment is sealed.
+            durability: What an append survives: the end of the process, or a power cut.
+            clock: Dates segments.
+
+        Raises:
+            SpoolError: An id is no plain name.
+            OSError: The directory cannot be made, or the instance has one already.
+        """
+        limits = Limits(max_bytes, max_age_s, segment_bytes, durability)
+        clock = clock or SystemClock()
+        meta = replace(meta, created_unix_ns=meta.created_unix_ns or clock.time_unix_ns())
+        for each in (meta.run_id, meta.instance_id):
+            if _ID.fullmatch(each) is None:
+                raise SpoolError(
+                    f"{each!r} cannot name a spool directory: letters, digits, '_', '-', '.' only"
+                )
+        run_directory = root / meta.run_id
+        fresh = _make_fresh(run_directory, meta.instance_id)
+        path = run_directory / meta.instance_id
+        lock = None
+        try:
+            lock = DirectoryLock.take(str(fresh), create=True)
+            for name in LANES:
+                durable.make_directory(fresh / name)
+            meta_file.save(str(fresh), meta, sync=limits.is_power_safe)
+            os.rename(fresh, path)
+            if limits.is_power_safe:
+                durable.sync_directory(str(run_directory))
+            lock.directory = str(path)
+            return cls(path, lock, meta, limits, clock)
+        except BaseException:
+            if lock is not None:
+                lock.close()
+            shutil.rmtree(fresh, ignore_errors=True)
+            raise
+
+    @classmethod
+    def adopt(
+        cls,
+        path: Path,
+        *,
+        max_bytes: int = MAX_BYTES,
+        max_age_s: float = MAX_AGE_S,
+        segment_bytes: int = SEGMENT_BYTES,
+        durability: Durability = "process",
+        clock: Clock | None = None,
+    ) -> Spool:
+        """Own the spool that a dead process left; every whole frame in it is published.
+
+        Args:
+            path: The instance's directory.
+            max_bytes: Bound over its segments.
+            max_age_s: Age at which a segment is evicted, seconds; checked now.
+            segment_bytes: Size at which a new segment is sealed.
+            durability: What an append survives: the end of the process, or a power cut.
+            clock: Dates segments.
+
+        Raises:
+            SpoolLockedError: A live process owns it.
+            SpoolError: It is gone, or its meta cannot be understood.
+            OSError: It cannot be read or written.
+        """
+        limits = Limits(max_bytes, max_age_s, segment_bytes, durability)
+        path = Path(path)
+        lock = DirectoryLock.take(str(path), create=False)
+        try:
+            spool = cls(path, lock, meta_file.load(str(path)), limits, clock or SystemClock())
+            spool._bounds.evict_expired(with_last=True)
+        except BaseException:
+            lock.close()
+            raise
+        return spool
+
+    @property
+    def meta(self) -> Meta:
+        """What the directory says about the instance."""
+        return self._meta
+
+    def update_meta(self, **changes: Any) -> Meta:
+        """Change facts of the meta, on disk first.
+
+        Raises:
+            TypeError: There is no such fact.
+            OSError: The former meta stands.
+        """
+        with self._meta_lock:
+            changed = replace(self._meta, **changes)
+            meta_file.save(str(self.path), changed, sync=self._limits.is_power_safe)
+            self._meta = changed
+        return changed
+
+    def publish(self) -> None:
+        """Show the sender everything appended so far, in all lanes."""
+        for lane in self.lanes.values():
+            lane.publish()
+
+    def is_empty(self) -> bool:
+        """Whether no frame waits for an answer, published or not."""
+        return all(lane.waiting_frames == 0 for lane in self.lanes.values())
+
+    def exists(self) -> bool:
+        """Whether the directory is still there under its name; if not, the owner makes a new spool."""
+        return self._lock.is_held_at(str(self.path))
+
+    def close(self) -> None:
+        """Release files and lock; the directory stays, free to adopt. May be called again."""
+        for lane in self.lanes.values():
+            lane.close()
+        self._lock.close()
+
+    def remove(self) -> None:
+        """Remove the directory with all that is in it, and close.
+
+        Raises:
+            SpoolError: The directory under this name is not, or no longer, ours.
+            OSError: It cannot be removed; it stays, free to adopt, or under a name that nobody looks for.
+        """
+        for lane in self.lanes.values():
+            lane.close()
+        try:
+            if not self.exists():
+                raise SpoolError(f"spool at {self.path} is not ours; nothing was removed")
+            # Renamed first and unlocked last: at no moment can a half-removed one be adopted.
+            gone = self.path.with_name(f"{_GONE}{self.path.name}-{secrets.token_hex(4)}")
+            os.rename(self.path, gone)
+            shutil.rmtree(gone)
+        finally:
+            self._lock.close()
+        try:
+            self.path.parent.rmdir()
+        except OSError:
+            # Other instances of the run still live in it.
+            return
+
+    def abandon_in_child(self) -> None:
+        """Let go of everything in a forked child; the parent's hold and files stay as they are."""
+        for lane in self.lanes.values():
+            lane.abandon_in_child()
+        self._lock.close()
+
+
+def find(root: Path) -> list[Path]:
+    """Return the instance directories under a spool root, oldest first; other names are left alone."""
+    found = [path for run in _children(root) for path in _children(run) if _is_instance(path)]
+    return sorted(found, key=lambda path: (_created_unix_ns(path), str(path)))
+
+
+def sweep(root: Path, clock: Clock | None = None) -> int:
+    """Remove what died while it was made or removed; return how many directories went.
+
+    Safe at any time and beside any other process: a directory that someone holds stays.
+    """
+    before = (clock or SystemClock()).time_unix_ns() - _STALE_NS
+    swept = 0
+    for path in [path for run in _children(root) for path in _children(run)]:
+        if not path.name.startswith((_NEW, _GONE)):
+            continue
+        try:
+            if path.stat().st_mtime_ns > before:
+                continue
+            lock = DirectoryLock.take(str(path), create=False) if (path / LOCK_NAME).exists() else None
+        except (OSError, SpoolError):
+            # Held, or gone meanwhile: someone else sees to it.
+            continue
+        shutil.rmtree(path, ignore_errors=True)
+        if lock is not None:
+            lock.close()
+        swept += 1
+    return swept
+
+
+def _make_fresh(run_directory: Path, instance_id: str) -> Path:
+    fresh = run_directory / f"{_NEW}{instance_id}-{secrets.token_hex(4)}"
+    try:
+        durable.make_directory(fresh)
+    except FileNotFoundError:
+        # The last instance of this run was removed between our two steps, and the run's directory with it.
+        durable.make_directory(fresh)
+    return fresh
+
+
+def _children(directory: Path) -> list[Path]:
+    try:
+        return [directory / name for name in os.listdir(directory)]
+    except OSError:
+        # A file, or a directory that another process removed meanwhile.
+        return []
+
+
+def _is_instance(path: Path) -> bool:
+    is_named = _ID.fullmatch(path.name) is not None and _ID.fullmatch(path.parent.name) is not None
+    return is_named and (path / LOCK_NAME).is_file()
+
+
+def _created_unix_ns(path: Path) -> int:
+    try:
+        return meta_file.load(str(path)).created_unix_ns
+    except (OSError, SpoolError):
+        # Whoever adopts it will say what is wrong with it; here it only needs a place.
+        return 0

@@ -1,0 +1,45 @@
+"""The bound of what is kept of refused requests."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from rundial.spool.ack import Cursor
+from rundial.spool.frame import scan
+from rundial.spool.rejected import Rejected
+from tests.unit.spool.test_segment import files_end_at
+
+
+def test_rejected_bodies_stay_within_their_bound(tmp_path: Path) -> None:
+    """A server that refuses everything for weeks cannot fill the disk; the newest copies stay."""
+    kept = Rejected(str(tmp_path / "rejected"), "logs", max_bytes=8 * 1000)
+    for number in range(50):
+        assert kept.keep(Cursor(1, number), number.to_bytes(200, "little"), 1)
+    files = list((tmp_path / "rejected").iterdir())
+
+    assert sum(path.stat().st_size for path in files) <= 2 * kept.limit_bytes
+    newest = [frame for _, frame, _ in scan((tmp_path / "rejected" / "logs.seg").read_bytes())]
+    assert newest[-1].end == 49
+    assert {path.stat().st_mode & 0o777 for path in files} == {0o600}
+
+
+def test_rejected_body_over_the_bound_is_not_kept(tmp_path: Path) -> None:
+    """One huge body cannot push out all the others."""
+    kept = Rejected(str(tmp_path / "rejected"), "logs", max_bytes=8 * 1000)
+
+    assert not kept.keep(Cursor(1, 0), bytes(2000), 1)
+
+
+def test_rejected_body_on_a_full_disk_leaves_nothing_torn(tmp_path: Path) -> None:
+    """A copy that did not fit does not hide the ones that come later."""
+    kept = Rejected(str(tmp_path / "rejected"), "logs")
+    kept.keep(Cursor(1, 1), b"\x1f\x8bfirst", 1)
+    size = (tmp_path / "rejected" / "logs.seg").stat().st_size
+    with files_end_at(size + 20), pytest.raises(OSError, match="be written"):
+        kept.keep(Cursor(1, 2), b"second", 1)
+    kept.keep(Cursor(1, 3), b"third", 1)
+
+    found = [frame for _, frame, _ in scan((tmp_path / "rejected" / "logs.seg").read_bytes())]
+    assert [(frame.body, frame.is_gzip) for frame in found] == [(b"\x1f\x8bfirst", True), (b"third", False)]
