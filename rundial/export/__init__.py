@@ -1,0 +1,1 @@
+"""On the wire: frames to requests, answers to outcomes."""

@@ -1,0 +1,478 @@
+"""A real OTLP/HTTP endpoint that can misbehave on command.
+
+It listens on a free loopback port, decodes what it accepts with `opentelemetry-proto`,
+remembers every request and tells waiting tests about each, so that no test sleeps.
+
+    with Collector([503, ("429", {"Retry-After": "2"}), "hang", partial(2)]) as collector:
+        ...
+        assert collector.wait_for(lambda: len(collector.points) == 3)
+
+One step of the script answers one request; when the script is used up, the rules answer
+(see `too_large`, `key_required`, `refused_if`, `redirect`), and what no rule refuses is
+stored with 200. Steps: a status (int or str), `(status, headers)` or
+`(status, headers, body)`, a rule, or one of
+
+    "hang"           reads the request, never answers
+    "trickle"        sends its headers one byte at a time, for ever
+    "trickle body"   sends its body one byte at a time, for ever
+    "reset"          resets the connection
+    "html"           200 with a login page
+    "huge"           200 with a protobuf body of 1 MiB
+    "lost answer"    stores the request, then resets the connection
+
+Threads: one a connection; everything public may be called from any.
+"""
+
+from __future__ import annotations
+
+import gzip
+import socket
+import struct
+import threading
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from types import TracebackType
+from typing import Any, TypeAlias
+
+from google.protobuf.message import DecodeError, Message
+from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import (
+    ExportLogsServiceRequest,
+    ExportLogsServiceResponse,
+)
+from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import (
+    ExportMetricsServiceRequest,
+    ExportMetricsServiceResponse,
+)
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
+    ExportTraceServiceRequest,
+    ExportTraceServiceResponse,
+)
+from opentelemetry.proto.common.v1.common_pb2 import AnyValue, KeyValue
+
+_POLL_S = 0.02
+_TRICKLE_S = 0.02
+_RESPONSES: dict[str, tuple[type[Any], type[Any], str]] = {
+    "/v1/metrics": (ExportMetricsServiceRequest, ExportMetricsServiceResponse, "rejected_data_points"),
+    "/v1/logs": (ExportLogsServiceRequest, ExportLogsServiceResponse, "rejected_log_records"),
+    "/v1/traces": (ExportTraceServiceRequest, ExportTraceServiceResponse, "rejected_spans"),
+}
+
+
+@dataclass(frozen=True)
+class Request:
+    """One request as it came.
+
+    Attributes:
+        path: Path and query.
+        headers: By lower-case name.
+        body: As it was sent.
+        connection: Number of the TCP connection it came on, from 1.
+    """
+
+    path: str
+    headers: Mapping[str, str]
+    body: bytes
+    connection: int
+
+    @property
+    def is_gzip(self) -> bool:
+        """Whether the body is compressed."""
+        return self.headers.get("content-encoding") == "gzip"
+
+    @property
+    def plain(self) -> bytes:
+        """The body uncompressed."""
+        return gzip.decompress(self.body) if self.is_gzip else self.body
+
+    def message(self) -> Any:
+        """The body as a protobuf message."""
+        return _RESPONSES[self.path.partition("?")[0]][0].FromString(self.plain)
+
+    def records(self) -> list[Any]:
+        """The points, log records or spans inside, as protobuf messages."""
+        return [record for record, _, _ in _walk(self.message())]
+
+
+@dataclass(frozen=True)
+class Point:
+    """A stored metric point."""
+
+    resource: Mapping[str, Any]
+    name: str
+    value: float
+    time_unix_ns: int
+    attributes: Mapping[str, Any]
+
+    @property
+    def step(self) -> int | None:
+        """The x that the user counts by."""
+        step = self.attributes.get("rundial.step")
+        return step if isinstance(step, int) else None
+
+
+@dataclass(frozen=True)
+class Log:
+    """A stored log record; an event when it has a name."""
+
+    resource: Mapping[str, Any]
+    event_name: str
+    body: Any
+    time_unix_ns: int
+    severity: int
+    attributes: Mapping[str, Any]
+    trace_id: str
+    span_id: str
+
+
+@dataclass(frozen=True)
+class Span:
+    """A stored span."""
+
+    resource: Mapping[str, Any]
+    name: str
+    trace_id: str
+    span_id: str
+    parent_span_id: str
+    start_unix_ns: int
+    end_unix_ns: int
+    status: int
+    attributes: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Partial:
+    """A step: store, but claim that some items were refused."""
+
+    rejected: int
+    message: str = "refused by the script"
+
+
+Answer: TypeAlias = "int | str | Partial | tuple[Any, ...]"
+Rule: TypeAlias = Callable[[Request], "Answer | None"]
+Step: TypeAlias = "Answer | Rule"
+
+
+def partial(rejected: int, message: str = "refused by the script") -> Partial:
+    """Accept, and report so many rejected items."""
+    return Partial(rejected, message)
+
+
+def too_large(above_bytes: int) -> Rule:
+    """Answer 413 to plain bodies above a size."""
+    return lambda request: 413 if len(request.plain) > above_bytes else None
+
+
+def key_required(key: str) -> Rule:
+    """Answer 401 until requests carry this key."""
+    return lambda request: None if request.headers.get("authorization") == f"Bearer {key}" else 401
+
+
+def refused_if(is_bad: Callable[[Any], bool], status: int = 400) -> Rule:
+    """Answer 400 when a record matches."""
+    return lambda request: status if any(map(is_bad, request.records())) else None
+
+
+def gzip_refused(status: int = 400) -> Rule:
+    """Answer 400 to compressed bodies."""
+    return lambda request: status if request.is_gzip else None
+
+
+def redirect(url: str, status: int = 302) -> Rule:
+    """Send every request elsewhere."""
+    return lambda _: (status, {"Location": url})
+
+
+@dataclass
+class Collector:
+    """The endpoint; a context manager.
+
+    Attributes:
+        script: Steps that answer one request each; may be extended while it runs.
+        rules: What answers when the script is used up.
+        port: 0 takes a free one; the one it has while it runs.
+    """
+
+    script: list[Step] = field(default_factory=list)
+    rules: Sequence[Rule] = ()
+    port: int = 0
+    requests: list[Request] = field(default_factory=list)
+    points: list[Point] = field(default_factory=list)
+    logs: list[Log] = field(default_factory=list)
+    spans: list[Span] = field(default_factory=list)
+    connections: int = 0
+
+    def __post_init__(self) -> None:
+        self.script = list(self.script)
+        self.changed = threading.Condition()
+        self._released = threading.Event()
+        self._server: _Server | None = None
+        self._thread: threading.Thread | None = None
+
+    @property
+    def url(self) -> str:
+        """Base URL, such as `http://127.0.0.1:43210`."""
+        return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def events(self) -> list[Log]:
+        """Stored log records with an event name."""
+        return [log for log in self.logs if log.event_name]
+
+    @property
+    def lines(self) -> list[Log]:
+        """Stored log records without one."""
+        return [log for log in self.logs if not log.event_name]
+
+    def __enter__(self) -> Collector:
+        return self.start()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    def start(self) -> Collector:
+        """Listen; after a `stop`, on the same port again."""
+        self._released.clear()
+        self._server = _Server(self, self.port)
+        self.port = self._server.server_address[1]
+        self._thread = threading.Thread(target=self._server.serve_forever, args=(_POLL_S,), daemon=True)
+        self._thread.start()
+        return self
+
+    def stop(self) -> None:
+        """Cut every connection and stop listening; idempotent. What was stored stays."""
+        server, self._server = self._server, None
+        if server is None or self._thread is None:
+            return
+        self._released.set()
+        server.shutdown()
+        server.cut()
+        server.server_close()
+        self._thread.join()
+
+    def release(self) -> None:
+        """Let the requests that hang or trickle go, without an answer."""
+        self._released.set()
+
+    def wait_for(self, is_reached: Callable[[], bool], deadline_s: float = 10.0) -> bool:
+        """Wait until a condition holds that requests can change; False at the deadline."""
+        with self.changed:
+            return self.changed.wait_for(is_reached, deadline_s)
+
+    def wait_for_requests(self, count: int, deadline_s: float = 10.0) -> bool:
+        """Wait until so many requests have come; False at the deadline."""
+        return self.wait_for(lambda: len(self.requests) >= count, deadline_s)
+
+    def answer(self, request: Request) -> Answer:
+        """Remember a request and say how it is answered."""
+        with self.changed:
+            self.requests.append(request)
+            step: Step | None = self.script.pop(0) if self.script else None
+            self.changed.notify_all()
+        rules: Iterable[Rule] = self.rules
+        if callable(step):
+            rules, step = (step, *rules), None
+        if step is not None:
+            return step
+        return next((answer for rule in rules if (answer := rule(request)) is not None), 200)
+
+    def store(self, request: Request) -> None:
+        """Keep what a request holds."""
+        found = [_stored(*record) for record in _walk(request.message())]
+        with self.changed:
+            self.points.extend(record for record in found if isinstance(record, Point))
+            self.logs.extend(record for record in found if isinstance(record, Log))
+            self.spans.extend(record for record in found if isinstance(record, Span))
+            self.changed.notify_all()
+
+    def stay(self, seconds: float | None = None) -> bool:
+        """Wait until released, at most so long; True when released."""
+        return self._released.wait(seconds)
+
+
+class _Server(ThreadingHTTPServer):
+    # Not daemons: server_close() then waits for them, and no socket outlives a test.
+    daemon_threads = False
+    request_queue_size = 128
+
+    def __init__(self, collector: Collector, port: int) -> None:
+        self.collector = collector
+        self._open: set[socket.socket] = set()
+        super().__init__(("127.0.0.1", port), _Handler)
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        self._open.add(request)
+        with self.collector.changed:
+            self.collector.connections += 1
+        super().process_request(request, client_address)
+
+    def shutdown_request(self, request: Any) -> None:
+        self._open.discard(request)
+        super().shutdown_request(request)
+
+    def cut(self) -> None:
+        """End the connections that clients keep."""
+        for connection in list(self._open):
+            _cut(connection)
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """A client that leaves in mid-answer is what many tests are about."""
+
+
+class _Handler(BaseHTTPRequestHandler):
+    server: _Server
+    protocol_version = "HTTP/1.1"
+    wbufsize = -1  # headers and body leave together
+
+    def setup(self) -> None:
+        super().setup()
+        self.number = self.server.collector.connections
+
+    def do_POST(self) -> None:
+        size = int(self.headers.get("content-length", "0"))
+        body = self.rfile.read(size)
+        if len(body) < size:
+            self.close_connection = True
+            return
+        headers = {name.lower(): value for name, value in self.headers.items()}
+        request = Request(self.path, headers, body, self.number)
+        try:
+            answer = self.server.collector.answer(request)
+        except (DecodeError, KeyError, OSError, EOFError):
+            answer = (400, {"Content-Type": "text/plain"}, b"not an OTLP request")
+        if isinstance(answer, str) and not answer.isdigit():
+            self._misbehave(answer, request)
+            return
+        if isinstance(answer, Partial):
+            self._send(200, {}, self._accept(request, answer))
+            return
+        status, extra, body = (*answer, {}, b"")[:3] if isinstance(answer, tuple) else (answer, {}, b"")
+        if int(status) == 200 and not body:
+            body = self._accept(request, None)
+        self._send(int(status), extra, body)
+
+    def log_message(self, format: str, *args: Any) -> None:
+        """Say nothing."""
+
+    def _accept(self, request: Request, refused: Partial | None) -> bytes:
+        self.server.collector.store(request)
+        answer = _RESPONSES[request.path.partition("?")[0]]
+        response: Message = answer[1]()
+        if refused is not None:
+            partial_success: Any = response.partial_success  # type: ignore[attr-defined] # of all three
+            setattr(partial_success, answer[2], refused.rejected)
+            partial_success.error_message = refused.message
+        return response.SerializeToString()
+
+    def _send(self, status: int, headers: Mapping[str, str], body: bytes) -> None:
+        self.send_response(status)
+        sent = {"Content-Type": "application/x-protobuf", "Content-Length": str(len(body)), **headers}
+        for name, value in sent.items():
+            self.send_header(name, value)
+        self.end_headers()
+        self.wfile.write(body)
+        self.wfile.flush()
+
+    def _misbehave(self, how: str, request: Request) -> None:
+        collector = self.server.collector
+        if how == "html":
+            self._send(200, {"Content-Type": "text/html"}, b"<html><body>Log in</body></html>")
+            return
+        if how == "huge":
+            self._send(200, {}, b"\x7a\xff\xff\x3f" + b"x" * (1 << 20))
+            return
+        self.close_connection = True
+        if how == "hang":
+            collector.stay()
+        elif how in ("trickle", "trickle body"):
+            self._trickle(is_body=how == "trickle body")
+        elif how in ("reset", "lost answer"):
+            if how == "lost answer":
+                collector.store(request)
+            # A lingering time of 0 makes close() send a reset instead of an end.
+            self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            self.connection.close()
+        else:
+            raise ValueError(f"unknown step {how!r}")
+
+    def _trickle(self, *, is_body: bool) -> None:
+        self.wfile.write(b"HTTP/1.1 200 OK\r\n")
+        if is_body:
+            self.wfile.write(b"Content-Type: application/x-protobuf\r\nContent-Length: 1000000\r\n\r\n")
+        else:
+            self.wfile.write(b"X-Slow: ")
+        while not self.server.collector.stay(_TRICKLE_S):
+            self.wfile.write(b"x")
+            self.wfile.flush()
+
+
+def _cut(connection: socket.socket) -> None:
+    try:
+        connection.shutdown(socket.SHUT_RDWR)
+    except OSError:
+        return  # the client was faster
+
+
+def _walk(message: Any) -> Iterable[tuple[Any, Mapping[str, Any], str]]:
+    """Yield (record, resource attributes, metric name) of a request, in order."""
+    for group in getattr(message, "resource_metrics", ()):
+        resource = _attributes(group.resource.attributes)
+        for scope in group.scope_metrics:
+            for metric in scope.metrics:
+                data = getattr(metric, metric.WhichOneof("data") or "gauge")
+                yield from ((point, resource, metric.name) for point in data.data_points)
+    for group in getattr(message, "resource_logs", ()):
+        resource = _attributes(group.resource.attributes)
+        for scope in group.scope_logs:
+            yield from ((record, resource, "") for record in scope.log_records)
+    for group in getattr(message, "resource_spans", ()):
+        resource = _attributes(group.resource.attributes)
+        for scope in group.scope_spans:
+            yield from ((span, resource, "") for span in scope.spans)
+
+
+def _stored(record: Any, resource: Mapping[str, Any], name: str) -> Point | Log | Span:
+    attributes = _attributes(record.attributes)
+    if hasattr(record, "severity_number"):
+        return Log(
+            resource,
+            record.event_name,
+            _value(record.body),
+            record.time_unix_nano,
+            record.severity_number,
+            attributes,
+            record.trace_id.hex(),
+            record.span_id.hex(),
+        )
+    if hasattr(record, "parent_span_id"):
+        return Span(
+            resource,
+            record.name,
+            record.trace_id.hex(),
+            record.span_id.hex(),
+            record.parent_span_id.hex(),
+            record.start_time_unix_nano,
+            record.end_time_unix_nano,
+            record.status.code,
+            attributes,
+        )
+    kind = record.WhichOneof("value") if hasattr(record, "as_double") else None
+    value = float(getattr(record, kind)) if kind else float(getattr(record, "sum", 0.0))
+    return Point(resource, name, value, record.time_unix_nano, attributes)
+
+
+def _attributes(pairs: Iterable[KeyValue]) -> dict[str, Any]:
+    return {pair.key: _value(pair.value) for pair in pairs}
+
+
+def _value(value: AnyValue) -> Any:
+    kind = value.WhichOneof("value")
+    if kind is None:
+        return None
+    if kind == "array_value":
+        return [_value(part) for part in value.array_value.values]
+    if kind == "kvlist_value":
+        return _attributes(value.kvlist_value.values)
+    return getattr(value, kind)
