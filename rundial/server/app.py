@@ -1,0 +1,110 @@
+"""The application: its parts, its route table, and the guard around both."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Final
+
+from anyio import to_thread
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.types import ASGIApp
+
+from rundial.clock import Clock
+from rundial.server.bodies import BodyReader
+from rundial.server.owner import prepare
+from rundial.server.problems import Problem
+from rundial.server.routes import auth, health, logs, otlp, runs, series, spans, targets, workspaces
+from rundial.server.security import REQUEST_ID, Guard, render
+from rundial.server.services import Services
+from rundial.server.store.engine import open_engines
+from rundial.server.store.intake import Intake
+from rundial.server.writer import Writer
+
+_log: Final = logging.getLogger("rundial.server")
+
+_ROUTES: Final = [
+    *health.ROUTES,
+    *otlp.ROUTES,
+    *auth.ROUTES,
+    *workspaces.ROUTES,
+    *targets.ROUTES,
+    *runs.ROUTES,
+    *series.ROUTES,
+    *logs.ROUTES,
+    *spans.ROUTES,
+]
+
+
+def open_services(data_dir: Path, clock: Clock, *, bodies: BodyReader | None = None) -> Services:
+    """Open a data directory and start its writer.
+
+    Args:
+        data_dir: An existing directory that no other server uses.
+        clock: Stamps arrivals.
+        bodies: Bounds on bodies; the usual ones when None.
+
+    Raises:
+        ConfigError: The directory holds what this server cannot use.
+    """
+    engines = open_engines(data_dir)
+    with engines.writing.begin() as connection:
+        server_id = prepare(connection, data_dir, clock)
+    intake = Intake()
+    writer = Writer(engines.writing, on_rollback=intake.forget)
+    return Services(server_id, engines, writer, intake, bodies or BodyReader(), clock)
+
+
+def close_services(services: Services) -> None:
+    """Finish what was accepted and close the store; blocks until it is done."""
+    services.writer.close()
+    services.engines.close()
+
+
+def build_app(services: Services, *, allowed_hosts: Iterable[str] = ()) -> ASGIApp:
+    """Make the guarded application.
+
+    Args:
+        services: The parts; closed when the application shuts down.
+        allowed_hosts: Host names beside the loopback ones.
+    """
+
+    @asynccontextmanager
+    async def lifespan(_app: Starlette) -> AsyncIterator[None]:
+        yield
+        await to_thread.run_sync(close_services, services)
+
+    app = Starlette(
+        routes=_ROUTES,
+        lifespan=lifespan,
+        exception_handlers={Problem: _problem, HTTPException: _http_problem, Exception: _failure},
+    )
+    app.state.services = services
+    return Guard(app, allowed_hosts=allowed_hosts, find_key=services.find_key, clock=services.clock)
+
+
+async def _problem(request: Request, error: Exception) -> Response:
+    assert isinstance(error, Problem)
+    return render(error, request.scope[REQUEST_ID])
+
+
+async def _http_problem(request: Request, error: Exception) -> Response:
+    """The router's own answers (no such path, no such method) in our form."""
+    assert isinstance(error, HTTPException)
+    hints = {404: "see the API page of the documentation", 405: "the path exists, this method does not"}
+    messages = {404: f"there is nothing at {request.url.path[:200]}", 405: "this method is not answered here"}
+    message = messages.get(error.status_code, str(error.detail))
+    return render(
+        Problem(error.status_code, message, hints.get(error.status_code, "")), request.scope[REQUEST_ID]
+    )
+
+
+async def _failure(request: Request, error: Exception) -> Response:
+    _log.error("%s %s failed", request.method, request.url.path, exc_info=error)
+    problem = Problem(500, "the server failed", "see the server's log", retry_after_s=5)
+    return render(problem, request.scope[REQUEST_ID])

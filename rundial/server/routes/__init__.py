@@ -1,0 +1,1 @@
+"""The HTTP routes: one resource a file; parse, ask the store, shape the answer."""

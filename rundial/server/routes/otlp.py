@@ -1,0 +1,80 @@
+"""OTLP/HTTP: POST /v1/metrics, /v1/logs, /v1/traces. Answered after the commit."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from sqlalchemy import Connection
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from rundial.server import keys
+from rundial.server.bodies import unpack
+from rundial.server.ingest import answer, decode
+from rundial.server.keys import Principal
+from rundial.server.problems import Problem, busy
+from rundial.server.rows import Decoded, Refusals, Signal
+from rundial.server.services import Services, principal_of, services_of
+
+CONTENT_TYPE: Final = "application/x-protobuf"
+
+
+async def metrics(request: Request) -> Response:
+    """Take points."""
+    principal = principal_of(request, keys.METRICS_WRITE)
+    return await _take(request, "metrics", principal)
+
+
+async def logs(request: Request) -> Response:
+    """Take text lines and run events."""
+    principal = principal_of(request, keys.LOGS_WRITE)
+    return await _take(request, "logs", principal)
+
+
+async def traces(request: Request) -> Response:
+    """Take spans."""
+    principal = principal_of(request, keys.TRACES_WRITE)
+    return await _take(request, "traces", principal)
+
+
+async def _take(request: Request, signal: Signal, principal: Principal) -> Response:
+    services = services_of(request)
+    content_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if content_type != CONTENT_TYPE:
+        raise Problem(415, f"content-type {content_type[:80]!r} is not read here", f"send {CONTENT_TYPE}")
+    if not services.writer.has_room():
+        raise busy("the server's write queue is full")  # before the body is read: it would only take memory
+    body = await services.bodies.read(request)
+    encoding = request.headers.get("content-encoding", "")
+    decoded = await services.decode(lambda: decode(signal, unpack(body, encoding)))
+    refusals = await _store(services, principal, decoded)
+    return Response(answer(signal, refusals), media_type=CONTENT_TYPE)
+
+
+async def _store(services: Services, principal: Principal, decoded: Decoded) -> Refusals:
+    received_ns = services.clock.time_unix_ns()
+
+    def store(connection: Connection) -> Refusals:
+        refusals = Refusals(decoded.refusals.items, list(decoded.refusals.reasons))
+        forbidden: list[Problem] = []
+        for delivery in decoded.deliveries:
+            problem = services.intake.store(connection, principal, delivery, received_ns)
+            if problem is not None:
+                forbidden.append(problem)
+                refusals.add(delivery.items(), problem.message)
+        if forbidden and len(forbidden) == len(decoded.deliveries):
+            raise forbidden[0]  # nothing of it may be written: the sender keeps it until it may
+        return refusals
+
+    if not decoded.deliveries:
+        return decoded.refusals
+    weight = sum(delivery.items() for delivery in decoded.deliveries)
+    return await services.write(store, weight=max(1, weight))
+
+
+ROUTES: Final = [
+    Route("/v1/metrics", metrics, methods=["POST"]),
+    Route("/v1/logs", logs, methods=["POST"]),
+    Route("/v1/traces", traces, methods=["POST"]),
+]

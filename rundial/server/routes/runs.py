@@ -1,0 +1,244 @@
+"""Runs: start, status, config, the run table, one run's details.
+
+A run id is unique within its project. Routes that name no project (`/runs/{id}/…`) take `projectId`
+in the body when two projects of the key hold the same id.
+"""
+
+from __future__ import annotations
+
+import json
+import secrets
+from collections.abc import Sequence
+from typing import Final
+
+from sqlalchemy import Connection
+from starlette.requests import Request
+from starlette.responses import JSONResponse
+from starlette.routing import Route
+
+from rundial.server import ledger
+from rundial.server.arguments import Arguments, of_body, of_query, page
+from rundial.server.keys import PROJECT_READ, WRITE_SCOPES, Principal
+from rundial.server.problems import Problem, invalid
+from rundial.server.resources import MAX_ATTEMPT, RUN_KINDS, is_id
+from rundial.server.routes.workspaces import need_project, need_project_by_id
+from rundial.server.runlife import STATUSES, TERMINAL, load, status_at
+from rundial.server.services import principal_of, services_of
+from rundial.server.store.history import (
+    AnyRow,
+    RunFilter,
+    instance_ledgers,
+    need_run,
+    page_of_runs,
+    run_instances,
+    runs_with_id,
+)
+from rundial.server.store.lifeline import Start, Started, set_config, set_status, start_run
+
+_ORDERS: Final = {"startedAtMs": "started_unix_ns", "updatedAtMs": "updated_unix_ns"}
+_MS: Final = 1_000_000
+
+
+async def start(request: Request) -> JSONResponse:
+    """Announce a run; also `instanceId`, `rank`, `attempt`, `seq`, `startedAtNs`."""
+    principal = principal_of(request, *WRITE_SCOPES)
+    services = services_of(request)
+    arguments = await of_body(request)
+    project_id = arguments.text("projectId")
+    now_ns = services.clock.time_unix_ns()
+    begun = _start(arguments, now_ns)
+
+    def change(connection: Connection) -> Started:
+        project = need_project_by_id(connection, principal, project_id)
+        return start_run(connection, project.id, begun, now_ns)
+
+    started = await services.write(change)
+    return JSONResponse(
+        {
+            "runId": begun.run_id,
+            "projectId": project_id,
+            "kind": started.kind,
+            "attempt": started.attempt,
+            "resumed": started.is_resumed,
+            "serverId": services.server_id,
+        }
+    )
+
+
+def _start(arguments: Arguments, now_ns: int) -> Start:
+    run_id = arguments.optional_text("runId") or f"run_{secrets.token_hex(16)}"
+    if not is_id(run_id):
+        raise invalid(f"runId {run_id[:80]!r} is not 1 to 128 letters, digits, '.', '_' or '-'")
+    attempt = arguments.whole("attempt")
+    if attempt is not None and not 1 <= attempt <= MAX_ATTEMPT:
+        raise invalid(f"attempt is {attempt}; it must be at least 1")
+    started_ns = arguments.whole("startedAtNs")
+    body = {
+        "name": arguments.optional_text("runName"),
+        "kind": arguments.one_of("kind", ("training", *sorted(RUN_KINDS - {"training"}))),
+        "group": arguments.optional_text("group"),
+        "job_type": arguments.optional_text("jobType"),
+        "tags": arguments.texts("tags") or None,
+        "config": arguments.mapping("config"),
+        "started_unix_ns": started_ns or now_ns,
+    }
+    return Start(
+        run_id=run_id,
+        resume=arguments.one_of("resume", ("never", "allow", "must")),
+        instance=arguments.optional_text("instanceId") or "",
+        attempt=attempt,
+        body=body,
+        started_unix_ns=started_ns or now_ns,
+        seq=arguments.whole("seq") or 0,
+        rank=arguments.whole("rank") or 0,
+    )
+
+
+async def status(request: Request) -> JSONResponse:
+    """End a run as completed, failed or aborted."""
+    principal = principal_of(request, *WRITE_SCOPES)
+    services = services_of(request)
+    arguments = await of_body(request)
+    wanted = arguments.text("status")
+    if wanted not in TERMINAL:
+        raise invalid(f"{wanted[:80]!r} ends no run", f"send one of {', '.join(sorted(TERMINAL))}")
+    now_ns = services.clock.time_unix_ns()
+    finished_ms = arguments.whole("finishedAtMs")
+    ended_ns = now_ns if finished_ms is None else finished_ms * _MS
+    body = {"status": wanted, "reason": arguments.optional_text("reason"), "finished_unix_ns": ended_ns}
+
+    def change(connection: Connection) -> str:
+        return set_status(
+            connection, _the_run(connection, principal, request, arguments), body, ended_ns, now_ns
+        )
+
+    return JSONResponse({"runId": request.path_params["run_id"], "status": await services.write(change)})
+
+
+async def config(request: Request) -> JSONResponse:
+    """Write config keys; the last writer of a key wins."""
+    principal = principal_of(request, *WRITE_SCOPES)
+    services = services_of(request)
+    arguments = await of_body(request)
+    values = arguments.mapping("config")
+
+    def change(connection: Connection) -> dict[str, object]:
+        run = _the_run(connection, principal, request, arguments)
+        return set_config(connection, run, values, services.clock.time_unix_ns())
+
+    return JSONResponse({"runId": request.path_params["run_id"], "config": await services.write(change)})
+
+
+def _the_run(connection: Connection, principal: Principal, request: Request, arguments: Arguments) -> AnyRow:
+    """The one run that a route without a project means."""
+    run_id: str = request.path_params["run_id"]
+    project_id = arguments.optional_text("projectId")
+    if project_id:
+        return need_run(connection, need_project_by_id(connection, principal, project_id).id, run_id)
+    found = runs_with_id(connection, principal, run_id)
+    if len(found) > 1:
+        raise Problem(
+            409, f"{len(found)} projects hold a run {run_id[:128]!r}", "say which one with projectId"
+        )
+    if not found:
+        raise Problem(
+            404, f"there is no run {run_id[:128]!r} for this key", "start it, or send its telemetry first"
+        )
+    return found[0]
+
+
+async def query(request: Request) -> JSONResponse:
+    """List a project's runs, the last started first unless `orderBy` and `order` say otherwise."""
+    principal = principal_of(request, PROJECT_READ)
+    arguments = of_query(request)
+    limit, cursor = arguments.limit(50), arguments.cursor(int, int)
+    column = _ORDERS[arguments.one_of("orderBy", tuple(_ORDERS))]
+    is_descending = arguments.one_of("order", ("desc", "asc")) == "desc"
+    now_ns = services_of(request).clock.time_unix_ns()
+    statuses = tuple(
+        each.strip() for each in (arguments.optional_text("statuses") or "").split(",") if each.strip()
+    )
+    unknown = sorted({*statuses} - STATUSES)
+    if unknown:
+        raise invalid(f"{unknown[0][:80]!r} is no status", f"use {', '.join(sorted(STATUSES))}")
+    wanted = RunFilter(column, is_descending, statuses, arguments.optional_text("search") or "", now_ns)
+    place = request.path_params
+
+    def read(connection: Connection) -> dict[str, object]:
+        project = need_project(connection, principal, place["workspace"], place["project"])
+        rows = page_of_runs(
+            connection,
+            project.id,
+            wanted,
+            after=(cursor[0], cursor[1]) if cursor else None,
+            limit=limit + 1,
+        )
+        last = rows[limit - 1] if len(rows) > limit else None
+        ended = [getattr(last, column), last.id] if last is not None else None
+        return {"runs": [_brief(row, now_ns) for row in rows[:limit]], "page": page(ended)}
+
+    return JSONResponse(await services_of(request).read(read))
+
+
+async def details(request: Request) -> JSONResponse:
+    """Show one run: its life, what is stored of it, and its ledger beside that."""
+    principal = principal_of(request, PROJECT_READ)
+    now_ns = services_of(request).clock.time_unix_ns()
+    place = request.path_params
+
+    def read(connection: Connection) -> dict[str, object]:
+        project = need_project(connection, principal, place["workspace"], place["project"])
+        run = need_run(connection, project.id, place["run_id"])
+        return {**_full(run, run_instances(connection, run.id), now_ns), "projectId": project.public_id}
+
+    return JSONResponse(await services_of(request).read(read))
+
+
+def _brief(run: AnyRow, now_ns: int) -> dict[str, object]:
+    seen = status_at(run.status, alive_ns=run.alive_unix_ns, now_unix_ns=now_ns, is_foreign=run.is_foreign)
+    return {
+        "runId": run.run_id,
+        "kind": run.kind,
+        "status": seen,
+        "runName": run.name or run.run_id,
+        "startedAtMs": run.started_unix_ns // _MS,
+        "updatedAtMs": run.updated_unix_ns // _MS,
+    }
+
+
+def _full(run: AnyRow, rows: Sequence[AnyRow], now_ns: int) -> dict[str, object]:
+    life = load(run.life)
+    counts = {name: sum(getattr(row, name) for row in rows) for name in ledger.SIGNALS}
+    return {
+        **_brief(run, now_ns),
+        "finishedAtMs": None if life.finished_unix_ns is None else life.finished_unix_ns // _MS,
+        "reason": life.reason,
+        "attempt": life.attempt,
+        "config": life.config_values(),
+        "summary": life.summary_values(),
+        "tags": life.value("tags") or [],
+        "group": life.value("group"),
+        "jobType": life.value("job_type"),
+        "counts": counts,
+        "ledger": ledger.compare(instance_ledgers(rows)),
+        "instances": [
+            {
+                "instanceId": row.instance,
+                "attempt": row.attempt,
+                "rank": row.rank,
+                "host": row.host,
+                "counts": {name: getattr(row, name) for name in ledger.SIGNALS},
+                "ledger": json.loads(row.ledger),
+            }
+            for row in rows
+        ],
+    }
+
+
+ROUTES: Final = [
+    Route("/api/v1/runs/start", start, methods=["POST"]),
+    Route("/api/v1/runs/{run_id}/status", status, methods=["POST"]),
+    Route("/api/v1/runs/{run_id}/config", config, methods=["POST"]),
+    Route("/api/v1/workspaces/{workspace}/projects/{project}/runs/query", query, methods=["GET"]),
+    Route("/api/v1/workspaces/{workspace}/projects/{project}/runs/{run_id}", details, methods=["GET"]),
+]

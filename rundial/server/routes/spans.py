@@ -1,0 +1,62 @@
+"""GET /api/v1/workspaces/{w}/projects/{p}/runs/{id}/spans: a run's spans by start time."""
+
+from __future__ import annotations
+
+import json
+from typing import Final
+
+from sqlalchemy import Connection
+from starlette.requests import Request
+from starlette.responses import JSONResponse
+from starlette.routing import Route
+
+from rundial.server.arguments import of_query, page
+from rundial.server.keys import PROJECT_READ
+from rundial.server.routes.workspaces import need_project
+from rundial.server.rows import SPAN_INTERRUPTED, SPAN_RUNNING
+from rundial.server.services import principal_of, services_of
+from rundial.server.store.history import AnyRow, need_run
+from rundial.server.store.streams import run_spans
+
+
+async def spans(request: Request) -> JSONResponse:
+    """List spans, open and interrupted ones included."""
+    principal = principal_of(request, PROJECT_READ)
+    arguments = of_query(request)
+    limit, cursor = arguments.limit(200), arguments.cursor(int, int)
+    place = request.path_params
+
+    def read(connection: Connection) -> dict[str, object]:
+        project = need_project(connection, principal, place["workspace"], place["project"])
+        run = need_run(connection, project.id, place["run_id"])
+        after = (cursor[0], cursor[1]) if cursor else None
+        rows = run_spans(connection, run.id, after=after, limit=limit + 1)
+        last = rows[limit - 1] if len(rows) > limit else None
+        ended = [last.start_unix_ns, last.id] if last is not None else None
+        return {"runId": run.run_id, "spans": [_span(row) for row in rows[:limit]], "page": page(ended)}
+
+    return JSONResponse(await services_of(request).read(read))
+
+
+def _span(row: AnyRow) -> dict[str, object]:
+    return {
+        "traceId": row.trace_id.hex(),
+        "spanId": row.span_id.hex(),
+        "parentSpanId": row.parent_span_id.hex() if row.parent_span_id else None,
+        "name": row.name,
+        "kind": row.kind,
+        "startNs": str(row.start_unix_ns),
+        "endNs": None if row.end_unix_ns is None else str(row.end_unix_ns),
+        "status": row.status,
+        "statusMessage": row.status_message,
+        "interrupted": row.state == SPAN_INTERRUPTED,
+        "running": row.state == SPAN_RUNNING,
+        "attributes": json.loads(row.attributes) if row.attributes else {},
+        "events": json.loads(row.events) if row.events else [],
+        "links": json.loads(row.links) if row.links else [],
+    }
+
+
+ROUTES: Final = [
+    Route("/api/v1/workspaces/{workspace}/projects/{project}/runs/{run_id}/spans", spans, methods=["GET"])
+]

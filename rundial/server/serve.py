@@ -1,0 +1,200 @@
+"""Starting and stopping the server process.
+
+SIGTERM and SIGINT: no new connections, every request that was accepted is finished and committed, the
+writer ends, the process leaves with status 0. kill -9 at any moment loses nothing that was acknowledged.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import fcntl
+import logging
+import os
+import signal
+import socket
+import sys
+import threading
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import uvicorn
+from starlette.types import ASGIApp
+
+from rundial.clock import Clock, SystemClock
+from rundial.errors import ConfigError
+from rundial.server.app import build_app, open_services
+from rundial.server.owner import KEY_FILE
+from rundial.server.security import host_name
+
+DEFAULT_HOST: Final = "127.0.0.1"
+DEFAULT_PORT: Final = 8787
+_GRACE_S: Final = 20
+_KEEP_ALIVE_S: Final = 75
+_BACKLOG: Final = 512
+# SQLite's driver gives up the interpreter's lock at each statement; at the usual 5 ms the writer would
+# wait that long to get it back whenever another thread decodes.
+_SWITCH_INTERVAL_S: Final = 0.0005
+
+
+@dataclass(frozen=True, slots=True)
+class Ready:
+    """What a started server tells whoever started it.
+
+    Attributes:
+        url: Where it answers, without a trailing slash.
+        server_id: Which server it is, whatever its URL.
+        owner_key_path: File with the owner's API key (mode 0600).
+        data_dir: Where everything is kept.
+    """
+
+    url: str
+    server_id: str
+    owner_key_path: Path
+    data_dir: Path
+
+    def owner_key(self) -> str | None:
+        """The owner's key, None when its file was moved away."""
+        try:
+            return self.owner_key_path.read_text("utf-8").strip() or None
+        except FileNotFoundError:
+            return None
+
+
+def serve(
+    host: str,
+    port: int,
+    data_dir: str | os.PathLike[str],
+    *,
+    allowed_hosts: Iterable[str] = (),
+    on_ready: Callable[[Ready], None] | None = None,
+    clock: Clock | None = None,
+) -> None:
+    """Run the server until it is told to stop.
+
+    When it takes requests, `on_ready` is called, and then
+    `Rundial is listening on http://HOST:PORT` is written to stdout.
+
+    Args:
+        host: Address to bind; only loopback is reachable from this machine alone.
+        port: Port to bind; 0 takes a free one.
+        data_dir: Made with mode 0700 when it is missing.
+        allowed_hosts: Host names that clients may use beside the loopback ones and `host`.
+        on_ready: Called on the event loop's thread once requests are taken.
+        clock: Stamps arrivals; the machine's own when None.
+
+    Raises:
+        ConfigError: The address is taken, or the directory cannot be used.
+    """
+    directory = Path(data_dir).resolve()
+    lock = _claim(directory)
+    try:
+        listener = listen(host, port)
+        with listener:
+            services = open_services(directory, clock or SystemClock())
+            ready = Ready(_url(host, listener), services.server_id, directory / KEY_FILE, directory)
+            app = build_app(services, allowed_hosts=[host, *allowed_hosts])
+            sys.setswitchinterval(min(sys.getswitchinterval(), _SWITCH_INTERVAL_S))
+            _run(_Announcing(config_of(app), ready, on_ready), listener)
+    finally:
+        os.close(lock)
+
+
+def config_of(app: ASGIApp) -> uvicorn.Config:
+    """How uvicorn serves the application."""
+    return uvicorn.Config(
+        app,
+        log_config=None,
+        access_log=False,
+        lifespan="on",
+        server_header=False,
+        ws="none",
+        timeout_keep_alive=_KEEP_ALIVE_S,
+        timeout_graceful_shutdown=_GRACE_S,
+    )
+
+
+class _Announcing(uvicorn.Server):
+    """uvicorn's server, saying once that it is ready."""
+
+    def __init__(
+        self, config: uvicorn.Config, ready: Ready, on_ready: Callable[[Ready], None] | None
+    ) -> None:
+        super().__init__(config)
+        self._ready = ready
+        self._on_ready = on_ready
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Start, then announce."""
+        await super().startup(sockets)
+        if self.should_exit:
+            return
+        if self._on_ready is not None:
+            self._on_ready(self._ready)
+        sys.stdout.write(f"Rundial is listening on {self._ready.url}\n")
+        sys.stdout.flush()
+
+
+def _run(server: uvicorn.Server, listener: socket.socket) -> None:
+    logging.getLogger("uvicorn.error").setLevel(logging.WARNING)
+    if threading.current_thread() is threading.main_thread():
+        # uvicorn raises the signal again once it is done; with these in place that ends in a plain return.
+        previous = {each: signal.signal(each, lambda *_: None) for each in (signal.SIGTERM, signal.SIGINT)}
+    else:
+        previous = {}
+    try:
+        asyncio.run(server.serve(sockets=[listener]))
+    finally:
+        for each, handler in previous.items():
+            signal.signal(each, handler)
+
+
+def _claim(directory: Path) -> int:
+    """Make the directory and lock it; the lock goes with the process, however that ends."""
+    try:
+        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        descriptor = os.open(directory / "lock", os.O_RDWR | os.O_CREAT, 0o600)
+    except OSError as error:
+        raise ConfigError(f"the data directory {directory} cannot be used: {error.strerror}") from error
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        os.close(descriptor)
+        raise ConfigError(
+            f"another server is using {directory}; stop it, or give this one its own directory with --data"
+        ) from error
+    return descriptor
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """Open the listening socket.
+
+    Raises:
+        ConfigError: The address is taken or is none of this machine's.
+    """
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(
+            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
+        # The protocol is named: asyncio turns Nagle's algorithm off only where it reads TCP there, and
+        # with it on each answer waits 40 ms for the client's acknowledgement.
+        listener = socket.socket(family, kind, protocol)
+    except OSError as error:
+        raise ConfigError(f"cannot listen on {host}: {error.strerror}") from error
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind(address)
+        listener.listen(_BACKLOG)
+    except OSError as error:
+        listener.close()
+        raise ConfigError(
+            f"cannot listen on {host}:{port}: {error.strerror}; choose another port (0 takes a free one)"
+        ) from error
+    return listener
+
+
+def _url(host: str, listener: socket.socket) -> str:
+    name = host_name(host)
+    shown = f"[{name}]" if ":" in name else name
+    return f"http://{shown}:{listener.getsockname()[1]}"

@@ -1,0 +1,1 @@
+"""What the server keeps: tables, the writes of ingest, and the reads behind the queries."""

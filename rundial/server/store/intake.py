@@ -1,0 +1,288 @@
+"""Storing deliveries: once each, however often they are sent.
+
+Every stream row goes in with ON CONFLICT DO NOTHING; only rows that were new feed the summaries and
+counts, in the same transaction. Whether all rows of an insert were new is one comparison
+(`total_changes`); only when they were not are they tried one by one.
+
+Threads: the writer's alone. The caches of row ids are forgotten when a transaction is undone.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Final
+
+from sqlalchemy import Connection, bindparam, func, insert, select, update
+from sqlalchemy.dialects import sqlite
+
+from rundial.server import ledger
+from rundial.server.keys import Principal
+from rundial.server.problems import Problem
+from rundial.server.rows import SPAN_INTERRUPTED, Delivery, EventRow, SeriesBlock, SpanRow, Target
+from rundial.server.runlife import Happening, RunLife, alive_unix_ns, dump, fold, load, seen_attempt
+from rundial.server.store.inserts import insert_events, insert_lines, insert_points
+from rundial.server.store.places import Project, claim_project
+from rundial.server.store.statements import Prepared
+from rundial.server.store.tables import facts, instances, runs, series, spans
+from rundial.signals import semconv
+
+_MAX_CACHED: Final = 200_000
+
+
+def _accept() -> Prepared:
+    statement = sqlite.insert(facts).values(name="accepted", value=bindparam("b_value"))
+    return Prepared(
+        statement.on_conflict_do_update(index_elements=["name"], set_={"value": statement.excluded.value})
+    )
+
+
+_ACCEPT: Final = _accept()
+_COUNT: Final = Prepared(
+    update(instances)
+    .where(instances.c.id == bindparam("b_instance"))
+    .values({name: instances.c[name] + bindparam(f"b_{name}") for name in ledger.SIGNALS})
+)
+_HEARD: Final = Prepared(
+    update(runs)
+    .where(runs.c.id == bindparam("b_run"))
+    .values(
+        alive_unix_ns=func.max(runs.c.alive_unix_ns, bindparam("b_alive")),
+        updated_unix_ns=func.max(runs.c.updated_unix_ns, bindparam("b_updated")),
+    )
+)
+
+
+@dataclass(slots=True)
+class _KnownRun:
+    """A run's row id and the greatest attempt that its life has seen."""
+
+    id: int
+    attempt: int
+
+
+class Intake:
+    """Writes deliveries into the tables, remembering the row ids that it has seen."""
+
+    def __init__(self) -> None:
+        self._projects: dict[tuple[str, str | None, str], Project] = {}
+        self._runs: dict[tuple[int, str], _KnownRun] = {}
+        self._instances: dict[tuple[int, str], int] = {}
+        self._series: dict[tuple[int, str, bytes], int] = {}
+        self._accepted: int | None = None
+
+    def forget(self) -> None:
+        """Drop every cached id; called when a transaction was undone."""
+        for cache in (self._projects, self._runs, self._instances, self._series):
+            cache.clear()
+        self._accepted = None
+
+    def store(
+        self, connection: Connection, principal: Principal, delivery: Delivery, received_ns: int
+    ) -> Problem | None:
+        """Store one delivery.
+
+        Returns:
+            None when it is stored; 403 when the key may not write there, and then nothing of it is.
+        """
+        if not delivery.items():
+            return None  # nothing to keep must not make a run
+        if len(self._series) > _MAX_CACHED or len(self._instances) > _MAX_CACHED:
+            self.forget()
+        target = delivery.target
+        try:
+            project = self._project(connection, principal, target, received_ns)
+        except Problem as problem:
+            return problem
+        run = self._run(connection, project, target, received_ns)
+        instance = self._instance(connection, run.id, target)
+        stored = {
+            "points": self._store_points(connection, run.id, instance, delivery.blocks, target.attempt),
+            "lines": insert_lines(connection, run.id, instance, delivery.texts),
+            "spans": self._store_spans(connection, run.id, instance, delivery.spans),
+        }
+        fresh = self._store_events(connection, instance, delivery.events)
+        self._keep_ledger(connection, instance, delivery.events)
+        if any(stored.values()):
+            _COUNT.run(connection, b_instance=instance, **{f"b_{name}": new for name, new in stored.items()})
+        if any(stored.values()) or fresh or target.attempt > run.attempt:
+            self._live_on(connection, run, delivery, fresh, received_ns)
+        return None
+
+    def _project(self, connection: Connection, principal: Principal, target: Target, now_ns: int) -> Project:
+        key = (principal.key_id, target.workspace, target.project)
+        if key not in self._projects:
+            self._projects[key] = claim_project(
+                connection,
+                principal,
+                target.workspace,
+                target.project,
+                project_name=target.project_name,
+                now_unix_ns=now_ns,
+            )
+        return self._projects[key]
+
+    def _run(self, connection: Connection, project: Project, target: Target, now_ns: int) -> _KnownRun:
+        key = (project.id, target.run_id)
+        if key not in self._runs:
+            row = connection.execute(
+                select(runs.c.id, runs.c.life).where(
+                    runs.c.project_id == project.id, runs.c.run_id == target.run_id
+                )
+            ).one_or_none()
+            if row is None:
+                self._runs[key] = _KnownRun(create_run(connection, project.id, target, now_ns), 0)
+            else:
+                self._runs[key] = _KnownRun(row.id, load(row.life).attempt)
+        return self._runs[key]
+
+    def _instance(self, connection: Connection, run: int, target: Target) -> int:
+        key = (run, target.instance)
+        if key not in self._instances:
+            connection.execute(
+                sqlite.insert(instances)
+                .values(
+                    run=run,
+                    instance=target.instance,
+                    attempt=target.attempt,
+                    rank=target.rank,
+                    host=target.host,
+                    ledger="{}",
+                )
+                .on_conflict_do_nothing()
+            )
+            self._instances[key] = connection.execute(
+                select(instances.c.id).where(instances.c.run == run, instances.c.instance == target.instance)
+            ).scalar_one()
+        return self._instances[key]
+
+    def _series_id(self, connection: Connection, run: int, block: SeriesBlock) -> int:
+        key = (run, block.name, block.digest)
+        if key not in self._series:
+            values = {"run": run, "name": block.name, "digest": block.digest}
+            connection.execute(
+                sqlite.insert(series)
+                .values(**values, attributes=block.attributes, unit=block.unit)
+                .on_conflict_do_nothing()
+            )
+            self._series[key] = connection.execute(
+                select(series.c.id).where(*(series.c[name] == value for name, value in values.items()))
+            ).scalar_one()
+        return self._series[key]
+
+    def _store_points(
+        self, connection: Connection, run: int, instance: int, blocks: list[SeriesBlock], attempt: int
+    ) -> int:
+        if not blocks:
+            return 0
+        ids = [self._series_id(connection, run, block) for block in blocks]
+        first = self._next_accepted(connection)
+        self._accepted = first + sum(len(block.steps) for block in blocks)
+        _ACCEPT.run(connection, b_value=str(self._accepted))
+        return insert_points(
+            connection, ids, blocks, instance=instance, attempt=attempt, first_accepted=first
+        )
+
+    def _next_accepted(self, connection: Connection) -> int:
+        if self._accepted is None:
+            known = connection.execute(select(facts.c.value).where(facts.c.name == "accepted")).scalar()
+            self._accepted = int(known) if known is not None else 1
+        return self._accepted
+
+    def _store_events(
+        self, connection: Connection, instance: int, happened: list[EventRow]
+    ) -> list[EventRow]:
+        """Store events and return those that were new."""
+        rows = [
+            (instance, event.seq, event.time_unix_ns, event.name, json.dumps(event.body, ensure_ascii=False))
+            for event in happened
+        ]
+        is_new = insert_events(connection, rows)
+        return [event for event, new in zip(happened, is_new, strict=True) if new]
+
+    def _store_spans(self, connection: Connection, run: int, instance: int, arrived: list[SpanRow]) -> int:
+        """Store spans, the more final state winning; returns how many were not counted before."""
+        counted = 0
+        for span in arrived:
+            where = (spans.c.run == run, spans.c.trace_id == span.trace_id, spans.c.span_id == span.span_id)
+            known = connection.execute(select(spans.c.id, spans.c.state).where(*where)).one_or_none()
+            if known is not None and known.state >= span.state:
+                continue
+            values = {name: getattr(span, name) for name in SpanRow.__slots__}
+            if known is None:
+                connection.execute(insert(spans).values(run=run, instance=instance, **values))
+            else:
+                connection.execute(update(spans).where(spans.c.id == known.id).values(**values))
+            was_counted = known is not None and known.state >= SPAN_INTERRUPTED
+            counted += span.state >= SPAN_INTERRUPTED and not was_counted
+        return counted
+
+    def _keep_ledger(self, connection: Connection, instance: int, happened: Iterable[EventRow]) -> None:
+        """Raise the instance's counters, also from an event that was stored before."""
+        said = [ledger.flatten(event.body) for event in happened if event.name == semconv.EVENT_RUN_LEDGER]
+        if not said:
+            return
+        where = instances.c.id == instance
+        known = json.loads(connection.execute(select(instances.c.ledger).where(where)).scalar_one())
+        counters = known
+        for each in said:
+            counters = ledger.greatest(counters, each)
+        if counters != known:
+            connection.execute(update(instances).where(where).values(ledger=json.dumps(counters)))
+
+    def _live_on(
+        self,
+        connection: Connection,
+        run: _KnownRun,
+        delivery: Delivery,
+        fresh: list[EventRow],
+        received_ns: int,
+    ) -> None:
+        target = delivery.target
+        alive_ns = alive_unix_ns(received_ns, delivery.newest_unix_ns())
+        if not fresh and target.attempt <= run.attempt:
+            _HEARD.run(connection, b_run=run.id, b_alive=alive_ns, b_updated=received_ns)
+            return
+        life = load(connection.execute(select(runs.c.life).where(runs.c.id == run.id)).scalar_one())
+        life = seen_attempt(life, target.attempt)
+        for event in fresh:
+            stamp = (event.time_unix_ns, target.instance, event.seq)
+            life = fold(life, Happening(event.name, stamp, target.attempt, event.body))
+        run.attempt = life.attempt
+        keep_life(connection, run.id, life, alive_ns=alive_ns, updated_ns=received_ns)
+
+
+def create_run(connection: Connection, project: int, target: Target, now_ns: int) -> int:
+    """Add a run that was never heard of and return its row id."""
+    row_id = connection.execute(
+        insert(runs).values(
+            project_id=project,
+            run_id=target.run_id,
+            is_foreign=target.is_foreign,
+            life=dump(RunLife()),
+            created_by=target.instance,
+            created_unix_ns=now_ns,
+            name="",
+            kind=target.kind or "training",
+            status="running",
+            started_unix_ns=now_ns,
+            updated_unix_ns=now_ns,
+            alive_unix_ns=0,
+        )
+    ).inserted_primary_key
+    assert row_id is not None
+    return int(row_id[0])
+
+
+def keep_life(connection: Connection, run: int, life: RunLife, *, alive_ns: int, updated_ns: int) -> None:
+    """Store a run's life and the columns that copy it."""
+    values: dict[str, object] = {"life": dump(life), "status": life.status}
+    if life.started_unix_ns is not None:
+        values["started_unix_ns"] = life.started_unix_ns
+    for column in ("name", "kind"):
+        value = life.value(column)
+        if isinstance(value, str):
+            values[column] = value
+    connection.execute(update(runs).where(runs.c.id == run).values(values))
+    _HEARD.run(connection, b_run=run, b_alive=alive_ns, b_updated=updated_ns)

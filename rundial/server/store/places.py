@@ -1,0 +1,193 @@
+"""Workspaces, projects and API keys: who may act where, and making what is named for the first time.
+
+Every function takes a connection inside a transaction; those that may create need the writer's.
+"""
+
+from __future__ import annotations
+
+import json
+import secrets
+from dataclasses import dataclass
+
+from sqlalchemy import Connection, Row, insert, select
+
+from rundial.server.keys import Principal, StoredKey
+from rundial.server.problems import Problem
+from rundial.server.store.tables import api_keys, facts, projects, workspaces
+
+
+@dataclass(frozen=True, slots=True)
+class Workspace:
+    """A workspace as it is stored."""
+
+    id: int
+    slug: str
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Project:
+    """A project as it is stored, with its workspace."""
+
+    id: int
+    public_id: str
+    slug: str
+    name: str
+    workspace: Workspace
+
+
+def fact(connection: Connection, name: str) -> str | None:
+    """A named value of this server, None when it was never set."""
+    return connection.execute(select(facts.c.value).where(facts.c.name == name)).scalar()
+
+
+def create_workspace(connection: Connection, slug: str, *, name: str, now_unix_ns: int) -> Workspace:
+    """Add a workspace."""
+    row_id = connection.execute(
+        insert(workspaces).values(slug=slug, name=name, created_unix_ns=now_unix_ns)
+    ).inserted_primary_key
+    assert row_id is not None
+    return Workspace(row_id[0], slug, name)
+
+
+def find_workspace(connection: Connection, principal: Principal, slug: str | None) -> Workspace | None:
+    """A workspace that the key may see, its own one when no slug is given; None when there is none."""
+    query = select(workspaces.c.id, workspaces.c.slug, workspaces.c.name)
+    if slug is None:
+        query = query.where(workspaces.c.id == principal.home_workspace_id)
+    else:
+        query = query.where(workspaces.c.slug == slug)
+    row = connection.execute(query).one_or_none()
+    if row is None or (principal.workspace_id is not None and row.id != principal.workspace_id):
+        return None
+    return Workspace(row.id, row.slug, row.name)
+
+
+def find_project(
+    connection: Connection, principal: Principal, workspace: Workspace, slug: str
+) -> Project | None:
+    """A project of a workspace that the key may see; None when there is none."""
+    row = connection.execute(
+        select(projects).where(projects.c.workspace_id == workspace.id, projects.c.slug == slug)
+    ).one_or_none()
+    if row is None or (principal.project_id is not None and row.id != principal.project_id):
+        return None
+    return Project(row.id, row.public_id, row.slug, row.name, workspace)
+
+
+def find_project_by_public_id(connection: Connection, principal: Principal, public_id: str) -> Project | None:
+    """A project by the id that the API shows; None when there is none or the key may not see it."""
+    row = connection.execute(
+        select(
+            projects.c.id,
+            projects.c.public_id,
+            projects.c.slug,
+            projects.c.name,
+            projects.c.workspace_id,
+            workspaces.c.slug.label("workspace_slug"),
+            workspaces.c.name.label("workspace_name"),
+        )
+        .join(workspaces, workspaces.c.id == projects.c.workspace_id)
+        .where(projects.c.public_id == public_id)
+    ).one_or_none()
+    if row is None or not _may_see(principal, row.workspace_id, row.id):
+        return None
+    workspace = Workspace(row.workspace_id, row.workspace_slug, row.workspace_name)
+    return Project(row.id, row.public_id, row.slug, row.name, workspace)
+
+
+def claim_project(
+    connection: Connection,
+    principal: Principal,
+    workspace_slug: str | None,
+    project_slug: str,
+    *,
+    project_name: str,
+    now_unix_ns: int,
+) -> Project:
+    """The named project, made now when the key may make it.
+
+    Raises:
+        Problem: 403, the key may not write there; the hint says which may.
+    """
+    workspace = find_workspace(connection, principal, workspace_slug)
+    if workspace is None:
+        workspace = _claim_workspace(connection, principal, workspace_slug or "", now_unix_ns)
+    found = find_project(connection, principal, workspace, project_slug)
+    if found is not None:
+        return found
+    if principal.project_id is not None:
+        raise Problem(
+            403,
+            f"this key may not write to project {project_slug!r}",
+            "the key is bound to one project; use that project, or a key of the workspace",
+        )
+    public_id = f"prj_{secrets.token_hex(8)}"
+    row_id = connection.execute(
+        insert(projects).values(
+            public_id=public_id,
+            workspace_id=workspace.id,
+            slug=project_slug,
+            name=project_name,
+            created_unix_ns=now_unix_ns,
+        )
+    ).inserted_primary_key
+    assert row_id is not None
+    return Project(row_id[0], public_id, project_slug, project_name, workspace)
+
+
+def _claim_workspace(connection: Connection, principal: Principal, slug: str, now_unix_ns: int) -> Workspace:
+    if not principal.is_owner or not slug:
+        raise Problem(
+            403,
+            f"this key may not write to workspace {slug!r}",
+            "use the key's own workspace (leave the workspace out), or the owner's key, which may make one",
+        )
+    return create_workspace(connection, slug, name=slug, now_unix_ns=now_unix_ns)
+
+
+def _may_see(principal: Principal, workspace_id: int, project_id: int) -> bool:
+    is_workspace = principal.workspace_id is None or principal.workspace_id == workspace_id
+    return is_workspace and (principal.project_id is None or principal.project_id == project_id)
+
+
+def add_key(
+    connection: Connection,
+    key: StoredKey,
+    *,
+    now_unix_ns: int,
+) -> None:
+    """Store a key's hash and what it allows."""
+    principal = key.principal
+    connection.execute(
+        insert(api_keys).values(
+            id=principal.key_id,
+            secret_sha256=key.secret_sha256,
+            label=principal.label,
+            scopes=json.dumps(sorted(principal.scopes)),
+            home_workspace_id=principal.home_workspace_id,
+            workspace_id=principal.workspace_id,
+            project_id=principal.project_id,
+            created_unix_ns=now_unix_ns,
+            expires_unix_ns=key.expires_unix_ns,
+            revoked_unix_ns=key.revoked_unix_ns,
+        )
+    )
+
+
+def find_key(connection: Connection, key_id: str) -> StoredKey | None:
+    """A key by its public half, revoked and expired ones too."""
+    row = connection.execute(select(api_keys).where(api_keys.c.id == key_id)).one_or_none()
+    return None if row is None else _stored_key(row)
+
+
+def _stored_key(row: Row[tuple[object, ...]]) -> StoredKey:
+    principal = Principal(
+        key_id=row.id,
+        label=row.label,
+        scopes=frozenset(json.loads(row.scopes)),
+        home_workspace_id=row.home_workspace_id,
+        workspace_id=row.workspace_id,
+        project_id=row.project_id,
+    )
+    return StoredKey(principal, row.secret_sha256, row.expires_unix_ns, row.revoked_unix_ns)
