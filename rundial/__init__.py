@@ -1,0 +1,68 @@
+"""Rundial: the flight recorder for training runs and agents.
+
+    user threads                    encoder thread                     sender thread
+    run.log ─────────┐
+    run.log_text ────┼─► recorder ─► encoder ─► spool ─► sender ─► POST /v1/{metrics,logs,traces}
+    run.trace ───────┘   (ring)      (OTLP)     (disk)             Rundial or any OpenTelemetry Collector
+
+Names are loaded on first use, so that `import rundial` costs a training script next to nothing.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from rundial.version import __version__
+
+if TYPE_CHECKING:
+    from rundial.api.client import Client as Client
+    from rundial.api.run import Run as Run
+    from rundial.api.session import init as init
+    from rundial.api.trace import Span as Span
+    from rundial.diagnostics import Ledger as Ledger
+    from rundial.diagnostics import RundialDiagnostics as RundialDiagnostics
+    from rundial.errors import ConfigError as ConfigError
+    from rundial.errors import RundialError as RundialError
+    from rundial.errors import RundialRequestError as RundialRequestError
+    from rundial.settings import Distributed as Distributed
+    from rundial.settings import Mode as Mode
+    from rundial.settings import RunKind as RunKind
+    from rundial_sdk import RundialClient as RundialClient
+    from rundial_sdk import RundialRun as RundialRun
+    from rundial_sdk import RundialSpan as RundialSpan
+
+# Where each public name lives; imported when it is first asked for.
+_HOMES = {
+    "Client": "rundial.api.client",
+    "ConfigError": "rundial.errors",
+    "Distributed": "rundial.settings",
+    "Ledger": "rundial.diagnostics",
+    "Mode": "rundial.settings",
+    "Run": "rundial.api.run",
+    "RunKind": "rundial.settings",
+    "RundialDiagnostics": "rundial.diagnostics",
+    "RundialError": "rundial.errors",
+    "RundialRequestError": "rundial.errors",
+    "RundialClient": "rundial_sdk",
+    "RundialRun": "rundial_sdk",
+    "RundialSpan": "rundial_sdk",
+    "Span": "rundial.api.trace",
+    "init": "rundial.api.session",
+}
+
+__all__ = ["__version__", *sorted(_HOMES)]
+
+
+def __getattr__(name: str) -> Any:
+    home = _HOMES.get(name)
+    if home is None:
+        raise AttributeError(f"module 'rundial' has no attribute {name!r}")
+    from importlib import import_module
+
+    value = getattr(import_module(home), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return __all__

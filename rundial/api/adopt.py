@@ -1,0 +1,347 @@
+"""Delivering what dead processes left: `rundial sync`, and the same in the background of a run.
+
+Adopting is idempotent and may be killed at any point. Nothing of a live process is touched, and data
+recorded for one server goes to no other unless the user says so.
+"""
+
+from __future__ import annotations
+
+import base64
+import time
+import zlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from rundial import profiles
+from rundial.api.client import Client
+from rundial.api.pipeline import make_sender
+from rundial.api.target import RunSource, Target
+from rundial.diagnostics import REASONS, SIGNALS
+from rundial.errors import RundialError, RundialRequestError, SegmentCorruptError, SpoolLockedError
+from rundial.export.outcome import Outcome, Pause
+from rundial.export.sender import Sender
+from rundial.recorder import place
+from rundial.recorder.mapping import RingFile
+from rundial.recorder.recovery import Recovered, recover
+from rundial.signals import otlp, semconv
+from rundial.signals.records import Event
+from rundial.spool.frame import NO_RING, NO_TOTALS, Frame
+from rundial.spool.meta import Meta
+from rundial.spool.spool import Spool, find, sweep
+
+LANE_OF = {"points": "metrics", "lines": "logs", "spans": "traces"}
+# An adopter's own event has a fixed number far above the ring's, so that adopting twice says it once.
+LEDGER_SEQ = 1 << 62
+REQUEST_TIMEOUT_S = 10.0
+PATIENCE_S = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class SyncResult:
+    """What became of one instance's spool.
+
+    Attributes:
+        path: Its directory.
+        run_id: Its run.
+        delivered: Units delivered now, by signal.
+        waiting: Units that stay, by signal.
+        why: Why something stays, or was left alone; empty when nothing is left.
+        is_live: A live process owns it and sends it by itself.
+        is_refused: The server refuses the key.
+    """
+
+    path: Path
+    run_id: str
+    delivered: Mapping[str, int] = field(default_factory=dict)
+    waiting: Mapping[str, int] = field(default_factory=dict)
+    why: str = ""
+    is_live: bool = False
+    is_refused: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class SyncReport:
+    """What a sync did, one result for each instance found."""
+
+    results: Sequence[SyncResult]
+
+
+def sync(
+    directories: Sequence[Path],
+    *,
+    endpoint: str | None = None,
+    api_key: str | None = None,
+    to: str | None = None,
+    timeout_s: float = 60.0,
+) -> SyncReport:
+    """Adopt and deliver everything that dead processes left under some spool directories.
+
+    Args:
+        directories: Spool directories.
+        endpoint: Where the server is now, if it has moved; it must be the same server.
+        api_key: Key for `endpoint` or `to`. Without either it is not used: a spool names its own
+            server, and a key from the environment must not go where a directory says. The key
+            stored for that server is.
+        to: Deliver there, also what was recorded for another server.
+        timeout_s: Seconds in all.
+    """
+    end = time.monotonic() + timeout_s
+    results: list[SyncResult] = []
+    senders: dict[str, Sender] = {}
+    try:
+        for directory in directories:
+            sweep(directory)
+            results += [_sync_one(path, endpoint, api_key, to, senders, end) for path in find(directory)]
+            remove_stray_rings(directory)
+    finally:
+        for sender in senders.values():
+            sender.stop(1.0)
+    return SyncReport(tuple(results))
+
+
+def open_dead(path: Path) -> Spool:
+    """Adopt a dead instance's spool and bring the rest of its ring into it.
+
+    Raises:
+        SpoolLockedError: Its process lives, or another adopter is at it.
+        SpoolError: It is gone or cannot be understood.
+        OSError: It cannot be read or written.
+    """
+    spool = Spool.adopt(path)
+    try:
+        if spool.meta.state == "open":
+            _recover(spool)
+    except BaseException:
+        spool.close()
+        raise
+    return spool
+
+
+def remove_stray_rings(root: Path) -> int:
+    """Remove ring files that no instance refers to and no process owns; return how many."""
+    referred = _open_ring_ids(root)
+    removed = 0
+    for path in root.glob("rundial-*.ring"):
+        if path.stem.removeprefix("rundial-") in referred:
+            continue
+        try:
+            ring = RingFile.adopt(path)
+        except (RundialError, OSError):
+            continue
+        # Asked again under the lock: its owner may have died just after we looked.
+        if ring.ring_id.hex() not in _open_ring_ids(root):
+            ring.remove()
+            removed += 1
+        ring.close()
+    return removed
+
+
+def _recover(spool: Spool) -> None:
+    meta = spool.meta
+    ring, note = _ring_of(meta)
+    resource = base64.b64decode(meta.resource_b64)
+    recovered = None
+    try:
+        if ring is not None:
+            recovered = recover(ring, meta.run_index, spool, resource)
+        drops = _drops(spool, recovered)
+        evicted = dict(recovered.evicted) if recovered else {}
+        ledger = _ledger(spool, drops, evicted)
+        _append_event(spool, resource, ledger, recovered.last_unix_ns if recovered else 0)
+        spool.publish()
+        spool.update_meta(
+            state="closed", drops=drops, extra={**meta.extra, "ring_evicted": evicted, "note": note}
+        )
+    finally:
+        if ring is not None:
+            if meta.ring_id in _open_ring_ids(spool.path.parent.parent):
+                ring.close()
+            else:
+                ring.remove()
+
+
+def _ring_of(meta: Meta) -> tuple[RingFile | None, str]:
+    if meta.ring_path is None:
+        return None, "its ring was in memory; what had not reached the disk is lost"
+    if meta.host_id != place.host_id():
+        return None, f"its ring lies on another host ({meta.host_id}); run `rundial sync` there for the rest"
+    try:
+        ring = RingFile.adopt(Path(meta.ring_path))
+    except FileNotFoundError:
+        return None, "its ring is gone; what had not reached the disk is lost"
+    except SegmentCorruptError as error:
+        return None, str(error)
+    if ring.ring_id.hex() != meta.ring_id:
+        ring.close()
+        return None, "its ring is gone; what had not reached the disk is lost"
+    return ring, "" if ring.is_of_this_boot else "its ring is of an earlier boot and was read strictly"
+
+
+def _drops(spool: Spool, recovered: Recovered | None) -> dict[str, dict[str, int]]:
+    """The dead process's losses: from its ring, else as its last frames knew them."""
+    if recovered is not None:
+        drops = {signal: dict(counts) for signal, counts in recovered.dropped.items()}
+        for name, failed in zip(SIGNALS, recovered.failed, strict=True):
+            if failed:
+                counts = drops[name]
+                counts["internal_error"] = counts.get("internal_error", 0) + failed
+        return drops
+    found: dict[str, dict[str, int]] = {}
+    for signal, lane in LANE_OF.items():
+        totals = spool.lanes[lane].last.totals or NO_TOTALS
+        found[signal] = {reason: count for reason, count in zip(REASONS, totals[1:], strict=True) if count}
+    return found
+
+
+def _ledger(
+    spool: Spool, drops: Mapping[str, Mapping[str, int]], evicted: Mapping[str, int]
+) -> dict[str, object]:
+    body: dict[str, object] = {}
+    for signal, lane in LANE_OF.items():
+        counts = spool.lanes[lane].counts()
+        lost = evicted.get(signal, 0)
+        body[signal] = {
+            "recorded": counts.appended + lost,
+            "dropped": dict(drops.get(signal, {})),
+            "evicted": sum(counts.evicted.values()) + lost,
+            "rejected": counts.rejected,
+        }
+    return body
+
+
+def _append_event(spool: Spool, resource: bytes, ledger: Mapping[str, object], time_unix_ns: int) -> None:
+    lane = spool.lanes["events"]
+    event = Event(LEDGER_SEQ, time_unix_ns or spool.meta.created_unix_ns, semconv.EVENT_RUN_LEDGER, ledger)
+    packer = zlib.compressobj(1, zlib.DEFLATED, 31)
+    body = packer.compress(otlp.encode_logs(resource, [event])) + packer.flush()
+    end = lane.last.end
+    lane.append(
+        Frame(
+            units=0,
+            items=1,
+            ring=NO_RING,
+            first=end,
+            end=end,
+            totals=NO_TOTALS,
+            body=body,
+            is_gzip=True,
+        )
+    )
+
+
+def _open_ring_ids(root: Path) -> set[str]:
+    from rundial.spool import meta as meta_file
+
+    found: set[str] = set()
+    for path in find(root):
+        try:
+            meta = meta_file.load(str(path))
+        except (RundialError, OSError):
+            continue
+        if meta.state == "open":
+            found.add(meta.ring_id)
+    return found
+
+
+def _sync_one(
+    path: Path,
+    endpoint: str | None,
+    api_key: str | None,
+    to: str | None,
+    senders: dict[str, Sender],
+    end: float,
+) -> SyncResult:
+    run_id = path.parent.name
+    try:
+        spool = open_dead(path)
+    except SpoolLockedError:
+        return SyncResult(path, run_id, why="a live process owns it and sends it", is_live=True)
+    except (RundialError, OSError) as error:
+        return SyncResult(path, run_id, why=str(error))
+    before = _counted(spool, "delivered")
+    why, is_refused = "", False
+    try:
+        target, why = _target(spool.meta, endpoint, api_key, to)
+        if target is not None:
+            why, is_refused = _deliver(spool, target, senders, end)
+    finally:
+        delivered = _difference(_counted(spool, "delivered"), before)
+        waiting = _counted(spool, "waiting")
+        if spool.is_empty():
+            spool.remove()
+        else:
+            spool.close()
+    return SyncResult(path, run_id, delivered, waiting, why, is_refused=is_refused)
+
+
+def _deliver(spool: Spool, target: Target, senders: dict[str, Sender], end: float) -> tuple[str, bool]:
+    """Send until all is answered or the time is over; return why something stays, and whether for the key."""
+    sender = senders.get(target.origin)
+    if sender is None:
+        sender = senders[target.origin] = make_sender(REQUEST_TIMEOUT_S)
+    refusals: list[Pause] = []
+
+    def on_outcome(lane: str, outcome: Outcome) -> None:
+        del lane
+        if isinstance(outcome, Pause) and outcome.status in (401, 403):
+            refusals.append(outcome)
+
+    source = RunSource(spool.lanes, target, label=f"run {spool.meta.run_id}", on_outcome=on_outcome)
+    sender.add(source)
+    is_done = _drain(sender, source, refusals, end)
+    report = sender.report(source)
+    sender.remove(source)
+    if is_done:
+        return "", False
+    if refusals:
+        return (
+            f"{refusals[0].why}; give the key for {target.endpoint} with --endpoint and RUNDIAL_API_KEY",
+            True,
+        )
+    errors = [lane.last_error for lane in report.values() if lane.last_error]
+    return errors[0] if errors else "the time was over", False
+
+
+def _drain(sender: Sender, source: RunSource, refusals: list[Pause], end: float) -> bool:
+    """Wait until all is answered; no longer than a moment once the key has been refused."""
+    while not refusals and time.monotonic() < end:
+        if sender.drain(min(PATIENCE_S, max(0.0, end - time.monotonic())), source=source):
+            return True
+    return False
+
+
+def _target(
+    meta: Meta, endpoint: str | None, api_key: str | None, to: str | None
+) -> tuple[Target | None, str]:
+    """Where a spool may go, or why it may not."""
+    url = (to or endpoint or meta.endpoint).rstrip("/")
+    key = (api_key if to or endpoint else None) or profiles.load().key_for(url)
+    if to is not None:
+        return Target(url, key), ""
+    server_id = _server_id(url)
+    if meta.server_id and server_id and meta.server_id != server_id:
+        return None, (
+            f"recorded for server {meta.server_id}, but {url} is {server_id}; "
+            f"send it there all the same with --to {url}"
+        )
+    if not meta.server_id and url != meta.endpoint.rstrip("/"):
+        return None, f"recorded for {meta.endpoint}; send it to {url} with --to {url}"
+    return Target(url, key), ""
+
+
+def _server_id(url: str) -> str | None:
+    try:
+        with Client(url, request_timeout_seconds=5.0) as client:
+            found = client.health().get("serverId")
+    except RundialRequestError:
+        return None
+    return found if isinstance(found, str) else None
+
+
+def _counted(spool: Spool, name: str) -> dict[str, int]:
+    return {signal: int(getattr(spool.lanes[lane].counts(), name)) for signal, lane in LANE_OF.items()}
+
+
+def _difference(after: Mapping[str, int], before: Mapping[str, int]) -> dict[str, int]:
+    return {signal: after[signal] - before[signal] for signal in after}

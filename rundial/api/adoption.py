@@ -1,0 +1,82 @@
+"""In the background of an online run: deliver what earlier processes left for the same server.
+
+One daemon thread for each spool directory of the process, started at `init`; it stops with the process,
+and what it had not delivered then is free to be adopted again.
+"""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+from threading import Thread
+
+from rundial.api import adopt
+from rundial.api.delivery import FOR_EVER_S
+from rundial.api.pipeline import Pipeline
+from rundial.api.target import RunSource, Target
+from rundial.errors import RundialError
+from rundial.settings import Settings
+from rundial.spool import meta as meta_file
+from rundial.spool.meta import Meta
+from rundial.spool.spool import find, sweep
+
+logger = logging.getLogger("rundial")
+
+
+def adopt_in_background(
+    pipeline: Pipeline, settings: Settings, target: Target, server_id: str | None
+) -> Thread | None:
+    """Start delivering what is left under the run's spool directory; None when there is nothing."""
+    root = settings.spool_directory
+    own = {attached.spool.path for attached in list(pipeline.attached)}
+    left = [path for path in find(root) if path not in own]
+    if not left:
+        return None
+    thread = Thread(
+        target=_adopt_all,
+        args=(pipeline, settings, target, server_id, left),
+        name="rundial-adopter",
+        daemon=True,
+    )
+    thread.start()
+    return thread
+
+
+def _adopt_all(
+    pipeline: Pipeline, settings: Settings, target: Target, server_id: str | None, paths: list[Path]
+) -> None:
+    sweep(settings.spool_directory)
+    for path in paths:
+        _adopt_if_ours(pipeline, settings, target, server_id, path)
+    adopt.remove_stray_rings(settings.spool_directory)
+
+
+def _adopt_if_ours(
+    pipeline: Pipeline, settings: Settings, target: Target, server_id: str | None, path: Path
+) -> None:
+    try:
+        if _is_ours(meta_file.load(str(path)), target, server_id):
+            _adopt_one(pipeline, settings, target, path)
+    except (RundialError, OSError) as error:
+        # Mostly: its process lives. Whatever it is, it is not this run's concern.
+        logger.debug("%s was left alone: %s", path, error)
+
+
+def _adopt_one(pipeline: Pipeline, settings: Settings, target: Target, path: Path) -> None:
+    spool = adopt.open_dead(path)
+    sender = pipeline.sender(target, settings)
+    source = RunSource(spool.lanes, target, label=f"left-over run {spool.meta.run_id}")
+    sender.add(source)
+    if sender.drain(FOR_EVER_S, source=source):
+        sender.remove(source)
+        spool.remove()
+        logger.info("delivered what an earlier process had left of run %s", spool.meta.run_id)
+
+
+def _is_ours(meta: Meta, target: Target, server_id: str | None) -> bool:
+    """Whether a spool was recorded for this server, and for sending without being asked."""
+    if meta.extra.get("mode") == "offline":
+        return False
+    if meta.server_id:
+        return meta.server_id == server_id
+    return meta.endpoint.rstrip("/") == target.endpoint

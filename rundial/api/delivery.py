@@ -1,0 +1,205 @@
+"""What happens to a run's records after the call: flush, finish, diagnostics.
+
+Runs on the caller's thread; every wait has the caller's deadline.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from threading import Lock
+from typing import TYPE_CHECKING, Any
+
+from rundial.api.pipeline import Attached, Pipeline
+from rundial.diagnostics import DiagnosticsHealth, Ledger, RundialDiagnostics
+from rundial.settings import Settings
+from rundial.signals import semconv
+
+if TYPE_CHECKING:
+    from rundial.export.slot import LaneReport
+
+# Long enough to stand for "for ever" and short enough for every timer.
+FOR_EVER_S = 10 * 365 * 86400.0
+HEARTBEAT_S = 30.0
+
+
+class RunDelivery:
+    """One run's way out of this process.
+
+    Args:
+        pipeline: The process's parts.
+        attached: The run's.
+        settings: The run's.
+        ends_run: Whether `finish` ends the run; False in a forked child, whose parent's run it is.
+    """
+
+    def __init__(
+        self, pipeline: Pipeline, attached: Attached, settings: Settings, *, ends_run: bool = True
+    ) -> None:
+        self._pipeline = pipeline
+        self._attached = attached
+        self._settings = settings
+        self._ends_run = ends_run
+        # Guards finish: two threads must not write two ends.
+        self._lock = Lock()
+        self._has_ended = False
+        self._is_released = False
+        self._is_done = False
+        self._last_beat_s = time.monotonic()
+        self._told: dict[str, object] | None = None
+
+    def flush(self, timeout_s: float | None) -> bool:
+        """Wait until everything is answered (offline: on disk)."""
+        if self._is_done:
+            return True
+        end = time.monotonic() + (FOR_EVER_S if timeout_s is None else timeout_s)
+        if not self._is_released and not self._pipeline.encoder.seal(max(0.0, end - time.monotonic())):
+            return False
+        return self._drain(end)
+
+    def finish(self, timeout_s: float, status: str, reason: str | None) -> bool:
+        """End the run; True when everything is answered (offline: on disk)."""
+        end = time.monotonic() + timeout_s
+        if not self._lock.acquire(timeout=max(0.0, timeout_s)):
+            return False
+        try:
+            if self._is_done:
+                return True
+            if not self._has_ended:
+                self._has_ended = True
+                self._end(status, reason)
+            if not self._is_released and not self._settle(end):
+                return False
+            if not self._drain(end):
+                return False
+            self._close()
+            return True
+        finally:
+            self._lock.release()
+
+    def beat(self) -> None:
+        """Say that the run lives; on the encoder's thread, now and then, and not while there is a backlog."""
+        now = time.monotonic()
+        if now - self._last_beat_s < HEARTBEAT_S or self._has_ended:
+            return
+        self._last_beat_s = now
+        if self._attached.source is not None and self._waiting_frames() == 0:
+            self._attached.recorder.event(semconv.EVENT_RUN_HEARTBEAT, {})
+
+    @property
+    def is_done(self) -> bool:
+        """Whether everything is answered and nothing is left on disk."""
+        return self._is_done
+
+    def waiting(self) -> int:
+        """Units that are not answered yet."""
+        return sum(account.waiting for account in self._attached.recorder.ledger().signals().values())
+
+    def diagnostics(self, counts: Mapping[str, Any]) -> RundialDiagnostics:
+        """Return a snapshot; `counts` are what the run itself counts."""
+        ledger = self._attached.recorder.ledger()
+        reports = self._reports()
+        accounts = ledger.signals().values()
+        lanes = [lane.counts() for lane in self._attached.spool.lanes.values()]
+        last_error = next((report.last_error for report in reports if report.last_error), None)
+        failure = self._pipeline.encoder.failure
+        if failure is not None:
+            last_error = f"the spool cannot be written: {failure}"
+        return RundialDiagnostics(
+            enqueued_points=sum(account.recorded for account in accounts),
+            accepted_points=sum(account.delivered for account in accounts),
+            dropped_points_queue_full=_dropped(ledger, "queue_full"),
+            dropped_points_spool_eviction=sum(sum(account.evicted.values()) for account in accounts),
+            dropped_points_non_retryable=_dropped(ledger, "invalid")
+            + sum(account.rejected for account in accounts),
+            dropped_points_retry_exhausted=0,
+            failed_flush_attempts=sum(report.failed for report in reports),
+            retry_attempts=sum(report.retries for report in reports),
+            spool_segments=sum(lane.segments for lane in self._attached.spool.lanes.values()),
+            spool_bytes=sum(lane.waiting_bytes for lane in lanes),
+            non_finite_dropped=counts["non_finite"],
+            queue_depth=sum(account.waiting_ring for account in accounts),
+            worker_running=self._pipeline.encoder.is_running,
+            last_error=last_error,
+            out_of_order_step_writes=counts["out_of_order_steps"],
+            config_truncations=0,
+            system_samples_collected=0,
+            system_samples_skipped_backpressure=0,
+            health=self._health(ledger, last_error),
+            log_lines_truncated=counts["lines_truncated"],
+            dropped_log_lines_queue_full=ledger.lines.dropped.get("queue_full", 0),
+            dropped_log_lines_invalid=counts["lines_invalid"],
+            pending_spooled_batches=sum(lane.waiting_frames for lane in lanes),
+            durability=self._pipeline.durability,
+            ledger=ledger,
+        )
+
+    def _end(self, status: str, reason: str | None) -> None:
+        # From here on nothing is accepted, so that what was is all there when it is counted.
+        self._attached.recorder.close()
+        if self._ends_run:
+            body = {"status": status, "reason": reason, "finished_unix_ns": time.time_ns()}
+            self._attached.recorder.event(semconv.EVENT_RUN_FINISH, body)
+
+    def _settle(self, end: float) -> bool:
+        """Bring everything to disk, with the final account, and leave the ring."""
+        if not self._seal(end):
+            return False
+        self._tell_ledger()
+        if not self._seal(end):
+            return False
+        # What the server refuses now belongs into the account that it is given.
+        if self._drain(end) and self._attached.recorder.ledger().wire() != self._told:
+            self._tell_ledger()
+            self._seal(end)
+        ledger = self._attached.recorder.ledger()
+        if ledger.points.waiting_ring or ledger.lines.waiting_ring or ledger.spans.waiting_ring:
+            return False
+        drops = {name: account.dropped for name, account in ledger.signals().items()}
+        self._attached.spool.update_meta(state="closed", drops=drops)
+        self._pipeline.release(self._attached)
+        self._is_released = True
+        return True
+
+    def _seal(self, end: float) -> bool:
+        return self._pipeline.encoder.seal(max(0.0, end - time.monotonic()))
+
+    def _tell_ledger(self) -> None:
+        self._told = self._attached.recorder.ledger().wire()
+        self._attached.recorder.event(semconv.EVENT_RUN_LEDGER, self._told)
+
+    def _drain(self, end: float) -> bool:
+        sender, source = self._attached.sender, self._attached.source
+        if sender is None or source is None:
+            return True
+        return sender.drain(max(0.0, end - time.monotonic()), source=source)
+
+    def _close(self) -> None:
+        sender, source = self._attached.sender, self._attached.source
+        self._is_done = True
+        if sender is None or source is None:
+            # Offline: everything is on disk, and stays there for `rundial sync`.
+            self._attached.spool.close()
+            return
+        sender.remove(source)
+        self._attached.spool.remove()
+
+    def _waiting_frames(self) -> int:
+        return sum(lane.waiting_frames for lane in self._attached.spool.lanes.values())
+
+    def _reports(self) -> list[LaneReport]:
+        sender, source = self._attached.sender, self._attached.source
+        return [] if sender is None or source is None else list(sender.report(source).values())
+
+    def _health(self, ledger: Ledger, last_error: str | None) -> DiagnosticsHealth:
+        if not self._is_released and not self._pipeline.encoder.is_running:
+            return "error"
+        if last_error or any(account.lost for account in ledger.signals().values()):
+            return "degraded"
+        if self._attached.sender is None and any(account.waiting for account in ledger.signals().values()):
+            return "offline_buffering"
+        return "healthy"
+
+
+def _dropped(ledger: Ledger, reason: str) -> int:
+    return sum(account.dropped.get(reason, 0) for account in ledger.signals().values())

@@ -1,0 +1,111 @@
+"""How a process leaves: exit without `finish`, SIGTERM, fork.
+
+No thread is started here, nothing waits longer than the run's finish timeout, and the last line says
+what is left and how to send it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import signal
+import sys
+import threading
+import time
+from types import FrameType
+from typing import TYPE_CHECKING
+
+from rundial.api.child import ChildSide
+
+if TYPE_CHECKING:
+    from rundial.api.run import Run, Status
+    from rundial.api.session import Session
+    from rundial.api.start import Parts
+
+logger = logging.getLogger("rundial")
+
+TERMINATED_EXIT = 128 + signal.SIGTERM
+STOP_S = 0.3
+
+
+def at_exit(session: Session) -> None:
+    """End what is still open, bring it to disk, send for a bounded time. Idempotent."""
+    parts: Parts | None = session.parts
+    if parts is None:
+        return
+    status, reason = _status(session)
+    open_runs = [run for run in parts.live if not run.has_finished]
+    limits = [run.settings.finish_timeout_seconds for run in parts.live]
+    end = time.monotonic() + max(limits, default=0.0)
+    for run in open_runs:
+        run.finish(max(0.0, end - time.monotonic()), status=status, reason=reason)
+    for run, (_, delivery) in parts.live.items():
+        # What a finish could not wait for may have been answered since.
+        if not delivery.is_done:
+            run.close(0.0)
+        _say_what_is_left(parts, run)
+    parts.pipeline.stop(STOP_S)
+    for attached, _ in parts.live.values():
+        attached.spool.close()
+    session.parts = None
+
+
+def catch_sigterm(session: Session) -> None:
+    """Turn SIGTERM into an orderly exit, where the program has no handler of its own."""
+    if threading.current_thread() is not threading.main_thread():
+        return
+    if signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL:
+        return
+
+    def leave(number: int, frame: FrameType | None) -> None:
+        # Nothing but this: a handler may have interrupted anything, also our own lock.
+        del number, frame
+        session.was_terminated = True
+        raise SystemExit(TERMINATED_EXIT)
+
+    # Not settable in a subinterpreter.
+    with contextlib.suppress(ValueError):
+        signal.signal(signal.SIGTERM, leave)
+
+
+def in_child(session: Session) -> None:
+    """After a fork: let go of the parent's parts; each run gets parts of its own at its first record."""
+    parts: Parts | None = session.parts
+    session.lock = threading.Lock()
+    session.parts = None
+    if parts is None:
+        return
+    parts.pipeline.abandon_in_child()
+    for run, (attached, _) in parts.live.items():
+        if attached.processor is not None:
+            attached.processor.mute()
+        if not run.has_finished:
+            run.rewire(*ChildSide.of(run, attached, parts, session).pair())
+
+
+def _status(session: Session) -> tuple[Status, str | None]:
+    """How the process ends, as far as the interpreter tells."""
+    if session.was_terminated:
+        return "aborted", "SIGTERM"
+    # Set when an uncaught exception is printed; the interpreter leaves it for such as us.
+    error = getattr(sys, "last_exc", None) or getattr(sys, "last_value", None)
+    if error is None:
+        return "completed", None
+    if isinstance(error, KeyboardInterrupt):
+        return "aborted", "KeyboardInterrupt"
+    return "failed", f"{type(error).__name__}: {error}"[:512]
+
+
+def _say_what_is_left(parts: Parts, run: Run) -> None:
+    attached, delivery = parts.live[run]
+    waiting = delivery.waiting()
+    if delivery.is_done and run.settings.mode == "online":
+        return
+    if (waiting or not delivery.is_done) and attached.spool.path.exists():
+        logger.warning(
+            "run %s: %s records wait in %s; send them with: rundial sync %s",
+            run.run_id,
+            f"{waiting:,}",
+            attached.spool.path,
+            run.settings.spool_directory,
+        )

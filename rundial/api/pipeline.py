@@ -1,0 +1,220 @@
+"""The parts of one process, wired together: one ring, one encoder, a sender for each origin.
+
+Made by the first run of a process and kept for its life; a forked child makes its own, at its first
+record. Everything here runs on the caller of `init` and `finish`; the threads are the parts' own.
+"""
+
+from __future__ import annotations
+
+import base64
+import os
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from threading import Lock
+from typing import TYPE_CHECKING, Any
+
+from rundial.api.target import RunSource, Target
+from rundial.clock import SystemClock
+from rundial.recorder import place
+from rundial.recorder.encoder import Encoder
+from rundial.recorder.keysets import KeySets
+from rundial.recorder.mapping import RingFile
+from rundial.recorder.place import Place
+from rundial.recorder.ring import Ring
+from rundial.recorder.runencoder import RunEncoder
+from rundial.recorder.runrecorder import RunRecorder
+from rundial.settings import Settings
+from rundial.signals.resource import Identity, encode_resource, run_resource
+from rundial.signals.split import split_request
+from rundial.spool.meta import Meta
+from rundial.spool.spool import Spool
+
+if TYPE_CHECKING:
+    from rundial.export.sender import Sender
+
+CHILD_RING_BYTES = 2 << 20
+RING_CHECK_S = 1.0
+
+
+@dataclass(slots=True, eq=False)
+class Attached:
+    """One run in this process: its recorder, its spool, and who sends it.
+
+    Attributes:
+        recorder: Where its records go.
+        spool: Where they wait.
+        target: Where they are to go.
+        run_encoder: The encoder's side.
+        source: The sender's side; None offline.
+        sender: Who sends it; None offline.
+        processor: The run's span processor, once it has one.
+    """
+
+    recorder: RunRecorder
+    spool: Spool
+    target: Target
+    run_encoder: RunEncoder
+    source: RunSource | None
+    sender: Sender | None
+    processor: Any = None
+
+
+class Pipeline:
+    """The recorder, encoder and senders of this process.
+
+    Args:
+        settings: Of the run that is the first in the process; its ring size and interval count.
+        on_pass: Called on the encoder's thread after each pass.
+        after: The ring of the parent process, in a forked child.
+    """
+
+    def __init__(self, settings: Settings, *, on_pass: Callable[[], None], after: Ring | None = None) -> None:
+        self._root = settings.spool_directory
+        size = settings.ring_bytes if after is None else min(settings.ring_bytes, CHILD_RING_BYTES)
+        self._ring_bytes = size
+        self.place, file = _make_ring(self._root, size)
+        self._on_pass = on_pass
+        self.ring = Ring(file, wake=self._wake, after=after)
+        self.keysets = KeySets()
+        self.encoder = Encoder(self.ring, on_pass=self._upkeep, interval_s=settings.flush_interval_seconds)
+        self.pid = os.getpid()
+        self.attached: list[Attached] = []
+        self._senders: dict[str, Sender] = {}
+        # Guards the list of runs and senders.
+        self._lock = Lock()
+        self._next_check_s = 0.0
+        self.encoder.start()
+
+    @property
+    def durability(self) -> str:
+        """What the ring survives."""
+        return self.place.durability
+
+    def attach(self, settings: Settings, identity: Identity, meta: Meta, target: Target) -> Attached:
+        """Let a run's records in.
+
+        Raises:
+            SpoolError: The spool directory cannot be used.
+            OSError: As above.
+            RundialError: Too many runs are open in this process.
+        """
+        resource = encode_resource(run_resource(identity))
+        slot = self.ring.open_slot()
+        try:
+            spool = Spool.create(
+                settings.spool_directory,
+                self._described(meta, slot.index, resource),
+                max_bytes=settings.spool_max_bytes,
+                max_age_s=settings.spool_max_age_seconds,
+                durability=settings.durability,
+                clock=SystemClock(),
+            )
+        except BaseException:
+            self.ring.close_slot(slot)
+            raise
+        run_encoder = RunEncoder(slot.index, spool, resource)
+        recorder = RunRecorder(self.ring, slot, self.keysets, encoder=self.encoder, run_encoder=run_encoder)
+        attached = Attached(recorder, spool, target, run_encoder, None, None)
+        self.encoder.add(run_encoder)
+        if settings.mode == "online":
+            attached.source = RunSource(spool.lanes, target, label=f"run {identity.run_id}")
+            attached.sender = self.sender(target, settings)
+            attached.sender.add(attached.source)
+            run_encoder.on_publish = attached.sender.wake
+        with self._lock:
+            self.attached.append(attached)
+        return attached
+
+    def release(self, attached: Attached) -> None:
+        """Forget a run whose records are all in its spool; its spool may go on being sent."""
+        attached.recorder.freeze()
+        self.encoder.remove(attached.run_encoder)
+        with self._lock:
+            if attached in self.attached:
+                self.attached.remove(attached)
+        self.ring.close_slot(attached.recorder.slot)
+
+    def sender(self, target: Target, settings: Settings) -> Sender:
+        """Return the sender of a target's origin."""
+        with self._lock:
+            sender = self._senders.get(target.origin)
+            if sender is None:
+                sender = make_sender(settings.request_timeout_seconds)
+                self._senders[target.origin] = sender
+            return sender
+
+    def stop(self, deadline_s: float) -> None:
+        """End the threads; what is not sent stays in the spool, and an empty ring leaves no file."""
+        end = time.monotonic() + deadline_s
+        has_sealed = self.encoder.stop(max(0.1, end - time.monotonic()))
+        for sender in list(self._senders.values()):
+            sender.stop(max(0.1, end - time.monotonic()))
+        for attached in self.attached:
+            attached.spool.close()
+        if has_sealed and not self.attached and self.ring.filled == 0:
+            self.ring.file.remove()
+
+    def abandon_in_child(self) -> None:
+        """Let go of everything of the parent's after a fork; its threads do not exist here."""
+        self.ring.abandon_in_child()
+        for attached in self.attached:
+            attached.spool.abandon_in_child()
+
+    def _wake(self) -> None:
+        self.encoder.wake()
+
+    def _described(self, meta: Meta, slot: int, resource: bytes) -> Meta:
+        return replace(
+            meta,
+            ring_path=str(self.ring.file.path) if self.ring.file.path else None,
+            ring_id=self.ring.file.ring_id.hex(),
+            run_index=slot,
+            resource_b64=base64.b64encode(resource).decode(),
+            host_id=place.host_id(),
+            boot_id=place.boot_id().hex(),
+            pid=self.pid,
+        )
+
+    def _upkeep(self) -> None:
+        """After each pass: keep the ring adoptable, and let the runs send their heartbeats."""
+        now = time.monotonic()
+        if now >= self._next_check_s:
+            self._next_check_s = now + RING_CHECK_S
+            if not self.ring.file.is_linked:
+                self._move_ring()
+        self._on_pass()
+
+    def _move_ring(self) -> None:
+        """Make a new ring, because somebody deleted the file: nobody could adopt it after a kill."""
+        self._root.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self.place, file = _make_ring(self._root, self._ring_bytes)
+        self.encoder.move_ring(file)
+        for attached in self.attached:
+            attached.spool.update_meta(
+                ring_path=str(file.path) if file.path else None, ring_id=file.ring_id.hex()
+            )
+
+
+def make_sender(timeout_s: float) -> Sender:
+    """Return a sender with a transport of its own; imports HTTP only now, which offline runs never need."""
+    from rundial.export.http import HttpTransport, Tls
+    from rundial.export.sender import Sender
+
+    tls = Tls(
+        ca_file=os.environ.get("OTEL_EXPORTER_OTLP_CERTIFICATE") or None,
+        client_certificate=os.environ.get("OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE") or None,
+        client_key=os.environ.get("OTEL_EXPORTER_OTLP_CLIENT_KEY") or None,
+    )
+    return Sender(HttpTransport(tls), split_request, timeout_s=timeout_s)
+
+
+def _make_ring(root: Path, size_bytes: int) -> tuple[Place, RingFile]:
+    """A ring where the rules allow one; in memory when even that fails."""
+    chosen = place.choose(root, size_bytes)
+    try:
+        return chosen, RingFile.create(chosen, created_unix_ns=time.time_ns())
+    except OSError:
+        fallback = Place(None, "memory", size_bytes)
+        return fallback, RingFile.create(fallback, created_unix_ns=time.time_ns())

@@ -1,0 +1,380 @@
+"""`Run`: what a training script holds; checks arguments and hands records to a `Sink`.
+
+A logging call does no I/O, waits for one short lock, and never raises into training: what cannot be
+kept is counted by reason, the good entries of a call are kept, and the user is told once per key.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Mapping
+from math import isfinite
+from types import TracebackType
+from typing import Any, Literal
+
+from rundial.api.guard import Notices
+from rundial.api.rows import Found, Rows, as_time_ms
+from rundial.api.sink import Delivery, Sink
+from rundial.api.tally import Tally
+from rundial.api.trace import LOSING_SPANS, Span, Tracing, reason_of
+from rundial.diagnostics import RundialDiagnostics, Signal
+from rundial.errors import RecordDroppedError, RunFinishedError
+from rundial.settings import RunKind, Settings
+from rundial.signals import records, semconv, values
+
+Status = Literal["completed", "failed", "aborted"]
+LogLevel = Literal["trace", "debug", "info", "warn", "error", "fatal"]
+SpanKind = Literal["internal", "server", "client", "producer", "consumer", "tool"]
+
+MAX_STEP = values.MAX_STEP
+_LEVELS = {**semconv.SEVERITY, "warning": 13, "critical": 21}
+STATUSES: tuple[Status, ...] = ("completed", "failed", "aborted")
+
+
+class Run:
+    """One execution, with an id; made by `rundial.init`, usable as a context manager.
+
+    Leaving the `with` block completes the run; an exception fails it, KeyboardInterrupt and
+    SystemExit abort it, and the exception always goes on its way untouched.
+
+    Attributes:
+        run_id: The id, unique on the server.
+        project_id: The project's id on the server; its slug until the server has told.
+        workspace: Workspace slug, None until the server has told.
+        project: Project slug.
+        name: What people call it.
+        kind: `training`, `agent` or `eval`.
+        config: What the run was started with.
+
+    Threads: every method may be called from any thread.
+    """
+
+    def __init__(
+        self,
+        identity: Mapping[str, Any],
+        settings: Settings,
+        *,
+        sink: Sink,
+        delivery: Delivery,
+        tracing: Tracing,
+        attributes: tuple[tuple[str, str], ...] = (),
+    ) -> None:
+        self.identity = dict(identity)
+        self.run_id: str = identity["run_id"]
+        self.project_id: str = identity["project_id"]
+        self.workspace: str | None = identity["workspace"]
+        self.project: str = identity["project"]
+        self.name: str | None = identity["name"]
+        self.kind: RunKind = identity["kind"]
+        self.config: dict[str, object] = dict(identity["config"])
+        self.settings = settings
+        self._tally = Tally(strict=settings.strict)
+        self._sink = sink
+        self._delivery = delivery
+        self._tracing = tracing
+        self._attributes = attributes
+        self._rows = Rows(attributes)
+        self._known = self._rows.known
+        self._steps = itertools.count()
+        self._notices = Notices()
+        self._status: Status | None = None
+
+    def __repr__(self) -> str:
+        return f"Run({self.run_id!r}, project={self.project!r}, status={self._status or 'running'})"
+
+    @property
+    def has_finished(self) -> bool:
+        """Whether `finish` was called."""
+        return self._status is not None
+
+    def rewire(self, sink: Sink, delivery: Delivery, *, make_tracer: Callable[[], Any] | None = None) -> None:
+        """Go on with other parts, in a forked child; not for users.
+
+        Args:
+            sink: Where records go from now on.
+            delivery: What happens to them.
+            make_tracer: Makes the tracer of these parts; None leaves it to the first record.
+        """
+        self._sink = sink
+        self._delivery = delivery
+        # Key sets are numbered by their ring, and a lock may have been held by a thread that is no more.
+        self._rows = Rows(self._attributes)
+        self._known = self._rows.known
+        self._tally = Tally(strict=self.settings.strict)
+        self._tracing.restart(make_tracer or self._tracer_of_first_record)
+
+    def _tracer_of_first_record(self) -> Any:
+        # Asking for a key set makes the child's parts, which rewire this run once more.
+        self._sink.key_set((), ())
+        return self._tracing.tracer_again()
+
+    def on_span_failure(self, what: str, error: Exception) -> None:
+        """Tell of a failure of ours, and count the span if it is lost by it; not for users."""
+        # A span that lost an attribute or its parent is stored all the same when it ends.
+        self._failed("spans", int(what in LOSING_SPANS), error, f"a span could not {what}")
+
+    def log(
+        self,
+        metrics: Mapping[str, object],
+        *,
+        step: int | None = None,
+        time_ms: int | None = None,
+        context: Mapping[str, str] | None = None,
+    ) -> bool:
+        """Record one value for each key, all at one step.
+
+        Args:
+            metrics: Names (1 to 512 characters) and numbers: int, float, bool, numpy and torch scalars.
+                Nested mappings become `a/b`. NaN and infinities are dropped and counted per key; what
+                is no number is dropped and counted `invalid`; the other entries are kept.
+            step: The x of the points, 0 to 2^63-1; None takes the next number of the run's own count.
+            time_ms: The points' time, milliseconds since the Unix epoch; None is now.
+            context: Attributes of all the points, such as `{"split": "val"}`.
+
+        Returns:
+            Whether every entry was accepted. Never raises, but in strict mode.
+        """
+        keys = body = None
+        if context is None and time_ms is None:
+            try:
+                keys = self._known.get(tuple(metrics))
+                if keys is not None:
+                    body = keys.pack(*metrics.values())
+                    if not isfinite(sum(keys.unpack(body))):
+                        body = None
+            except Exception:  # noqa: BLE001 - whatever it was, the slow path sorts it out entry by entry
+                body = None
+        if body is None or not (step is None or (type(step) is int and 0 <= step <= MAX_STEP)):
+            return self._log_slowly(metrics, step, time_ms, context)
+        if step is None:
+            step = next(self._steps)
+        elif step < self._tally.highest_step:
+            self._tally.see_step(step)
+        else:
+            self._tally.highest_step = step
+        if self._sink.row(keys, body, step):
+            return True
+        return self._refused("points")
+
+    def log_metric(
+        self,
+        metric_key: str,
+        *,
+        step: int | None = None,
+        value: object,
+        timestamp_ms: int | None = None,
+        time_ms: int | None = None,
+        context: Mapping[str, str] | None = None,
+    ) -> bool:
+        """Record one value; `timestamp_ms` is another name of `time_ms`, which wins."""
+        stamp = timestamp_ms if time_ms is None else time_ms
+        return self.log({metric_key: value}, step=step, time_ms=stamp, context=context)
+
+    def log_text(
+        self,
+        message: object,
+        *,
+        level: str = "info",
+        timestamp_ms: int | None = None,
+        time_ms: int | None = None,
+    ) -> bool:
+        """Record one text line, at most 8,192 bytes of UTF-8; a longer one is cut and flagged.
+
+        Args:
+            message: Anything; `str()` is taken of it.
+            level: trace, debug, info, warn, error or fatal, in any case.
+            timestamp_ms: Another name of `time_ms`, which wins.
+            time_ms: Milliseconds since the Unix epoch; None is now.
+
+        Returns:
+            Whether the line was accepted. Never raises, but in strict mode.
+        """
+        try:
+            return self._log_text(message, level, timestamp_ms if time_ms is None else time_ms)
+        except (RecordDroppedError, RunFinishedError):
+            raise
+        except Exception as error:  # noqa: BLE001 - counted as internal_error
+            return self._failed("lines", 1, error)
+
+    def trace(
+        self,
+        name: str,
+        *,
+        kind: SpanKind = "internal",
+        attrs: Mapping[str, object] | None = None,
+        trace_id: str | None = None,
+        parent_span_id: str | None = None,
+    ) -> Span:
+        """Return a span, to be used with `with`, as a decorator, or finished by hand.
+
+        Args:
+            name: At most 512 characters.
+            kind: internal, server, client, producer, consumer or tool.
+            attrs: Attributes at the start.
+            trace_id: 32 hexadecimal digits; None takes the current span's.
+            parent_span_id: 16 hexadecimal digits; None takes the current span.
+        """
+        return Span(self._tracing, name, kind=kind, attrs=attrs, trace_id=trace_id, parent_id=parent_span_id)
+
+    def flush(self, timeout_seconds: float | None = None) -> bool:
+        """Wait until everything logged so far is answered by the server; offline: is on disk.
+
+        Args:
+            timeout_seconds: Seconds to wait at most; None waits for ever.
+
+        Returns:
+            True only when it is.
+        """
+        return self._delivery.flush(timeout_seconds)
+
+    def diagnostics(self) -> RundialDiagnostics:
+        """Return what became of everything logged so far, with the exact ledger."""
+        tally = self._tally
+        return self._delivery.diagnostics(
+            {
+                "non_finite": dict(tally.non_finite),
+                "lines_truncated": tally.lines_truncated,
+                "lines_invalid": tally.lines_invalid,
+                "out_of_order_steps": tally.out_of_order_steps,
+            }
+        )
+
+    def finish(
+        self, timeout_seconds: float = 5.0, *, status: Status = "completed", reason: str | None = None
+    ) -> bool:
+        """End the run: stop intake, write everything to disk, send for at most `timeout_seconds`.
+
+        Args:
+            timeout_seconds: The deadline of the whole call, kept whatever the server does.
+            status: `completed`, `failed` or `aborted`.
+            reason: In words, at most 512 characters.
+
+        Returns:
+            True when everything is answered (offline: is on disk). What is not stays in the spool for
+            `rundial sync` or the next run. Called again with the same status it tries once more;
+            with another status it changes nothing and returns False.
+
+        Raises:
+            ValueError: The status is not one of the three.
+        """
+        if status not in STATUSES:
+            raise ValueError(f"status must be one of {', '.join(STATUSES)}, not {status!r}; the run goes on")
+        if self._status is None:
+            self._status = status
+        elif self._status != status:
+            return False
+        try:
+            return self._delivery.finish(timeout_seconds, status, reason[:512] if reason else None)
+        except Exception as error:
+            if self.settings.strict:
+                raise
+            self._notices.warn("finish", f"finish of {self.run_id} failed; its data is kept", error=error)
+            return False
+
+    def complete(self, reason: str | None = None, timeout_seconds: float = 5.0) -> bool:
+        """Finish as completed."""
+        return self.finish(timeout_seconds, status="completed", reason=reason)
+
+    def fail(self, reason: str | None = None, timeout_seconds: float = 5.0) -> bool:
+        """Finish as failed."""
+        return self.finish(timeout_seconds, status="failed", reason=reason)
+
+    def abort(self, reason: str | None = None, timeout_seconds: float = 5.0) -> bool:
+        """Finish as aborted."""
+        return self.finish(timeout_seconds, status="aborted", reason=reason)
+
+    def close(self, timeout_seconds: float = 5.0) -> bool:
+        """Finish with whatever status the run has; completed when it has none. Idempotent."""
+        return self.finish(timeout_seconds, status=self._status or "completed")
+
+    def __enter__(self) -> Run:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        timeout_s = self.settings.finish_timeout_seconds
+        if self._status is not None:
+            return
+        if error is None:
+            self.complete(timeout_seconds=timeout_s)
+            return
+        status: Status = "aborted" if isinstance(error, (KeyboardInterrupt, SystemExit)) else "failed"
+        self.finish(timeout_s, status=status, reason=reason_of(error))
+
+    def _log_slowly(
+        self,
+        metrics: Mapping[str, object],
+        step: object,
+        time_ms: object,
+        context: Mapping[str, str] | None,
+    ) -> bool:
+        try:
+            found = self._rows.examine(metrics, step, time_ms, context, sink=self._sink)
+            is_whole = self._offer(found)
+            # Counted before anyone is told: in strict mode telling raises.
+            if found.non_finite:
+                self._sink.drop("points", "non_finite", len(found.non_finite))
+            if found.invalid:
+                self._sink.drop("points", "invalid", len(found.invalid))
+            self._tell(found)
+            return is_whole and not found.non_finite and not found.invalid
+        except (RecordDroppedError, RunFinishedError):
+            raise
+        except Exception as error:  # noqa: BLE001 - counted as internal_error
+            return self._failed("points", 1, error)
+
+    def _offer(self, found: Found) -> bool:
+        if found.step is not None:
+            self._tally.see_step(found.step)
+        step = next(self._steps) if found.step is None else found.step
+        is_whole = bool(found.rows)
+        for keys, body in found.rows:
+            explicit_ns = 0 if found.time_ms is None else self._sink.explicit_unix_ns(found.time_ms)
+            if not self._sink.row(keys, body, step, explicit_ns):
+                is_whole = self._refused("points")
+        return is_whole
+
+    def _tell(self, found: Found) -> None:
+        for key in found.non_finite:
+            self._tally.count_non_finite(key)
+        for key, why in found.invalid:
+            shown = f"metric {key[:80]!r}" if key else "log()"
+            message = f"{shown}: {why}; dropped and counted invalid, the other entries are kept"
+            self._tally.lost("invalid", key, message)
+
+    def _log_text(self, message: object, level: str, time_ms: object) -> bool:
+        severity = _LEVELS.get(level.lower()) if isinstance(level, str) else None
+        stamp = None if time_ms is None else as_time_ms(time_ms)
+        if severity is None or (time_ms is not None and stamp is None):
+            self._tally.count_line(invalid=True)
+            self._sink.drop("lines", "invalid", 1)
+            what = f"level {level!r}" if severity is None else f"time {time_ms!r}"
+            self._tally.lost("invalid", f"text:{what[:80]}", f"log_text: {what[:80]} is not valid; dropped")
+            return False
+        body, original_bytes = records.cap_text(message)
+        if original_bytes is not None:
+            self._tally.count_line(truncated=True)
+        trace_id, span_id = self._tracing.current_ids()
+        packed = records.pack_text(severity, body, original_bytes, trace_id=trace_id, span_id=span_id)
+        return self._sink.text(packed, stamp) or self._refused("lines")
+
+    def _refused(self, signal: str) -> bool:
+        if self._status is None:
+            if self.settings.strict:
+                raise RecordDroppedError("queue_full", f"{signal} were refused: the recorder is full")
+            return False
+        message = f"{signal} were logged after the run had finished; they are dropped and counted"
+        if self.settings.strict:
+            raise RunFinishedError(message)
+        self._tally.lost("after_finish", signal, message)
+        return False
+
+    def _failed(self, signal: Signal, units: int, error: Exception, what: str = "") -> bool:
+        if self.settings.strict:
+            raise error
+        if units:
+            self._sink.drop(signal, "internal_error", units)
+        message = what or f"Rundial failed to record {signal}; dropped and counted"
+        self._notices.warn(f"failed:{signal}", message, error=error)
+        return False

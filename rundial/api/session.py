@@ -1,0 +1,189 @@
+"""`rundial.init`, the current run, and what happens at fork, SIGTERM and exit.
+
+The one place where a run's parts are wired together. Nothing global is touched but what a process
+needs to leave in order: one exit hook, fork hooks, and a SIGTERM handler where there is none.
+"""
+
+from __future__ import annotations
+
+import atexit
+import os
+import re
+import sys
+import uuid
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from threading import Lock
+from typing import Any, Literal
+
+from rundial import profiles
+from rundial.api.disabled import DisabledDelivery, DisabledSink, no_tracer
+from rundial.api.ranks import rank_of
+from rundial.api.run import Run
+from rundial.api.trace import Tracing
+from rundial.errors import ConfigError
+from rundial.settings import KINDS, RunKind, Settings, resolve
+
+RUN_ID_CHARS = "letters, digits, '_', '-' and '.', at most 128, the first not a dot"
+
+
+class Session:
+    """What this process has: its parts, made by its first run, and whether hooks are installed."""
+
+    def __init__(self) -> None:
+        # Guards the making of the process's parts.
+        self.lock = Lock()
+        self.parts: Any = None
+        self.has_hooks = False
+        self.was_terminated = False
+
+
+_SESSION = Session()
+
+
+def init(  # noqa: PLR0913 - the published signature
+    *,
+    project: str | None = None,
+    workspace: str | None = None,
+    name: str | None = None,
+    endpoint: str | None = None,
+    run_id: str | None = None,
+    kind: RunKind = "training",
+    resume: Literal["never", "allow", "must"] = "never",
+    group: str | None = None,
+    job_type: str | None = None,
+    tags: Sequence[str] | None = None,
+    config: Mapping[str, object] | None = None,
+    mode: Literal["online", "offline", "disabled"] | None = None,
+    distributed: Literal["rank0", "all"] = "rank0",
+    distributed_rank: int | None = None,
+    api_key: str | None = None,
+    **options: object,
+) -> Run:
+    """Start a run.
+
+    Args:
+        project: Project slug; `RUNDIAL_PROJECT` or the active profile's when None.
+        workspace: Workspace slug; None leaves it to `RUNDIAL_WORKSPACE`, the profile, or the key.
+        name: What people call the run.
+        endpoint: URL of a Rundial server.
+        run_id: Letters, digits, `_`, `-`, `.`; a random one when None.
+        kind: `training`, `agent` or `eval`.
+        resume: `never`: an id that exists on the server is an error.
+        group: Name under which runs belong together.
+        job_type: Role of the run in its group.
+        tags: Short labels.
+        config: What the run was started with; any nesting.
+        mode: `online`, `offline` (record now, `rundial sync` later) or `disabled`.
+        distributed: `rank0`: other ranks are silent; `all`: every rank records, tagged with its rank.
+        distributed_rank: This process's rank; from the launcher's environment when None.
+        api_key: Key for the endpoint; `RUNDIAL_API_KEY`, or the one stored for this endpoint.
+        **options: Further settings, such as `spool_directory`; see the settings page.
+
+    Returns:
+        The run; also a context manager.
+
+    Raises:
+        ConfigError: An argument or setting is wrong; nothing was started.
+        RundialRequestError: The server refuses the key, the project or the run id.
+    """
+    given = {
+        "project": project,
+        "workspace": workspace,
+        "endpoint": endpoint,
+        "mode": mode,
+        "api_key": api_key,
+        **options,
+    }
+    settings = _settings(given)
+    if kind not in KINDS:
+        raise ConfigError(f"kind must be one of {', '.join(KINDS)}, not {kind!r}; nothing was started")
+    if resume != "never":
+        raise ConfigError(f"resume={resume!r} is not available in this version; nothing was started")
+    rank = rank_of(distributed_rank, distributed, os.environ)
+    identity = {
+        "run_id": _run_id(run_id),
+        "project_id": settings.project,
+        "workspace": settings.workspace,
+        "project": settings.project,
+        "name": name,
+        "kind": kind,
+        "config": _mapping(config),
+        "group": group,
+        "job_type": job_type,
+        "tags": [str(tag) for tag in tags or ()],
+        "resume": resume,
+        "rank": rank if distributed == "all" else None,
+    }
+    if settings.mode == "disabled" or (distributed == "rank0" and rank not in (None, 0)):
+        return _silent(identity, settings)
+    _check_platform()
+    from rundial.api import start
+
+    run = start.start(identity, settings, session=_SESSION)
+    _install_hooks()
+    return run
+
+
+def _settings(given: Mapping[str, object]) -> Settings:
+    if (given.get("mode") or os.environ.get("RUNDIAL_MODE")) == "disabled":
+        # Switched off, a run depends on nothing: not even on a config file that can be read.
+        return resolve(given, environ=os.environ, profile={})
+    known = profiles.load()
+    active = known.active
+    profile = {
+        "endpoint": active.endpoint if active else None,
+        "workspace": active.workspace if active else None,
+        "project": active.project if active else None,
+    }
+    settings = resolve(given, environ=os.environ, profile=profile)
+    if settings.api_key is None and not settings.is_plain_otlp:
+        # A stored key goes to the endpoint that it was stored with, and to no other.
+        settings = replace(settings, api_key=known.key_for(settings.endpoint))
+    return settings
+
+
+def _run_id(run_id: str | None) -> str:
+    if run_id is None:
+        return f"run_{uuid.uuid4().hex}"
+    if not isinstance(run_id, str) or not re.fullmatch(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,127}", run_id):
+        raise ConfigError(f"run_id {run_id!r} must be {RUN_ID_CHARS}; nothing was started")
+    return run_id
+
+
+def _mapping(config: Mapping[str, object] | None) -> dict[str, object]:
+    if config is None:
+        return {}
+    if not isinstance(config, Mapping):
+        raise ConfigError(f"config must be a mapping, not {type(config).__name__}; nothing was started")
+    return {str(key): value for key, value in config.items()}
+
+
+def _check_platform() -> None:
+    if not sys.platform.startswith(("linux", "darwin")):
+        raise ConfigError(
+            f"Rundial records on Linux and macOS, not on {sys.platform}; "
+            "use mode='disabled' to run the program without it"
+        )
+
+
+def _silent(identity: Mapping[str, Any], settings: Settings) -> Run:
+    return Run(
+        identity,
+        settings,
+        sink=DisabledSink(),
+        delivery=DisabledDelivery(),
+        tracing=Tracing(no_tracer, on_failure=lambda _what, _error: None),
+    )
+
+
+def _install_hooks() -> None:
+    with _SESSION.lock:
+        if _SESSION.has_hooks:
+            return
+        _SESSION.has_hooks = True
+    from rundial.api import leaving
+
+    atexit.register(leaving.at_exit, _SESSION)
+    os.register_at_fork(after_in_child=lambda: leaving.in_child(_SESSION))
+    leaving.catch_sigterm(_SESSION)

@@ -1,0 +1,65 @@
+"""The seam between the public run API and the recorder: what a run hands its records to."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
+
+from rundial.diagnostics import Ledger, Reason, RundialDiagnostics, Signal
+
+
+class Keys(Protocol):
+    """A row's names, ready to pack values with."""
+
+    names: tuple[str, ...]
+    size: int
+    pack: Any
+    unpack: Any
+
+
+class Sink(Protocol):
+    """Takes records; never waits, never raises for a full recorder but returns False."""
+
+    def key_set(self, names: Sequence[str], attributes: tuple[tuple[str, str], ...]) -> Any:
+        """Return the key set of these names."""
+        ...
+
+    def row(self, keys: Any, body: bytes, step: int, explicit_ns: int = 0) -> bool:
+        """Offer one row of points."""
+        ...
+
+    def explicit_unix_ns(self, time_ms: int) -> int:
+        """Return a unique time for a user's own milliseconds."""
+        ...
+
+    def text(self, body: bytes, time_ms: int | None = None) -> bool:
+        """Offer one packed text line."""
+        ...
+
+    def event(self, name: str, body: Mapping[str, object]) -> bool:
+        """Offer one event in the life of the run."""
+        ...
+
+    def drop(self, signal: Signal, reason: Reason, units: int) -> None:
+        """Count units that never entered the recorder."""
+        ...
+
+    def ledger(self) -> Ledger:
+        """Return the exact account."""
+        ...
+
+
+class Delivery(Protocol):
+    """What happens to a run's records after they were accepted."""
+
+    def flush(self, timeout_s: float | None) -> bool:
+        """Wait until everything is answered (offline: on disk)."""
+        ...
+
+    def finish(self, timeout_s: float, status: str, reason: str | None) -> bool:
+        """End the run; True when everything is answered (offline: on disk)."""
+        ...
+
+    def diagnostics(self, counts: Mapping[str, Any]) -> RundialDiagnostics:
+        """Return a snapshot; `counts` are what the run itself counts."""
+        ...

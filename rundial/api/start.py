@@ -1,0 +1,222 @@
+"""Starting a run for real: spool, ring, handshake, sender, and its first event."""
+
+from __future__ import annotations
+
+import os
+import time
+import uuid
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rundial.api.delivery import RunDelivery
+from rundial.api.pipeline import Attached, Pipeline
+from rundial.api.run import Run
+from rundial.api.target import PATHS, Target
+from rundial.api.trace import Tracing
+from rundial.errors import ConfigError, SpoolError
+from rundial.settings import Settings
+from rundial.signals import semconv
+from rundial.signals.resource import Identity
+from rundial.spool.meta import Meta
+
+if TYPE_CHECKING:
+    from opentelemetry.trace import Tracer
+
+    from rundial.api.handshake import Answer
+    from rundial.api.session import Session
+
+DEFAULT_SPOOL = ".rundial_spool"
+
+
+class Parts:
+    """What this process has made: the pipeline, and for each run its attachment.
+
+    Attributes:
+        pipeline: The process's pipeline.
+        live: Attachment and delivery by run; a forked child starts with none.
+    """
+
+    def __init__(self, settings: Settings, *, after: Any = None) -> None:
+        self.live: dict[Run, tuple[Attached, RunDelivery]] = {}
+        self.pipeline = Pipeline(settings, on_pass=self._beat, after=after)
+
+    def _beat(self) -> None:
+        for _, delivery in list(self.live.values()):
+            delivery.beat()
+
+
+def start(identity: dict[str, Any], settings: Settings, *, session: Session) -> Run:
+    """Start a run; see `rundial.init`."""
+    settings = replace(settings, spool_directory=_spool_root(settings))
+    target = _target(settings)
+    identity["instance_id"] = uuid.uuid4().hex
+    identity["attempt"] = 1
+    answer = None
+    if settings.mode == "online" and not settings.is_plain_otlp:
+        answer = _announce(settings, identity)
+    if answer is not None:
+        identity["workspace"] = answer.workspace
+        identity["project_id"] = answer.project_id
+        identity["attempt"] = answer.attempt
+    with session.lock:
+        if session.parts is None:
+            session.parts = Parts(settings)
+        parts: Parts = session.parts
+    attached = attach(parts, identity, settings, target, answer)
+    delivery = RunDelivery(parts.pipeline, attached, settings)
+    run = make_run(identity, settings, attached, delivery)
+    parts.live[run] = (attached, delivery)
+    attached.recorder.event(
+        semconv.EVENT_RUN_START,
+        {
+            "name": identity["name"],
+            "kind": identity["kind"],
+            "config": identity["config"],
+            "tags": identity["tags"],
+            "group": identity["group"],
+            "job_type": identity["job_type"],
+            "resume": identity["resume"],
+            "attempt": identity["attempt"],
+            "started_unix_ns": time.time_ns(),
+        },
+    )
+    if settings.mode == "online":
+        from rundial.api.adoption import adopt_in_background
+
+        adopt_in_background(parts.pipeline, settings, target, answer.server_id if answer else None)
+    return run
+
+
+def attach(
+    parts: Parts, identity: Mapping[str, Any], settings: Settings, target: Target, answer: Answer | None
+) -> Attached:
+    """Make this process an instance of the run.
+
+    Raises:
+        ConfigError: The spool directory cannot be used.
+    """
+    instance_id = identity["instance_id"]
+    meta = Meta(
+        run_id=identity["run_id"],
+        instance_id=instance_id,
+        workspace=identity["workspace"],
+        project=identity["project"],
+        endpoint=settings.endpoint,
+        lane_endpoints=dict.fromkeys(PATHS),
+        server_id=answer.server_id if answer else None,
+        run_name=identity["name"],
+        kind=identity["kind"],
+        attempt=identity["attempt"],
+        extra={"mode": settings.mode},
+    )
+    this = Identity(
+        project=identity["project"],
+        run_id=identity["run_id"],
+        run_kind=identity["kind"],
+        instance_id=instance_id,
+        attempt=identity["attempt"],
+        workspace=identity["workspace"],
+        rank=identity["rank"],
+    )
+    try:
+        return parts.pipeline.attach(settings, this, meta, target)
+    except (OSError, SpoolError) as error:
+        raise ConfigError(
+            f"spool_directory {settings.spool_directory} cannot be used ({error}); nothing was started. "
+            "Set RUNDIAL_SPOOL_DIR to a directory that this user may write"
+        ) from error
+
+
+def make_run(
+    identity: Mapping[str, Any], settings: Settings, attached: Attached, delivery: RunDelivery
+) -> Run:
+    """Return the run over its parts."""
+    rank = identity["rank"]
+    attributes = ((semconv.RANK, str(rank)),) if rank is not None else ()
+    tracing = Tracing(tracer_maker(attached), on_failure=_ignore)
+    run = Run(
+        identity,
+        settings,
+        sink=attached.recorder,
+        delivery=delivery,
+        tracing=tracing,
+        attributes=attributes,
+    )
+    tracing.on_failure = run.on_span_failure
+    return run
+
+
+def tracer_maker(attached: Attached) -> Any:
+    """Return what makes the run's own tracer; OTel's SDK is imported only then."""
+
+    def make() -> Tracer:
+        from opentelemetry.sdk.trace import SpanLimits, TracerProvider
+        from opentelemetry.sdk.trace.sampling import ALWAYS_ON
+
+        from rundial.recorder.processors import RecorderSpanProcessor
+        from rundial.version import __version__
+
+        # Sampler and limits are named, so that variables meant for the application's own tracing
+        # do not thin out a run's.
+        provider = TracerProvider(
+            sampler=ALWAYS_ON, shutdown_on_exit=False, span_limits=SpanLimits(max_span_attributes=128)
+        )
+        processor = RecorderSpanProcessor(attached.recorder)
+        attached.processor = processor
+        provider.add_span_processor(processor)
+        return provider.get_tracer(semconv.SCOPE_NAME, __version__)
+
+    return make
+
+
+def _ignore(what: str, error: Exception) -> None:
+    del what, error
+
+
+def _announce(settings: Settings, identity: Mapping[str, Any]) -> Answer | None:
+    # HTTP is imported only now: offline runs never need it.
+    from rundial.api.handshake import Announcement, announce
+
+    facts = ("run_id", "kind", "name", "group", "job_type", "tags", "config", "instance_id", "rank")
+    return announce(settings, Announcement(**{fact: identity[fact] for fact in facts}))
+
+
+def _target(settings: Settings) -> Target:
+    if settings.is_plain_otlp:
+        return Target.from_otel(settings.endpoint, settings.api_key, os.environ)
+    return Target(settings.endpoint, settings.api_key)
+
+
+def _spool_root(settings: Settings) -> Path:
+    """The spool directory, made; a default one that cannot be made gives way to the user's own.
+
+    Raises:
+        ConfigError: A directory that the user chose cannot be made.
+    """
+    wanted = Path(settings.spool_directory)
+    try:
+        return _made(wanted)
+    except OSError as error:
+        if wanted != Path(DEFAULT_SPOOL):
+            raise ConfigError(
+                f"spool_directory {wanted} cannot be used ({error.strerror}); nothing was started. "
+                "Set RUNDIAL_SPOOL_DIR to a directory that this user may write"
+            ) from error
+    state = Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state")
+    try:
+        return _made(state / "rundial" / "spool")
+    except OSError as error:
+        raise ConfigError(
+            f"neither {wanted.absolute()} nor {state} can be written ({error.strerror}); nothing was "
+            "started. Set RUNDIAL_SPOOL_DIR to a directory that this user may write"
+        ) from error
+
+
+def _made(path: Path) -> Path:
+    path = path.absolute()
+    path.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if not os.access(path, os.W_OK | os.X_OK):
+        raise PermissionError(13, "no permission to write", str(path))
+    return path

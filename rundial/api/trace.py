@@ -1,0 +1,293 @@
+"""`run.trace`: spans as context managers, decorators, or finished by hand.
+
+A span is a real OpenTelemetry span of a provider that is the run's own; nothing global is set. The
+current span lives in OTel's context, so parents are right across asyncio tasks and threads that
+carry the context, and any instrumentation nests under it.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import time
+from collections.abc import Callable, Mapping
+from contextvars import Token
+from threading import Lock
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from rundial.signals.attributes import clean_attributes
+
+if TYPE_CHECKING:
+    from opentelemetry import trace as otel
+
+KINDS = ("internal", "server", "client", "producer", "consumer", "tool")
+# OTel has no such kind: a tool call is an internal span that says so.
+TOOL_KIND = "rundial.span.kind"
+# Where a failure of ours costs the whole span.
+LOSING_SPANS = ("end", "finish")
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+class Tracing:
+    """A run's tracer, made at the first span: importing OTel's SDK costs more than a short run.
+
+    Args:
+        make: Makes the tracer.
+        on_failure: Told of a failure of ours, with what failed; counts it, and raises in strict mode.
+    """
+
+    def __init__(
+        self, make: Callable[[], otel.Tracer], *, on_failure: Callable[[str, Exception], None]
+    ) -> None:
+        self._make = make
+        self.on_failure = on_failure
+        self._tracer: otel.Tracer | None = None
+        # Guards the making; two providers would write each span twice.
+        self._lock = Lock()
+
+    def tracer(self) -> otel.Tracer:
+        """Return the run's tracer."""
+        if self._tracer is None:
+            with self._lock:
+                if self._tracer is None:
+                    self._tracer = self._make()
+        return self._tracer
+
+    def current_ids(self) -> tuple[int, int]:
+        """Return the trace and span id of the current span; zeros before the run's first span."""
+        if self._tracer is None:
+            return 0, 0
+        from opentelemetry.trace import get_current_span
+
+        context = get_current_span().get_span_context()
+        return context.trace_id, context.span_id
+
+    def tracer_again(self) -> otel.Tracer:
+        """Return the tracer of the parts that have just been wired; for a forked child."""
+        return self._make()
+
+    def restart(self, make: Callable[[], otel.Tracer]) -> None:
+        """Start anew in a forked child."""
+        self._lock = Lock()
+        self._tracer = None
+        self._make = make
+
+
+class Span:
+    """One timed operation; made by `run.trace`.
+
+    Nothing here raises into the caller, and an exception that leaves the `with` block is recorded
+    and goes on its way untouched.
+    """
+
+    def __init__(
+        self,
+        tracing: Tracing,
+        name: str,
+        *,
+        kind: str,
+        attrs: Mapping[str, object] | None,
+        trace_id: str | None,
+        parent_id: str | None,
+    ) -> None:
+        if kind not in KINDS:
+            raise ValueError(f"kind must be one of {', '.join(KINDS)}, not {kind!r}; no span was started")
+        self._tracing = tracing
+        self._name = str(name)
+        self._kind = kind
+        self._attrs = attrs
+        self._parent = (trace_id, parent_id)
+        self._start_unix_ns = time.time_ns()
+        self._span: otel.Span | None = None
+        self._token: Token[Any] | None = None
+        self._has_ended = False
+
+    def __repr__(self) -> str:
+        return f"Span({self._name!r})"
+
+    @property
+    def trace_id(self) -> str:
+        """32 hexadecimal digits."""
+        return f"{self._started().get_span_context().trace_id:032x}"
+
+    @property
+    def span_id(self) -> str:
+        """16 hexadecimal digits."""
+        return f"{self._started().get_span_context().span_id:016x}"
+
+    def set_attrs(self, attrs: Mapping[str, object] | None = None, **more: object) -> None:
+        """Set attributes; any value is made fit for OpenTelemetry."""
+        with _Quietly(self._tracing, "set_attrs"):
+            cleaned, _ = clean_attributes({**(attrs or {}), **more})
+            for key, value in cleaned.items():
+                self._started().set_attribute(key, value)
+
+    def event(
+        self, name: str, attrs: Mapping[str, object] | None = None, *, timestamp_ns: int | None = None
+    ) -> None:
+        """Add an event, now or at a time in nanoseconds since the Unix epoch."""
+        with _Quietly(self._tracing, "event"):
+            cleaned, _ = clean_attributes(attrs or {})
+            self._started().add_event(str(name), cleaned, timestamp_ns)
+
+    def finish(self, *, status: str = "ok", end_ns: int | None = None) -> bool:
+        """End the span; a second call does nothing.
+
+        Args:
+            status: `ok`, `error` or `unset`.
+            end_ns: Nanoseconds since the Unix epoch, not before the start; None is now.
+
+        Returns:
+            Whether the span has ended. An end before the start is dropped: False.
+
+        Raises:
+            ValueError: The status is not one of the three.
+        """
+        if status not in ("ok", "error", "unset"):
+            raise ValueError(f"status must be ok, error or unset, not {status!r}; the span goes on")
+        if self._has_ended:
+            return True
+        if end_ns is not None and end_ns < self._start_unix_ns:
+            return False
+        with _Quietly(self._tracing, "finish"):
+            from opentelemetry.trace import StatusCode
+
+            codes = {"ok": StatusCode.OK, "error": StatusCode.ERROR}
+            if status in codes:
+                self._started().set_status(codes[status])
+            self._end(end_ns)
+        return self._has_ended
+
+    def __enter__(self) -> Span:
+        with _Quietly(self._tracing, "start"):
+            from opentelemetry import context, trace
+
+            self._token = context.attach(trace.set_span_in_context(self._started()))
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        with _Quietly(self._tracing, "end"):
+            from opentelemetry import context
+            from opentelemetry.trace import Status, StatusCode
+
+            if self._token is not None:
+                context.detach(self._token)
+                self._token = None
+            if self._has_ended:
+                return
+            span = self._started()
+            if error is not None:
+                with _Quietly(self._tracing, "record its exception"):
+                    span.record_exception(error)
+                span.set_status(Status(StatusCode.ERROR, reason_of(error)))
+            else:
+                span.set_status(StatusCode.OK)
+            self._end(None)
+
+    def __call__(self, function: F) -> F:
+        """Wrap a function, sync or async, in a span of its own for each call."""
+        if inspect.iscoroutinefunction(function):
+
+            @functools.wraps(function)
+            async def traced_async(*args: Any, **kwargs: Any) -> Any:
+                with self._again():
+                    return await function(*args, **kwargs)
+
+            return traced_async  # type: ignore[return-value]  # same signature by functools.wraps
+
+        @functools.wraps(function)
+        def traced(*args: Any, **kwargs: Any) -> Any:
+            with self._again():
+                return function(*args, **kwargs)
+
+        return traced  # type: ignore[return-value]  # same signature by functools.wraps
+
+    def _again(self) -> Span:
+        trace_id, parent_id = self._parent
+        return Span(
+            self._tracing,
+            self._name,
+            kind=self._kind,
+            attrs=self._attrs,
+            trace_id=trace_id,
+            parent_id=parent_id,
+        )
+
+    def _end(self, end_ns: int | None) -> None:
+        self._has_ended = True
+        self._started().end(end_ns)
+
+    def _started(self) -> otel.Span:
+        """The OTel span, begun at the moment that `run.trace` was called."""
+        if self._span is None:
+            from opentelemetry.trace import SpanKind
+
+            attrs = dict(self._attrs or {})
+            kind = self._kind
+            if kind == "tool":
+                attrs, kind = {**attrs, TOOL_KIND: "tool"}, "internal"
+            cleaned, _ = clean_attributes(attrs)
+            try:
+                parent = _parent_context(*self._parent)
+            except (ValueError, TypeError) as error:
+                # The span is worth more than its place in somebody else's trace.
+                self._tracing.on_failure("take its parent", error)
+                parent = None
+            self._span = self._tracing.tracer().start_span(
+                self._name,
+                context=parent,
+                kind=SpanKind[kind.upper()],
+                attributes=cleaned,
+                start_time=self._start_unix_ns,
+            )
+        return self._span
+
+
+def reason_of(error: BaseException) -> str:
+    """Return an exception in at most 512 characters; never raises."""
+    try:
+        return f"{type(error).__name__}: {error}"[:512]
+    except Exception:  # noqa: BLE001 - the user's own __str__ failed; the type's name is still true
+        return type(error).__name__
+
+
+class _Quietly:
+    """Keeps our own failures out of the caller's code; has them counted."""
+
+    def __init__(self, tracing: Tracing, what: str) -> None:
+        self._tracing = tracing
+        self._what = what
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, kind: Any, error: BaseException | None, trace: TracebackType | None) -> bool:
+        if isinstance(error, Exception):
+            self._tracing.on_failure(self._what, error)
+            return True
+        return False
+
+
+def _parent_context(trace_id: str | None, parent_id: str | None) -> Any:
+    """A context whose current span is the given remote one; None for what is current."""
+    if trace_id is None and parent_id is None:
+        return None
+    from opentelemetry import trace
+
+    current = trace.get_current_span().get_span_context()
+    context = trace.SpanContext(
+        trace_id=int(trace_id, 16) if trace_id else current.trace_id,
+        span_id=int(parent_id, 16) if parent_id else _new_span_id(),
+        is_remote=True,
+        trace_flags=trace.TraceFlags(trace.TraceFlags.SAMPLED),
+    )
+    return trace.set_span_in_context(trace.NonRecordingSpan(context))
+
+
+def _new_span_id() -> int:
+    # A trace id alone has no parent to name; OTel's context needs one, and nothing refers to it.
+    return time.time_ns() & (2**64 - 1)

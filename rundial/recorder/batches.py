@@ -1,0 +1,171 @@
+"""What the encoder has in hand for one run: records turned into request bodies, lane by lane.
+
+A batch packs in small chunks, so that the interpreter is never held for long, and puts the chunks
+together into one request: protobuf messages of the same type concatenate to their union. Order
+inside a lane is the order in which records were logged.
+
+Threads: the encoder's alone.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Callable, Sequence
+from typing import Generic, TypeVar
+
+from rundial.recorder.keysets import KeySet
+from rundial.signals.packer import Block, MetricsPacker
+
+# 512 rows keep a block inside gzip's window (11 B a point against 16 with 819 rows).
+MAX_BLOCK_ROWS = 512
+# Packing 500 points takes under a third of a millisecond; see the encoder's pause.
+MAX_CHUNK_POINTS = 500
+MAX_CHUNK_RECORDS = 32
+MAX_FRAME_POINTS = 8192
+MAX_FRAME_RECORDS = 1024
+MAX_FRAME_BYTES = 1 << 20
+
+T = TypeVar("T")
+
+
+class PointsBatch:
+    """Rows on their way into one metrics request."""
+
+    def __init__(self, packer: MetricsPacker) -> None:
+        self._packer = packer
+        self._open: dict[KeySet, tuple[list[int], list[int | None], list[bytes]]] = {}
+        self._open_names: set[str] = set()
+        self._blocks: list[Block] = []
+        self._chunk_points = 0
+        self._chunks: list[bytes] = []
+        self._bytes = 0
+        self.units = 0
+        self.end = 0
+
+    def add(self, keys: KeySet, time_unix_ns: int, step: int | None, body: bytes) -> None:
+        """Take one row in."""
+        rows = self._open.get(keys)
+        if rows is None:
+            # Two key sets that share a name must keep their order: of two points at one step the
+            # one logged last is what a series shows.
+            if self._open and not self._open_names.isdisjoint(keys.names):
+                self._close_blocks()
+            self._open_names.update(keys.names)
+            rows = self._open[keys] = ([], [], [])
+        rows[0].append(time_unix_ns)
+        rows[1].append(step)
+        rows[2].append(body)
+        self.units += keys.size
+        self._chunk_points += keys.size
+        if len(rows[0]) >= MAX_BLOCK_ROWS:
+            self._close_blocks()
+
+    @property
+    def has_chunk(self) -> bool:
+        """Whether enough is there to be packed."""
+        return self._chunk_points >= MAX_CHUNK_POINTS
+
+    @property
+    def is_full(self) -> bool:
+        """Whether it should become a frame."""
+        return self.units >= MAX_FRAME_POINTS or self._bytes >= MAX_FRAME_BYTES
+
+    def pack_chunk(self) -> None:
+        """Turn what was added since the last chunk into bytes."""
+        self._close_blocks()
+        if self._blocks:
+            chunk = self._packer.pack(self._blocks)
+            self._chunks.append(chunk)
+            self._bytes += len(chunk)
+        self._blocks = []
+        self._chunk_points = 0
+
+    def body(self) -> bytes:
+        """Return the whole request, gzipped."""
+        self.pack_chunk()
+        return _gzip(self._chunks)
+
+    @property
+    def items(self) -> int:
+        """OTLP items inside."""
+        return self.units
+
+    def _close_blocks(self) -> None:
+        for keys, (times, steps, bodies) in self._open.items():
+            self._blocks.append(Block(keys.names, keys.attributes, times, steps, bodies))
+        self._open = {}
+        self._open_names = set()
+
+
+class RecordsBatch(Generic[T]):
+    """Text lines, run events or spans on their way into one request.
+
+    Args:
+        encode: Turns records into one request body.
+        counts: Whether its records are units of the ledger.
+    """
+
+    def __init__(self, encode: Callable[[Sequence[T]], bytes], *, counts: bool) -> None:
+        self._encode = encode
+        self._counts = counts
+        self._pending: list[T] = []
+        self._chunks: list[bytes] = []
+        self._bytes = 0
+        self.items = 0
+        self.end = 0
+        self.failed = 0
+
+    def add(self, record: T) -> None:
+        """Take one record in."""
+        self._pending.append(record)
+
+    @property
+    def units(self) -> int:
+        """Units of the ledger inside."""
+        return self.items + len(self._pending) if self._counts else 0
+
+    @property
+    def has_chunk(self) -> bool:
+        """Whether enough is there to be encoded."""
+        return len(self._pending) >= MAX_CHUNK_RECORDS
+
+    @property
+    def is_full(self) -> bool:
+        """Whether it should become a frame."""
+        return self.items + len(self._pending) >= MAX_FRAME_RECORDS or self._bytes >= MAX_FRAME_BYTES
+
+    def pack_chunk(self) -> None:
+        """Turn what was added since the last chunk into bytes."""
+        pending, self._pending = self._pending, []
+        if not pending:
+            return
+        try:
+            self._take(self._encode(pending), len(pending))
+        except Exception:  # noqa: BLE001 - one record that cannot be encoded must not cost its neighbours
+            for record in pending:
+                self._take_alone(record)
+
+    def body(self) -> bytes:
+        """Return the whole request, gzipped."""
+        self.pack_chunk()
+        return _gzip(self._chunks)
+
+    def _take(self, chunk: bytes, items: int) -> None:
+        self._chunks.append(chunk)
+        self._bytes += len(chunk)
+        self.items += items
+
+    def _take_alone(self, record: T) -> None:
+        try:
+            self._take(self._encode([record]), 1)
+        except Exception:  # noqa: BLE001 - counted: the encoder reports `failed` as internal_error
+            self.failed += 1
+
+
+def _gzip(chunks: list[bytes]) -> bytes:
+    # One member for the whole request: a collector was seen to read only the first of several.
+    # Level 1 is 13 times as fast as 9 at the same size on this data.
+    packer = zlib.compressobj(1, zlib.DEFLATED, 31)
+    parts = [packer.compress(chunk) for chunk in chunks]
+    parts.append(packer.flush())
+    return b"".join(parts)

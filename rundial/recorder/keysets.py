@@ -1,0 +1,78 @@
+"""Key sets: the names of a row, written once and referred to by a number.
+
+A row of ten metrics is ten doubles and a number; the names stand in a record of their own, which
+the ring overwrites when it wraps and writes again before the next row that needs it.
+"""
+
+from __future__ import annotations
+
+import json
+import struct
+from collections.abc import Sequence
+from threading import Lock
+
+# Beyond this many, a row carries its own names: a program that makes up names would otherwise
+# fill memory with them.
+MAX_KEY_SETS = 4096
+
+Attributes = tuple[tuple[str, str], ...]
+
+
+class KeySet:
+    """The names and shared attributes of a row's values.
+
+    Attributes:
+        names: Metric names in the row's order.
+        attributes: Attributes of every point of the row, without the step.
+        number: What rows refer to it by; 0 when rows carry the names themselves.
+        encoded: The names and attributes as the ring holds them.
+        position: Where the ring last held them; -1 before the first time.
+        pack: Packs one float for each name into little-endian doubles.
+        unpack: The reverse.
+    """
+
+    __slots__ = ("attributes", "encoded", "names", "number", "pack", "position", "size", "unpack")
+
+    def __init__(self, names: tuple[str, ...], attributes: Attributes, number: int) -> None:
+        self.names = names
+        self.attributes = attributes
+        self.number = number
+        self.size = len(names)
+        self.encoded = json.dumps([names, attributes], separators=(",", ":")).encode()
+        self.position = -1
+        row = struct.Struct(f"<{len(names)}d")
+        self.pack = row.pack
+        self.unpack = row.unpack
+
+
+def decode(encoded: bytes) -> tuple[tuple[str, ...], Attributes]:
+    """Return the names and attributes of an encoded key set."""
+    names, attributes = json.loads(encoded)
+    return tuple(names), tuple((key, value) for key, value in attributes)
+
+
+class KeySets:
+    """All key sets of a process, at most `MAX_KEY_SETS` of them numbered.
+
+    Threads: any; making a new one takes a lock of its own, never the ring's.
+    """
+
+    def __init__(self) -> None:
+        self._known: dict[tuple[tuple[str, ...], Attributes], KeySet] = {}
+        # Guards the numbering; a key set must not get two numbers.
+        self._lock = Lock()
+
+    def get(self, names: Sequence[str], attributes: Attributes = ()) -> KeySet:
+        """Return the key set of these names; the same object for the same names."""
+        wanted = (tuple(names), attributes)
+        known = self._known.get(wanted)
+        if known is not None:
+            return known
+        with self._lock:
+            known = self._known.get(wanted)
+            if known is None:
+                number = len(self._known) + 1 if len(self._known) < MAX_KEY_SETS else 0
+                known = KeySet(wanted[0], attributes, number)
+                if number:
+                    self._known[wanted] = known
+        return known

@@ -1,0 +1,158 @@
+"""The ring's memory: a locked, preallocated, mapped file, or anonymous memory.
+
+Threads: made and closed by one thread; the views are used by whoever holds the ring's lock.
+After a crash: the file stays; its flock is gone with the process, which is how others know.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import mmap
+import os
+import uuid
+from pathlib import Path
+
+from rundial.errors import SegmentCorruptError, SpoolLockedError
+from rundial.recorder import layout
+from rundial.recorder.place import Place, boot_id
+
+
+class RingFile:
+    """A ring's bytes with the descriptor whose lock says that the owner lives.
+
+    Attributes:
+        memory: The mapping.
+        words: The same bytes as aligned 8-byte words.
+        path: The file, None for anonymous memory.
+        ring_id: 16 random bytes that name this ring.
+        capacity: Bytes for records, a multiple of 8.
+    """
+
+    def __init__(self, memory: mmap.mmap, descriptor: int, path: Path | None) -> None:
+        self.memory = memory
+        self.words = memoryview(memory).cast("Q")
+        self.path = path
+        self._descriptor = descriptor
+        self.capacity = self.words[layout.WORD_CAPACITY]
+        self.ring_id = bytes(memory[layout.WORD_RING_ID * 8 : layout.WORD_RING_ID * 8 + 16])
+        self.nonce = self.words[layout.WORD_NONCE]
+
+    @classmethod
+    def create(cls, place: Place, *, created_unix_ns: int) -> RingFile:
+        """Make a ring where `place` says, and hold its lock.
+
+        Raises:
+            OSError: The file cannot be made there, or not at this size; nothing is left of it.
+        """
+        capacity = max(place.size_bytes - layout.HEADER_BYTES, 1 << 16) & ~7
+        size = layout.HEADER_BYTES + capacity
+        ring_id = uuid.uuid4()
+        if place.directory is None:
+            memory, descriptor, path = mmap.mmap(-1, size), -1, None
+        else:
+            path = place.directory / f"rundial-{ring_id.hex}.ring"
+            memory, descriptor = _map_new_file(path, size)
+        _write_header(memory, capacity, ring_id.bytes, created_unix_ns)
+        return cls(memory, descriptor, path)
+
+    @classmethod
+    def adopt(cls, path: Path) -> RingFile:
+        """Open the ring of a dead process and hold its lock.
+
+        Raises:
+            SpoolLockedError: The owner is alive.
+            SegmentCorruptError: The file is not a ring.
+            OSError: The file is gone or cannot be read.
+        """
+        descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)
+        try:
+            _lock(descriptor, path)
+            size = os.fstat(descriptor).st_size
+            if size <= layout.HEADER_BYTES or size % 8:
+                raise SegmentCorruptError(str(path), "no ring has this size")
+            memory = mmap.mmap(descriptor, size)
+        except BaseException:
+            os.close(descriptor)
+            raise
+        ring = cls(memory, descriptor, path)
+        if ring.words[layout.WORD_MAGIC] != layout.MAGIC or ring.capacity != size - layout.HEADER_BYTES:
+            ring.close()
+            raise SegmentCorruptError(str(path), "no ring header")
+        return ring
+
+    @property
+    def is_of_this_boot(self) -> bool:
+        """Whether the ring was written since the machine started; False where no boot has a name."""
+        start = layout.WORD_BOOT * 8
+        written = bytes(self.memory[start : start + 16])
+        return any(written) and written == boot_id()
+
+    @property
+    def is_linked(self) -> bool:
+        """Whether the file still has a name; a ring without one cannot be adopted."""
+        return self._descriptor < 0 or os.fstat(self._descriptor).st_nlink > 0
+
+    def close(self) -> None:
+        """Give up the mapping and the lock; the file stays. Idempotent."""
+        if self._descriptor == -2:
+            return
+        descriptor, self._descriptor = self._descriptor, -2
+        try:
+            # The views first: a mapping with exported views cannot be closed. The mapping before the
+            # descriptor, for it holds a duplicate of it, and with that the lock.
+            self.words.release()
+            self.memory.close()
+        finally:
+            if descriptor >= 0:
+                os.close(descriptor)
+
+    def remove(self) -> None:
+        """Delete the file and close."""
+        if self.path is not None and self._descriptor >= 0:
+            self.path.unlink(missing_ok=True)
+        self.close()
+
+
+def _map_new_file(path: Path, size: int) -> tuple[mmap.mmap, int]:
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+    try:
+        # Waiting, unlike an adopter: one that found the file before its lock sees that it is no ring
+        # yet and lets go at once.
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        # Real zeros, not a hole: a page that cannot be had must fail here, not as SIGBUS in a training loop.
+        os.posix_fallocate(descriptor, 0, size)
+        memory = mmap.mmap(descriptor, size)
+        _touch(memory, size)
+    except BaseException:
+        os.unlink(path)
+        os.close(descriptor)
+        raise
+    return memory, descriptor
+
+
+def _touch(memory: mmap.mmap, size: int) -> None:
+    if hasattr(mmap, "MADV_POPULATE_WRITE"):
+        memory.madvise(mmap.MADV_POPULATE_WRITE)
+        return
+    for offset in range(0, size, mmap.PAGESIZE):
+        memory[offset] = 0
+
+
+def _lock(descriptor: int, path: Path) -> None:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        raise SpoolLockedError(str(path)) from error
+
+
+def _write_header(memory: mmap.mmap, capacity: int, ring_id: bytes, created_unix_ns: int) -> None:
+    memory[layout.WORD_BOOT * 8 : layout.WORD_BOOT * 8 + 16] = boot_id()
+    memory[layout.WORD_RING_ID * 8 : layout.WORD_RING_ID * 8 + 16] = ring_id
+    with memoryview(memory).cast("Q") as words:
+        words[layout.WORD_NONCE] = int.from_bytes(os.urandom(8), "little")
+        words[layout.WORD_TAIL] = capacity
+        words[layout.WORD_CAPACITY] = capacity
+        words[layout.WORD_PID] = os.getpid()
+        words[layout.WORD_CREATED] = created_unix_ns
+        # Last: a file killed before this line is no ring.
+        words[layout.WORD_MAGIC] = layout.MAGIC

@@ -1,0 +1,104 @@
+"""Bringing what a dead process left in its ring into the spool it left beside it.
+
+Runs once per dead instance, in whoever adopts it, and may be killed and run again: the spool's own
+frames say how far each lane got, so nothing is written twice.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from rundial.errors import SpoolError
+from rundial.recorder import counters, layout
+from rundial.recorder.layout import Kind
+from rundial.recorder.mapping import RingFile
+from rundial.recorder.runencoder import KeyReader, RunEncoder
+from rundial.recorder.scan import Record, scan, scan_strictly
+from rundial.spool.spool import Spool
+
+
+@dataclass(frozen=True, slots=True)
+class Recovered:
+    """What recovery found.
+
+    Attributes:
+        units: Units brought into the spool, by signal index: points, lines, spans.
+        interrupted: Spans that had started and never ended.
+        dropped: The dead process's own loss counters, by signal and reason.
+        evicted: Units that its ring gave up, by signal.
+        failed: Units that could not be read back, by signal index.
+        last_unix_ns: Time of the last record, 0 when there was none.
+    """
+
+    units: tuple[int, int, int]
+    interrupted: int
+    dropped: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+    evicted: Mapping[str, int] = field(default_factory=dict)
+    failed: tuple[int, int, int] = (0, 0, 0)
+    last_unix_ns: int = 0
+
+
+def recover(file: RingFile, run: int, spool: Spool, resource: bytes) -> Recovered:
+    """Append a dead run's remaining records to its adopted spool.
+
+    Args:
+        file: The dead process's ring, locked by us.
+        run: The run's slot in it.
+        spool: The run's spool, locked by us.
+        resource: The encoded Resource that the run's records carry.
+
+    Raises:
+        OSError: The spool cannot be written; nothing is lost, try again.
+        SpoolFullError: As above.
+    """
+    start = file.words[layout.WORD_TAIL]
+    encoder = RunEncoder(run, spool, resource)
+    before = list(encoder.encoded)
+    encoder.begin(file, start)
+    keys = KeyReader()
+    end, last_unix_ns = start, 0
+    # Sound pages are certain only within one boot: a page that never reached the disk holds old bytes.
+    read = scan(file, start) if file.is_of_this_boot else scan_strictly(file, start)
+    for record in read:
+        end = record.end
+        if record.kind == Kind.KEYS:
+            keys.define(record)
+        elif record.run == run:
+            last_unix_ns = max(last_unix_ns, record.time_unix_ns)
+            _add(encoder, record, keys)
+    open_spans = list(encoder.interrupt(last_unix_ns))
+    encoder.finish(end)
+    # An interrupted span has no record of its own whose position could say that it was written; the
+    # odd position after the last record says it instead.
+    if spool.lanes["traces"].last.end <= end:
+        for span in open_spans:
+            encoder.add_span(span, end + 1)
+        encoder.finish(end + 1)
+    encoder.publish()
+    return Recovered(
+        units=(
+            encoder.encoded[0] - before[0],
+            encoder.encoded[1] - before[1],
+            encoder.encoded[2] - before[2],
+        ),
+        interrupted=len(open_spans),
+        dropped=counters.dropped(file.words, run),
+        evicted=counters.evicted(file.words, run),
+        failed=(encoder.failed[0], encoder.failed[1], encoder.failed[2]),
+        last_unix_ns=last_unix_ns,
+    )
+
+
+def _add(encoder: RunEncoder, record: Record, keys: KeyReader) -> None:
+    try:
+        if record.kind == Kind.ROW:
+            found, values = keys.row(record)
+            if found is not None:
+                encoder.add_row(record, found, values)
+        else:
+            encoder.add(record)
+    except (OSError, SpoolError):
+        raise
+    except Exception as error:  # noqa: BLE001 - counted; one poison record must not cost the rest
+        encoder.skip(record, error)

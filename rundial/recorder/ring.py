@@ -1,0 +1,528 @@
+"""The ring: where a record is safe from the moment that the call returns.
+
+One per process, filled by every thread, emptied by the encoder. A call holds one short lock for
+about a microsecond and does no I/O: the store into a shared mapping is what survives `kill -9`.
+A full ring refuses the newest record whole and counts it; only while the spool cannot be written
+does it give up its oldest instead.
+
+Threads: any thread offers; one thread takes, releases and evicts.
+After a crash: everything up to the last committed record is read back by `scan`.
+"""
+
+from __future__ import annotations
+
+import struct
+import time
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from threading import RLock
+from zlib import crc32
+
+from rundial.diagnostics import Reason, Signal
+from rundial.errors import RundialError
+from rundial.recorder import counters, layout
+from rundial.recorder.keysets import KeySet
+from rundial.recorder.layout import (
+    BODY_AT,
+    HEAD,
+    HEAD_AT,
+    HEADER_BYTES,
+    MIN_GAP,
+    REASON_INDEX,
+    SIGNAL_INDEX,
+    Kind,
+)
+from rundial.recorder.mapping import RingFile
+from rundial.recorder.scan import scan
+
+MAX_RECORD_BYTES = 64 * 1024
+# What a signal handler or finaliser logs while its own thread is inside waits in memory; more than
+# this from one interruption is refused.
+MAX_DEFERRED = 1024
+
+_ROW = int(Kind.ROW)
+_KEYS = int(Kind.KEYS)
+_EVENT = int(Kind.EVENT)
+_POINTS = SIGNAL_INDEX["points"]
+_QUEUE_FULL = REASON_INDEX["queue_full"]
+_TOO_LARGE = REASON_INDEX["too_large"]
+_PAD_HEAD = struct.Struct("<IBB")
+
+
+# Units by (run slot, signal).
+Units = dict[tuple[int, int], int]
+Action = tuple[Callable[..., bool], tuple[object, ...]]
+
+
+class RunSlot:
+    """What the ring counts for one attached run; a slot's words live in the ring's header.
+
+    Attributes:
+        index: The number that the run's records carry.
+        accepted: Units accepted so far: points, lines, spans. Written under the ring's lock.
+        at_mark: What `accepted` was when the ring was last taken.
+        late: Units that came after the run's end; they are in no ring.
+        is_closed: Whether the run has ended.
+        limit_points: How full the ring may be for a row of points; -1 refuses all.
+        limit_text: The same for text and spans.
+        limit_events: The same for run events, which outlive the run's own end by a little.
+    """
+
+    __slots__ = (
+        "accepted",
+        "at_mark",
+        "index",
+        "is_closed",
+        "late",
+        "limit_events",
+        "limit_points",
+        "limit_text",
+    )
+
+    def __init__(self, index: int, capacity: int) -> None:
+        self.index = index
+        self.accepted = [0, 0, 0]
+        self.at_mark = [0, 0, 0]
+        self.late = [0, 0, 0]
+        self.is_closed = False
+        self.limit(capacity)
+
+    def limit(self, capacity: int) -> None:
+        """Set the shares of a ring: a log storm must not drop the loss curve, nor a curve the run's end."""
+        self.limit_points = -1 if self.is_closed else capacity * 15 // 16
+        self.limit_text = -1 if self.is_closed else capacity * 3 // 4
+        self.limit_events = capacity
+
+
+class Ring:
+    """A bounded, counted byte ring over a `RingFile`.
+
+    Args:
+        file: The memory; the ring becomes its owner.
+        wake: Called without the lock when the encoder should look; must not block.
+        after: The ring that this one follows in the process, whose positions and sequence it continues.
+    """
+
+    head: int
+    tail: int
+    mark: int
+    max_record_bytes: int
+
+    def __init__(self, file: RingFile, *, wake: Callable[[], None], after: Ring | None = None) -> None:
+        self._slots: dict[int, RunSlot] = {}
+        # Positions go on from the ring before, so that a key set written there counts as overwritten here.
+        self._install(file, file.capacity if after is None else _round_up(after.head + 1, file.capacity))
+        self.seq: int = 0 if after is None else after.seq
+        self._last_ns: int = 0 if after is None else after._last_ns
+        self._wake = wake
+        # Guards head, tail reads, sequence, counters and the bytes between tail and head. Re-entrant
+        # because a signal handler or finaliser may log while its own thread is inside.
+        self._lock = RLock()
+        self._busy = False
+        self._later: deque[Action] = deque()
+        # What `_later` had no room for, by slot, signal and reason.
+        self._crowded: dict[tuple[RunSlot, int, int], int] = {}
+        # Parts of the ring that may be given up, oldest first, and what each would lose.
+        self._evictable: deque[tuple[int, Units]] = deque()
+        # First in, first out: a slot rests as long as it can before another run gets it.
+        self._free_slots = deque(range(layout.RUN_SLOTS))
+
+    @property
+    def capacity(self) -> int:
+        """Bytes for records."""
+        return self._capacity
+
+    @property
+    def filled(self) -> float:
+        """How full the ring is, 0 to 1."""
+        return (self.head - self.tail) / self._capacity
+
+    def open_slot(self) -> RunSlot:
+        """Give a run its number.
+
+        Raises:
+            RundialError: 128 runs are open in this process already.
+        """
+        with self._alone():
+            if not self._free_slots:
+                raise RundialError(
+                    f"{layout.RUN_SLOTS} runs are open in this process; finish one before starting another"
+                )
+            slot = RunSlot(self._free_slots.popleft(), self._capacity)
+            self._slots[slot.index] = slot
+            first = layout.slot_word(slot.index, 0)
+            for word in range(first, first + layout.SLOT_WORDS):
+                self._words[word] = 0
+            return slot
+
+    def close_intake(self, slot: RunSlot) -> None:
+        """Refuse what comes for a run from now on, but for run events; counted `after_finish`."""
+        with self._alone():
+            slot.is_closed = True
+            slot.limit(self._capacity)
+
+    def close_slot(self, slot: RunSlot) -> None:
+        """Take a run's number back; nothing of the run may be in the ring any more."""
+        with self._alone():
+            slot.limit_events = -1
+            del self._slots[slot.index]
+            self._free_slots.append(slot.index)
+
+    def row(self, slot: RunSlot, keys: KeySet, body: bytes, step: int, explicit_ns: int = 0) -> bool:
+        """Offer one row of points.
+
+        Args:
+            slot: The run.
+            keys: The row's names.
+            body: One little-endian double for each name, all finite.
+            step: 0 to 2^63-1, or `NO_STEP`.
+            explicit_ns: The user's own time, odd; 0 takes the time now.
+
+        Returns:
+            Whether the row was accepted; a refused one is counted `queue_full` or `too_large`.
+        """
+        flags = aux = 0
+        if keys.number:
+            aux = keys.number
+        else:
+            flags, aux, body = layout.FLAG_NAMES, len(keys.encoded), keys.encoded + body
+        crc = crc32(body)
+        with self._lock:
+            if self._busy:
+                action = (self._row, (slot, keys, flags, aux, crc, step, explicit_ns, body))
+                return self._defer(action, (slot, _POINTS, _QUEUE_FULL), keys.size)
+            try:
+                self._busy = True
+                accepted = self._row(slot, keys, flags, aux, crc, step, explicit_ns, body)
+            finally:
+                # Also when an exception passes: what was deferred has been called accepted.
+                if self._later:
+                    self._drain_later()
+                self._busy = False
+        if self.head >= self._wake_at:
+            self._wake_encoder()
+        return accepted
+
+    def record(
+        self,
+        kind: Kind,
+        slot: RunSlot,
+        body: bytes,
+        *,
+        signal: Signal | None = None,
+        step: int = layout.NO_STEP,
+        explicit_ns: int = 0,
+    ) -> bool:
+        """Offer a record that is not a row.
+
+        Args:
+            kind: What it is.
+            slot: The run.
+            body: Its bytes, as `rundial.signals.records` packs them.
+            signal: The signal that it is one unit of; None when it is outside the ledger.
+            step: The step that it belongs to, `NO_STEP` for none.
+            explicit_ns: The user's own time, odd; 0 takes the time now.
+
+        Returns:
+            Whether it was accepted; a refused one is counted `queue_full` or `too_large`.
+        """
+        crc = crc32(body)
+        number = -1 if signal is None else SIGNAL_INDEX[signal]
+        action = (self._record, (slot, int(kind), body, crc, number, step, explicit_ns))
+        return self._locked(action, (slot, number, _QUEUE_FULL), 1)
+
+    def drop(self, slot: RunSlot, signal: Signal, reason: Reason, units: int) -> None:
+        """Count units that never entered the ring."""
+        counter = (slot, SIGNAL_INDEX[signal], REASON_INDEX[reason])
+        self._locked((self._drop, (*counter, units)), counter, units)
+
+    def _locked(self, action: Action, counter: tuple[RunSlot, int, int], units: int) -> bool:
+        with self._lock:
+            if self._busy:
+                return self._defer(action, counter, units)
+            try:
+                self._busy = True
+                accepted = action[0](*action[1])
+            finally:
+                if self._later:
+                    self._drain_later()
+                self._busy = False
+        if self.head >= self._wake_at:
+            self._wake_encoder()
+        return accepted
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        """Hold the lock as a call does: what this thread logs meanwhile is deferred until we leave."""
+        with self._lock:
+            if self._busy:
+                yield
+                return
+            try:
+                self._busy = True
+                yield
+            finally:
+                self._drain_later()
+
+    # What follows runs with the lock held.
+
+    def _defer(self, action: Action, counter: tuple[RunSlot, int, int], units: int) -> bool:
+        # This thread is already inside: a signal handler, finaliser or logging handler interrupted it.
+        # The interrupted call finishes this one's work before it leaves.
+        if len(self._later) < MAX_DEFERRED:
+            self._later.append(action)
+            return True
+        self._crowded[counter] = self._crowded.get(counter, 0) + units
+        return False
+
+    def _row(  # noqa: PLR0913 - a record's fields, on the hot path: an object would cost more than the row
+        self,
+        slot: RunSlot,
+        keys: KeySet,
+        flags: int,
+        aux: int,
+        crc: int,
+        step: int,
+        explicit_ns: int,
+        body: bytes,
+    ) -> bool:
+        if flags:
+            if len(body) > self.max_record_bytes:
+                return self._drop(slot, _POINTS, _TOO_LARGE, keys.size)
+        elif keys.position < self.mark:
+            # The sizes of all rows of a key set are the same, so they are checked here, once a take.
+            if max(len(keys.encoded), len(body)) > self.max_record_bytes:
+                return self._drop(slot, _POINTS, _TOO_LARGE, keys.size)
+            if not self._define(keys, slot):
+                return self._drop(slot, _POINTS, _QUEUE_FULL, keys.size)
+        if not self._put(_ROW, flags, slot.index, aux, crc, step, explicit_ns, body, slot.limit_points):
+            return self._drop(slot, _POINTS, _QUEUE_FULL, keys.size)
+        slot.accepted[_POINTS] += keys.size
+        return True
+
+    def _define(self, keys: KeySet, slot: RunSlot) -> bool:
+        position = self.head
+        encoded = keys.encoded
+        if not self._put(_KEYS, 0, 0, keys.number, crc32(encoded), 0, 0, encoded, slot.limit_points):
+            return False
+        keys.position = position
+        return True
+
+    def _record(  # noqa: PLR0913 - as above
+        self, slot: RunSlot, kind: int, body: bytes, crc: int, signal: int, step: int, explicit_ns: int
+    ) -> bool:
+        if kind == _EVENT:
+            # Bounded where it is packed, and never refused for a small ring's sake.
+            limit = slot.limit_events
+        elif len(body) > self.max_record_bytes:
+            return self._drop(slot, signal, _TOO_LARGE, 1)
+        else:
+            limit = slot.limit_text
+        if not self._put(kind, 0, slot.index, 0, crc, step, explicit_ns, body, limit):
+            return self._drop(slot, signal, _QUEUE_FULL, 1)
+        if signal >= 0:
+            slot.accepted[signal] += 1
+        return True
+
+    def _put(  # noqa: PLR0913 - as above
+        self,
+        kind: int,
+        flags: int,
+        run: int,
+        aux: int,
+        crc: int,
+        step: int,
+        explicit_ns: int,
+        body: bytes,
+        limit: int,
+    ) -> bool:
+        length = len(body)
+        size = (BODY_AT + length + 7) & ~7
+        position = self.head
+        rest = self._capacity - position % self._capacity
+        need = size if size <= rest else size + rest
+        while position + need - self.tail > limit:
+            if not self._evictable or limit < 0:
+                return False
+            # Forgotten only when done: an exception may strike in between.
+            self._evict(*self._evictable[0])
+            self._evictable.popleft()
+        if size > rest:
+            self._pad(position, rest)
+            position += rest
+        offset = HEADER_BYTES + position % self._capacity
+        words = self._words
+        # Cleared first: a kill in the body must not leave an old commit word over new bytes.
+        words[offset >> 3] = 0
+        if explicit_ns:
+            stamp = explicit_ns
+        else:
+            # Even, where explicit times are odd, so that the two never meet.
+            stamp = time.time_ns() & ~1
+            if stamp <= self._last_ns:
+                stamp = self._last_ns + 2
+            self._last_ns = stamp
+        seq = self.seq + 1
+        padding = size - BODY_AT - length
+        HEAD.pack_into(
+            self._memory, offset + HEAD_AT, size, kind, flags | padding, run, aux, crc, seq, step, stamp
+        )
+        offset += BODY_AT
+        self._memory[offset : offset + length] = body
+        words[(offset - BODY_AT) >> 3] = position ^ self._nonce
+        self.seq = seq
+        self.head = position + size
+        return True
+
+    def _pad(self, position: int, rest: int) -> None:
+        if rest < MIN_GAP:
+            return
+        offset = HEADER_BYTES + position % self._capacity
+        self._words[offset >> 3] = 0
+        _PAD_HEAD.pack_into(self._memory, offset + HEAD_AT, rest, Kind.PAD, 0)
+        self._words[offset >> 3] = position ^ self._nonce
+
+    def _drop(self, slot: RunSlot, signal: int, reason: int, units: int) -> bool:
+        if signal < 0:
+            return False
+        if slot.is_closed:
+            # Not in the header: the slot's words may be another run's by now.
+            slot.late[signal] += units
+        else:
+            self._words[layout.slot_word(slot.index, signal) + reason] += units
+        return False
+
+    def _drain_later(self) -> None:
+        """Do what was deferred, and leave."""
+        try:
+            self._busy = True
+            while self._later:
+                self._do_deferred(*self._later[0])
+            while self._crowded:
+                counter, units = self._crowded.popitem()
+                self._drop(*counter, units)
+        finally:
+            self._busy = False
+
+    def _do_deferred(self, action: Callable[..., bool], arguments: tuple[object, ...]) -> None:
+        before = self.head
+        is_done = False
+        try:
+            action(*arguments)
+            is_done = True
+        finally:
+            # Its caller was told that it is accepted. When another signal's exception strikes here, the
+            # ring itself knows whether it is in, and if it is not, the next to come puts it in.
+            if is_done or any(record.kind != _KEYS for record in scan(self.file, before, self.head)):
+                self._later.popleft()
+
+    # The encoder's side.
+
+    def take(self) -> tuple[int, int]:
+        """Return the positions between which committed records wait; sets the mark.
+
+        Everything logged after this call that needs a key set will bring it along again.
+        """
+        with self._lock:
+            # Nobody else is inside while we hold the lock. A flag that is still set was left by an
+            # exception that struck between two instructions of a call's own clean-up.
+            self._drain_later()
+            with self._alone():
+                # A finaliser may log on this very thread, at any allocation: its record comes after.
+                self.mark = self.head
+                self._wake_at = self.head + self._capacity // 4
+                for slot in self._slots.values():
+                    slot.at_mark = list(slot.accepted)
+                return self.tail, self.mark
+
+    def at_mark(self, run: int) -> list[int] | None:
+        """Units of a run that were accepted before the last take, by signal; None when it is gone."""
+        with self._lock:
+            slot = self._slots.get(run)
+            return list(slot.at_mark) if slot is not None else None
+
+    def release(self, position: int) -> None:
+        """Give the bytes before a mark back: they are in the spool."""
+        self._words[layout.WORD_TAIL] = position
+        self.tail = position
+
+    def allow_eviction(self, parts: Sequence[tuple[int, Units]]) -> None:
+        """Let a full ring give up its oldest records, because the spool cannot be written.
+
+        Args:
+            parts: Marks that `take` returned, growing, each with the units that lie before it and
+                after the one before, and are in no frame yet.
+        """
+        with self._alone():
+            self._evictable.extend(parts)
+
+    def forbid_eviction(self) -> None:
+        """Keep what is there while the encoder reads it."""
+        with self._alone():
+            if not self._evictable:
+                return
+            # An exception may have left the oldest part half given up: what has not come true by
+            # now must not come true with the tail that the encoder moves next.
+            self.tail = int(self._words[layout.WORD_TAIL])
+            for run, signal in self._evictable[0][1]:
+                _, older = counters.evicted_pair(self._words, run, signal)
+                self._words[older] = layout.NEVER
+            self._evictable.clear()
+
+    def _evict(self, mark: int, units: Units) -> None:
+        # The new total is written beside the old one, tagged with the mark, and comes true with the
+        # one store that moves the tail: a kill at any point counts each unit once.
+        if self._words[layout.WORD_TAIL] >= mark:
+            self.tail = mark
+            return
+        for (run, signal), lost in units.items():
+            total, older = counters.evicted_pair(self._words, run, signal)
+            self._words[older] = layout.NEVER
+            self._words[older + 1] = total + lost
+            self._words[older] = mark
+        self.release(mark)
+
+    def move(self, file: RingFile) -> tuple[RingFile, int, int]:
+        """Go on in other memory, because the file lost its name; counters move along.
+
+        Returns:
+            The old memory, and the positions in it between which records still wait.
+        """
+        with self._alone():
+            left = (self.file, self.tail, self.head)
+            first = layout.SLOTS_AT_WORD
+            last = first + layout.RUN_SLOTS * layout.SLOT_WORDS
+            file.words[first:last] = self._words[first:last]
+            self._evictable.clear()
+            for slot in self._slots.values():
+                slot.at_mark = list(slot.accepted)
+            self._install(file, _round_up(self.head + 1, file.capacity))
+            return left
+
+    def _install(self, file: RingFile, start: int) -> None:
+        self.file = file
+        self._memory = file.memory
+        self._words = file.words
+        self._nonce = file.nonce
+        self._capacity = file.capacity
+        self._words[layout.WORD_TAIL] = start
+        self.head = start
+        self.tail = start
+        self.mark = start
+        self._wake_at = start + file.capacity // 4
+        for slot in self._slots.values():
+            slot.limit(file.capacity)
+        self.max_record_bytes = min(MAX_RECORD_BYTES, file.capacity // 16)
+
+    def _wake_encoder(self) -> None:
+        self._wake_at = self.head + self._capacity
+        self._wake()
+
+    def abandon_in_child(self) -> None:
+        """Let go of the parent's memory after a fork, without touching the parent's lock."""
+        self.file.close()
+
+
+def _round_up(position: int, unit: int) -> int:
+    return (position + unit - 1) // unit * unit

@@ -1,0 +1,267 @@
+"""One run's records on their way from a ring into its spool, frame by frame.
+
+The same code serves the live encoder and the recovery of a dead process's ring. Each frame says up to
+which ring position its lane is done, so that a take which is read twice, after a failed write or a
+kill, is written once.
+
+Threads: the encoder's, or the adopter's; counters are read by others under the encoder's pass lock.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from rundial.diagnostics import Signal
+from rundial.recorder import counters, layout
+from rundial.recorder.batches import PointsBatch, RecordsBatch
+from rundial.recorder.keysets import KeySet, decode
+from rundial.recorder.layout import REASON_INDEX, SIGNAL_INDEX, Kind
+from rundial.recorder.mapping import RingFile
+from rundial.recorder.scan import Record
+from rundial.signals import otlp, records
+from rundial.signals.packer import MetricsPacker
+from rundial.spool.frame import Frame
+from rundial.spool.spool import Spool
+
+LANE_OF = {
+    Kind.ROW: "metrics",
+    Kind.TEXT: "logs",
+    Kind.EVENT: "events",
+    Kind.SPAN_END: "traces",
+}
+SIGNAL_OF: dict[str, Signal] = {"metrics": "points", "logs": "lines", "traces": "spans"}
+logger = logging.getLogger("rundial")
+
+Batch = PointsBatch | RecordsBatch[Any]
+
+
+class KeyReader:
+    """Key sets by number, as the ring's own records define them."""
+
+    def __init__(self) -> None:
+        self._known: dict[int, KeySet] = {}
+
+    def define(self, record: Record) -> None:
+        """Read a key set record."""
+        known = self._known.get(record.aux)
+        if known is None or known.encoded != record.body:
+            names, attributes = decode(record.body)
+            known = KeySet(names, attributes, record.aux)
+            known.encoded = record.body
+            self._known[record.aux] = known
+
+    def row(self, record: Record) -> tuple[KeySet | None, bytes]:
+        """Return a row's key set and its values; None when the ring holds no such key set."""
+        if record.flags & layout.FLAG_NAMES:
+            names, attributes = decode(record.body[: record.aux])
+            return KeySet(names, attributes, 0), record.body[record.aux :]
+        return self._known.get(record.aux), record.body
+
+
+class RunEncoder:
+    """Turns one run's records into frames of its spool.
+
+    Args:
+        run: The run's slot in the ring.
+        spool: Where its frames go.
+        resource: The encoded OTel Resource of the run's process.
+
+    Attributes:
+        encoded: Units in frames so far, by signal index.
+        failed: Units that could not be encoded, by signal index.
+        on_publish: Called when there is something new to send; must not wait.
+        drift: Units that the ring counted as accepted and no record of which was found: an
+            exception from a signal handler can strike between a record and its count.
+    """
+
+    def __init__(self, run: int, spool: Spool, resource: bytes) -> None:
+        self.run = run
+        self.spool = spool
+        self._resource = resource
+        self._packer = MetricsPacker(resource)
+        self._ends = {name: lane.last.end for name, lane in spool.lanes.items()}
+        self.encoded = [
+            lane.last.totals[0] if lane.last.totals else 0
+            for lane in (spool.lanes["metrics"], spool.lanes["logs"], spool.lanes["traces"])
+        ]
+        self.failed = [0, 0, 0]
+        self.drift = [0, 0, 0]
+        self.on_publish: Callable[[], None] | None = None
+        self.error: Exception | None = None
+        self._batches: dict[str, Batch] = {}
+        self._open_spans: dict[tuple[int, int], tuple[records.SpanData, Record]] = {}
+        self._first = 0
+        self._has_written = False
+
+    def begin(self, file: RingFile, start: int) -> None:
+        """Start a take at a position; what an earlier, failed one left half done is forgotten."""
+        self._file = file
+        self._first = start
+        self._batches = {}
+        self._open_spans = {}
+        self.error = None
+
+    def is_new(self, record: Record) -> bool:
+        """Whether no frame holds this record yet."""
+        lane = LANE_OF.get(Kind(record.kind))
+        return lane is None or record.position >= self._ends[lane]
+
+    def add_row(self, record: Record, keys: KeySet, values: bytes) -> bool:
+        """Take a row in; return whether a chunk was packed, which is when to pause."""
+        if record.position < self._ends["metrics"]:
+            return False
+        batch = self._batches.get("metrics")
+        if batch is None:
+            batch = self._batches["metrics"] = PointsBatch(self._packer)
+        assert isinstance(batch, PointsBatch)
+        step = None if record.step == layout.NO_STEP else record.step
+        batch.add(keys, record.time_unix_ns, step, values)
+        return self._after_add("metrics", batch, record)
+
+    def add(self, record: Record) -> bool:
+        """Take a text line, event or span in; return whether a chunk was packed."""
+        kind = Kind(record.kind)
+        if kind is Kind.SPAN_START:
+            span = records.unpack_span(record.body)
+            self._open_spans[span.trace_id, span.span_id] = (span, record)
+            return False
+        if kind is Kind.SPAN_END:
+            ended = records.unpack_span(record.body)
+            self._open_spans.pop((ended.trace_id, ended.span_id), None)
+            value: object = ended
+        elif kind is Kind.TEXT:
+            step = None if record.step == layout.NO_STEP else record.step
+            value = records.unpack_text(
+                record.body, seq=record.seq, time_unix_ns=record.time_unix_ns, step=step
+            )
+        else:
+            value = records.unpack_event(record.body, seq=record.seq, time_unix_ns=record.time_unix_ns)
+        lane = LANE_OF[kind]
+        if record.position < self._ends[lane]:
+            return False
+        batch = self._records_batch(lane)
+        batch.add(value)
+        return self._after_add(lane, batch, record)
+
+    def skip(self, record: Record, error: Exception) -> None:
+        """Count a record that cannot be read back; it is lost as `internal_error`."""
+        logger.warning("a record could not be encoded and is counted internal_error", exc_info=error)
+        lane = LANE_OF.get(Kind(record.kind), "")
+        if lane in SIGNAL_OF:
+            self.failed[SIGNAL_INDEX[SIGNAL_OF[lane]]] += 1
+
+    def finish(self, end: int) -> None:
+        """Write what is left of the take, and announce the spans that are still open in it."""
+        for lane in list(self._batches):
+            self._write(lane, end)
+        if self._open_spans:
+            self._write_announcements(end)
+        self._open_spans = {}
+
+    def publish(self) -> None:
+        """Show the sender what was written, once the ring has been released."""
+        if self._has_written:
+            self._has_written = False
+            self.spool.publish()
+            if self.on_publish is not None:
+                self.on_publish()
+
+    def settle(self, at_mark: list[int], evicted: list[int]) -> None:
+        """Take the difference to the ring's own count, when everything before the mark is written."""
+        for number, accepted in enumerate(at_mark):
+            found = self.encoded[number] + evicted[number] + self.failed[number]
+            self.drift[number] = accepted - found
+
+    def interrupt(self, end_unix_ns: int) -> Iterator[records.SpanData]:
+        """Yield the spans that never ended, as interrupted ones; for a dead process's ring."""
+        for span, _ in self._open_spans.values():
+            yield records.interrupted(span, end_unix_ns=end_unix_ns)
+        self._open_spans = {}
+
+    def add_span(self, span: records.SpanData, end: int) -> None:
+        """Take a span in that has no end record of its own."""
+        batch = self._records_batch("traces")
+        batch.add(span)
+        batch.end = end
+
+    def add_event(self, event: records.Event, end: int) -> None:
+        """Take an event in that no ring holds."""
+        batch = self._records_batch("events")
+        batch.add(event)
+        batch.end = end
+
+    def _records_batch(self, lane: str) -> RecordsBatch[Any]:
+        batch = self._batches.get(lane)
+        if batch is None:
+            encode = self._encode_spans if lane == "traces" else self._encode_logs
+            batch = self._batches[lane] = RecordsBatch[Any](encode, counts=lane != "events")
+        assert isinstance(batch, RecordsBatch)
+        return batch
+
+    def _encode_logs(self, values: Any) -> bytes:
+        return otlp.encode_logs(self._resource, values)
+
+    def _encode_spans(self, values: Any) -> bytes:
+        return otlp.encode_spans(self._resource, values)
+
+    def _after_add(self, lane: str, batch: Batch, record: Record) -> bool:
+        batch.end = record.end
+        if not batch.has_chunk:
+            return False
+        batch.pack_chunk()
+        if batch.is_full:
+            self._write(lane, record.end)
+        return True
+
+    def _write(self, lane: str, end: int) -> None:
+        batch = self._batches.pop(lane)
+        body = batch.body()
+        if isinstance(batch, RecordsBatch) and batch.failed and lane in SIGNAL_OF:
+            self.failed[SIGNAL_INDEX[SIGNAL_OF[lane]]] += batch.failed
+        if batch.items:
+            self._append(lane, body, batch.units, batch.items, end)
+
+    def _write_announcements(self, end: int) -> None:
+        batch = RecordsBatch[records.Event](self._encode_logs, counts=False)
+        for span, start in self._open_spans.values():
+            batch.add(records.span_start(span, seq=start.seq, time_unix_ns=start.time_unix_ns))
+        body = batch.body()
+        if batch.items:
+            self._append("logs", body, 0, batch.items, end)
+
+    def _append(self, lane: str, body: bytes, units: int, items: int, end: int) -> None:
+        signal = SIGNAL_OF.get(lane)
+        totals: tuple[int, ...] = (0,) * 10
+        if signal is not None:
+            number = SIGNAL_INDEX[signal]
+            drops = list(counters.dropped_totals(self._file.words, self.run, number))
+            drops[REASON_INDEX["internal_error"]] += self.failed[number]
+            totals = (self.encoded[number] + units, *drops)
+        frame = Frame(
+            units=units,
+            items=items,
+            ring=self._file.ring_id,
+            first=self._first,
+            end=end,
+            totals=totals,
+            body=body,
+            is_gzip=True,
+        )
+        self.spool.lanes[lane].append(frame)
+        self._ends[lane] = end
+        self._has_written = True
+        if signal is not None:
+            self.encoded[SIGNAL_INDEX[signal]] += units
+
+
+def units_of(record: Record, keys: KeyReader) -> tuple[int, int]:
+    """Return a record's signal index and its units; (-1, 0) for what the ledger does not count."""
+    if record.kind == Kind.ROW:
+        found, _ = keys.row(record)
+        return SIGNAL_INDEX["points"], found.size if found else 0
+    lane = LANE_OF.get(Kind(record.kind))
+    if lane is None or lane not in SIGNAL_OF:
+        return -1, 0
+    return SIGNAL_INDEX[SIGNAL_OF[lane]], 1

@@ -1,0 +1,132 @@
+"""One run's way into the ring: what the public run API hands its records to.
+
+Threads: any. Nothing here does I/O or waits for anything but the ring's lock.
+"""
+
+from __future__ import annotations
+
+import functools
+import itertools
+from collections.abc import Callable, Mapping, Sequence
+
+from rundial.diagnostics import Ledger, Reason, Signal, SignalLedger
+from rundial.recorder import counters
+from rundial.recorder.encoder import Encoder
+from rundial.recorder.keysets import Attributes, KeySet, KeySets
+from rundial.recorder.layout import SIGNAL_INDEX, Kind
+from rundial.recorder.ring import Ring, RunSlot
+from rundial.recorder.runencoder import RunEncoder
+from rundial.signals import records
+
+# Explicit times carry a counter below the millisecond, odd where the clock's own times are even, so
+# that two points which a user stamped alike are still two points.
+_EXPLICIT = itertools.count(1, 2)
+_MS = 1_000_000
+
+
+def explicit_unix_ns(time_ms: int) -> int:
+    """Return a unique odd time for a user's own milliseconds since the Unix epoch."""
+    return time_ms * _MS + next(_EXPLICIT) % _MS
+
+
+class RunRecorder:
+    """Records for one run; see `rundial.api.run.Sink` for who calls it.
+
+    Args:
+        ring: The process's ring.
+        slot: The run's slot in it.
+        keysets: The process's key sets.
+        encoder: The process's encoder.
+        run_encoder: The encoder's side of this run.
+    """
+
+    row: Callable[..., bool]
+    slot: RunSlot
+
+    def __init__(
+        self, ring: Ring, slot: RunSlot, keysets: KeySets, *, encoder: Encoder, run_encoder: RunEncoder
+    ) -> None:
+        self._ring = ring
+        self.slot = slot
+        self._keysets = keysets
+        self._encoder = encoder
+        self._run = run_encoder
+        self._final: tuple[dict[str, dict[str, int]], dict[str, int]] | None = None
+        # A partial costs half of what a method that passes its arguments on would.
+        self.row = functools.partial(ring.row, slot)
+
+    def key_set(self, names: Sequence[str], attributes: Attributes) -> KeySet:
+        """Return what rows of these names are packed with."""
+        return self._keysets.get(names, attributes)
+
+    def explicit_unix_ns(self, time_ms: int) -> int:
+        """Return a unique time for a user's own milliseconds."""
+        return explicit_unix_ns(time_ms)
+
+    def text(self, body: bytes, time_ms: int | None = None) -> bool:
+        """Offer one text line, packed by `records.pack_text`."""
+        explicit = 0 if time_ms is None else explicit_unix_ns(time_ms)
+        return self._ring.record(Kind.TEXT, self.slot, body, signal="lines", explicit_ns=explicit)
+
+    def event(self, name: str, body: Mapping[str, object]) -> bool:
+        """Offer one event in the life of the run."""
+        return self._ring.record(Kind.EVENT, self.slot, records.pack_event(name, body))
+
+    def span_start(self, span: records.SpanData) -> bool:
+        """Offer a span that has begun, so that a crash leaves a trace of it."""
+        return self._ring.record(Kind.SPAN_START, self.slot, records.pack_span(span))
+
+    def span_end(self, span: records.SpanData) -> bool:
+        """Offer a span that has ended."""
+        return self._ring.record(Kind.SPAN_END, self.slot, records.pack_span(span), signal="spans")
+
+    def drop(self, signal: Signal, reason: Reason, units: int) -> None:
+        """Count units that never entered the ring."""
+        self._ring.drop(self.slot, signal, reason, units)
+
+    def ledger(self) -> Ledger:
+        """Return the exact account; waits for an encoder's pass that is under way."""
+        with self._encoder.pass_lock:
+            dropped, evicted = self._final or self._counted()
+            accounts = {
+                signal: self._account(signal, lane, dropped[signal], evicted[signal])
+                for signal, lane in (("points", "metrics"), ("lines", "logs"), ("spans", "traces"))
+            }
+        return Ledger(**accounts)
+
+    def close(self) -> None:
+        """Refuse what comes from now on, but for run events; it is counted `after_finish`."""
+        self._ring.close_intake(self.slot)
+
+    def freeze(self) -> None:
+        """Keep the counters that stand in the ring's header, before the slot goes to another run."""
+        self._final = self._counted()
+
+    def _counted(self) -> tuple[dict[str, dict[str, int]], dict[str, int]]:
+        words = self._ring.file.words
+        return counters.dropped(words, self.slot.index), counters.evicted(words, self.slot.index)
+
+    def _account(self, signal: str, lane: str, dropped: dict[str, int], evicted: int) -> SignalLedger:
+        number = SIGNAL_INDEX[signal]  # type: ignore[index]  # the three names above
+        accepted = self.slot.accepted[number] - self._run.drift[number]
+        waiting_ring = accepted - self._run.encoded[number] - evicted
+        if self._run.failed[number]:
+            dropped = {
+                **dropped,
+                "internal_error": dropped.get("internal_error", 0) + self._run.failed[number],
+            }
+        if self.slot.late[number]:
+            dropped = {**dropped, "after_finish": self.slot.late[number]}
+        state = self._run.spool.lanes[lane].counts()
+        lost = dict(state.evicted)
+        if evicted:
+            lost["spool_full"] = lost.get("spool_full", 0) + evicted
+        return SignalLedger(
+            recorded=accepted,
+            dropped=dropped,
+            delivered=state.delivered,
+            rejected=state.rejected,
+            evicted={reason: count for reason, count in lost.items() if count},
+            waiting_ring=waiting_ring,
+            waiting_spool=state.waiting,
+        )

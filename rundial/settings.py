@@ -1,0 +1,240 @@
+"""Every setting of a run, in one table, resolved once and then frozen.
+
+Precedence: argument > `RUNDIAL_*` > profile > `OTEL_*` > default. A setting below its minimum, a
+value that cannot be read, or an unknown name is a `ConfigError` that names it.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any, Literal
+
+from rundial.errors import ConfigError
+
+DEFAULT_ENDPOINT = "http://127.0.0.1:8787"
+
+_USERINFO = re.compile(r"[^/\s]*@")
+
+Mode = Literal["online", "offline", "disabled"]
+RunKind = Literal["training", "agent", "eval"]
+Distributed = Literal["rank0", "all"]
+MODES: tuple[Mode, ...] = ("online", "offline", "disabled")
+KINDS: tuple[RunKind, ...] = ("training", "agent", "eval")
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What a run was started with.
+
+    Attributes:
+        endpoint: URL of the server or Collector, without a trailing slash.
+        api_key: The bearer key, None to send none.
+        workspace: Workspace slug, None for the key's only one.
+        project: Project slug.
+        mode: `online`, `offline` (record, never send) or `disabled` (do nothing).
+        spool_directory: Where what is not yet delivered waits.
+        spool_max_bytes: Bound of one run's spool.
+        spool_max_age_seconds: How long undelivered records are kept.
+        ring_bytes: Size of the process's ring.
+        flush_interval_seconds: How long a record may stay in the ring alone.
+        request_timeout_seconds: Deadline of one request.
+        init_timeout_seconds: How long `init` may wait for the server.
+        finish_timeout_seconds: How long a process that ends without `finish` may send.
+        durability: `process` survives any death of the process; `power` also syncs each frame.
+        strict: Turn every drop into an exception; for tests and CI.
+        is_plain_otlp: The endpoint came from `OTEL_*`: a Collector without our control API.
+    """
+
+    endpoint: str
+    api_key: str | None
+    workspace: str | None
+    project: str
+    mode: Mode
+    spool_directory: Path
+    spool_max_bytes: int
+    spool_max_age_seconds: float
+    ring_bytes: int
+    flush_interval_seconds: float
+    request_timeout_seconds: float
+    init_timeout_seconds: float
+    finish_timeout_seconds: float
+    durability: Literal["process", "power"]
+    strict: bool
+    is_plain_otlp: bool = False
+
+    def __repr__(self) -> str:
+        # The key never reaches a log or a traceback.
+        shown = ", ".join(
+            f"{field.name}={getattr(self, field.name)!r}" for field in fields(self) if field.name != "api_key"
+        )
+        return f"Settings({shown}, api_key={'set' if self.api_key else None})"
+
+
+@dataclass(frozen=True, slots=True)
+class Option:
+    """One row of the table.
+
+    Attributes:
+        name: Argument of `init` and field of `Settings`.
+        default: Its value when nothing sets it.
+        read: Turns a value or an environment text into the field's type; raises ValueError.
+        unit: What the number counts, or the choices.
+        otel: Environment variable of OpenTelemetry that is honoured as a fallback.
+        minimum: Least allowed number.
+    """
+
+    name: str
+    default: object
+    read: Callable[[Any], object]
+    unit: str
+    otel: str | None = None
+    minimum: float | None = None
+
+    @property
+    def env(self) -> str:
+        """The environment variable."""
+        return "RUNDIAL_SPOOL_DIR" if self.name == "spool_directory" else f"RUNDIAL_{self.name.upper()}"
+
+
+def _choice(*choices: str) -> Callable[[Any], str]:
+    def read(value: Any) -> str:
+        text = str(value).strip().lower()
+        if text not in choices:
+            raise ValueError(f"must be one of {', '.join(choices)}")
+        return text
+
+    return read
+
+
+def _flag(value: Any) -> bool:
+    if isinstance(value, bool):
+        return value
+    text = str(value).strip().lower()
+    if text not in ("1", "true", "yes", "on", "0", "false", "no", "off"):
+        raise ValueError("must be true or false")
+    return text in ("1", "true", "yes", "on")
+
+
+def _text(value: Any) -> str | None:
+    return str(value).strip() or None
+
+
+def _endpoint(value: Any) -> str:
+    text = str(value).strip().rstrip("/")
+    if not text.startswith(("http://", "https://")) or len(text) < 8:
+        raise ValueError("must be a URL such as http://127.0.0.1:8787")
+    if "@" in text.split("//", 1)[1].split("/", 1)[0]:
+        raise ValueError("must not hold a user name or password; give the key as api_key or RUNDIAL_API_KEY")
+    return text
+
+
+def _integer(value: Any) -> int:
+    if isinstance(value, bool):
+        raise ValueError("must be a whole number")
+    return int(value)
+
+
+def _number(value: Any) -> float:
+    if isinstance(value, bool):
+        raise ValueError("must be a number")
+    return float(value)
+
+
+OPTIONS: tuple[Option, ...] = (
+    Option("endpoint", DEFAULT_ENDPOINT, _endpoint, "URL", otel="OTEL_EXPORTER_OTLP_ENDPOINT"),
+    Option("api_key", None, _text, "secret"),
+    Option("workspace", None, _text, "slug"),
+    Option("project", None, _text, "slug"),
+    Option("mode", "online", _choice(*MODES), "online, offline, disabled"),
+    Option("spool_directory", Path(".rundial_spool"), Path, "path"),
+    Option("spool_max_bytes", 1 << 30, _integer, "bytes", minimum=1 << 20),
+    Option("spool_max_age_seconds", 7 * 86400.0, _number, "seconds", minimum=1),
+    Option("ring_bytes", 16 << 20, _integer, "bytes", minimum=1 << 20),
+    Option("flush_interval_seconds", 0.25, _number, "seconds", minimum=0.01),
+    Option("request_timeout_seconds", 10.0, _number, "seconds", minimum=0.1),
+    Option("init_timeout_seconds", 5.0, _number, "seconds", minimum=0),
+    Option("finish_timeout_seconds", 5.0, _number, "seconds", minimum=0),
+    Option("durability", "process", _choice("process", "power"), "process, power"),
+    Option("strict", False, _flag, "true, false"),
+)
+
+
+def resolve(
+    arguments: Mapping[str, object], *, environ: Mapping[str, str], profile: Mapping[str, str | None]
+) -> Settings:
+    """Return the settings of a run.
+
+    Args:
+        arguments: What the caller gave to `init`; None counts as not given.
+        environ: The environment.
+        profile: `endpoint`, `workspace` and `project` of the active profile.
+
+    Raises:
+        ConfigError: A value is wrong, a name is unknown, or there is no project.
+    """
+    _refuse_unknown(arguments)
+    found: dict[str, Any] = {}
+    sources: dict[str, str] = {}
+    for option in OPTIONS:
+        value, source = _first_set(option, arguments, environ, profile)
+        found[option.name] = _read(option, value, source)
+        sources[option.name] = source
+    if not found["project"] and found["mode"] != "disabled":
+        raise ConfigError(
+            "no project: pass rundial.init(project=…), set RUNDIAL_PROJECT, or choose one for the active "
+            "profile; nothing was started"
+        )
+    found["project"] = found["project"] or "disabled"
+    return Settings(**found, is_plain_otlp=sources["endpoint"].startswith("OTEL_"))
+
+
+def _first_set(
+    option: Option,
+    arguments: Mapping[str, object],
+    environ: Mapping[str, str],
+    profile: Mapping[str, str | None],
+) -> tuple[object, str]:
+    if arguments.get(option.name) is not None:
+        return arguments[option.name], option.name
+    if environ.get(option.env, "").strip():
+        return environ[option.env], option.env
+    if profile.get(option.name):
+        return profile[option.name], "the active profile"
+    if option.otel and environ.get(option.otel, "").strip():
+        return environ[option.otel], option.otel
+    return option.default, "default"
+
+
+def _read(option: Option, value: object, source: str) -> object:
+    if value is None or source == "default":
+        return value
+    try:
+        read = option.read(value)
+    except (ValueError, TypeError, OverflowError) as error:
+        # A URL's user name and password are secrets wherever they were meant to go.
+        shown = "" if option.unit == "secret" else f" {_USERINFO.sub('…@', str(value))[:80]!r}"
+        raise ConfigError(f"{source}{shown} {_why(error)}; nothing was started") from error
+    if option.minimum is not None and isinstance(read, (int, float)) and not read >= option.minimum:
+        raise ConfigError(
+            f"{source} {value!r} is below its minimum of {option.minimum:g} {option.unit}; "
+            "nothing was started"
+        )
+    return read
+
+
+def _why(error: Exception) -> str:
+    text = str(error)
+    return text if text.startswith("must") else f"cannot be read ({text})"
+
+
+def _refuse_unknown(arguments: Mapping[str, object]) -> None:
+    known = [option.name for option in OPTIONS]
+    for name in arguments:
+        if name not in known:
+            near = difflib.get_close_matches(name, known, 1, 0.6)
+            hint = f"; did you mean {near[0]}?" if near else f"; known options: {', '.join(known)}"
+            raise ConfigError(f"init() has no option {name!r}{hint}")

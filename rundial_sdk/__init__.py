@@ -1,0 +1,24 @@
+"""The import name of the published 1.0 client, over `rundial`: the same objects under their old names."""
+
+from __future__ import annotations
+
+from rundial.api.client import Client as RundialClient
+from rundial.api.run import Run as RundialRun
+from rundial.api.trace import Span as RundialSpan
+from rundial.diagnostics import DiagnosticsHealth, RundialDiagnostics
+from rundial.errors import RundialRequestError
+from rundial.settings import Distributed as DistributedPolicy
+from rundial.settings import Mode as ClientMode
+from rundial.settings import RunKind
+
+__all__ = [
+    "ClientMode",
+    "DiagnosticsHealth",
+    "DistributedPolicy",
+    "RunKind",
+    "RundialClient",
+    "RundialDiagnostics",
+    "RundialRequestError",
+    "RundialRun",
+    "RundialSpan",
+]
