@@ -1,0 +1,115 @@
+"""The program `rundial`: its commands, and how it ends.
+
+Exit status: 0 for success, 2 for authentication and authorization, 1 for everything else, usage
+errors and losses included. Errors are one line and a next step on stderr, or one JSON object with
+`--json`; tracebacks only with `--debug`. A reader that has gone away ends the program quietly.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import sys
+import traceback
+from collections.abc import Sequence
+from typing import Any
+
+import click
+
+from rundial.cli import demo, logs, metrics, run, server, sync
+from rundial.cli.failure import FAILED, describe
+from rundial.cli.options import Flags, Group, flags_of, global_options, wants_json
+from rundial.cli.output import as_json, write
+
+
+class Program(Group):
+    """The top of the command tree; turns every end into an exit status."""
+
+    def main(
+        self,
+        args: Sequence[str] | None = None,
+        prog_name: str | None = None,
+        complete_var: str | None = None,
+        standalone_mode: bool = True,
+        **extra: Any,
+    ) -> Any:
+        """Run the program and exit, or, not standalone, return the exit status."""
+        given = list(sys.argv[1:] if args is None else args)
+        flags = Flags()
+        extra.setdefault("obj", flags)
+        status = FAILED
+        try:
+            status = _status(
+                super().main(given, prog_name or "rundial", complete_var, standalone_mode=False, **extra)
+            )
+            sys.stdout.flush()
+        except Exception as error:  # noqa: BLE001 - the boundary: every end becomes an exit status
+            status = _report(error, flags, given)
+        except KeyboardInterrupt as error:
+            status = _report(error, flags, given)
+        if not standalone_mode:
+            return status
+        sys.exit(status)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command; Ctrl-C ends it in our words instead of click's."""
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt as error:
+            raise click.Abort from error
+
+
+def _status(returned: object) -> int:
+    """Read a command's return value: an exit status, or nothing for success."""
+    return returned if isinstance(returned, int) else 0
+
+
+def _report(error: BaseException, flags: Flags, args: Sequence[str]) -> int:
+    if isinstance(error, OSError) and error.errno == errno.EPIPE:
+        _silence()
+        return FAILED
+    failure = describe(error)
+    if flags.debug or "--debug" in args:
+        traceback.print_exception(error)
+    try:
+        if wants_json(flags, args):
+            told = {"message": failure.message, "exitCode": failure.exit_code}
+            if failure.next_step:
+                told["hint"] = failure.next_step
+            write(sys.stderr, [as_json({"ok": False, "error": told})])
+        else:
+            # The terminal has just shown ^C at the start of this line.
+            lines = [""] if isinstance(error, click.Abort) and sys.stderr.isatty() else []
+            lines.append(f"rundial: {failure.message}")
+            write(sys.stderr, lines + ([f"  {failure.next_step}"] if failure.next_step else []))
+    except BrokenPipeError:
+        _silence()
+    return failure.exit_code
+
+
+def _silence() -> None:
+    """Let the interpreter's last flush go nowhere instead of into a closed pipe."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, sys.stdout.fileno())
+    os.close(nowhere)
+
+
+main = Program(
+    "rundial",
+    help="The flight recorder for training runs and agents.",
+    params=global_options(is_hidden=False),
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
+main.epilog = "Exit status: 0 success, 1 failure, 2 not authenticated or not authorized."
+
+
+@click.pass_context
+def _welcome(ctx: click.Context) -> None:
+    flags_of(ctx)
+    if ctx.invoked_subcommand is None:
+        click.echo(ctx.get_help())
+
+
+main.callback = _welcome
+for command in (demo.demo, server.server, sync.sync, run.group, metrics.group, logs.group):
+    main.add_command(command)

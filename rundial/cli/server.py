@@ -1,0 +1,110 @@
+"""`rundial server`: run a server on this machine and keep its key as the profile `local`."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Mapping
+from contextlib import nullcontext, redirect_stdout
+from pathlib import Path
+from typing import TYPE_CHECKING, TextIO
+
+import click
+
+from rundial.cli.failure import CommandError
+from rundial.cli.options import Command
+from rundial.cli.output import Output, as_json, write
+from rundial.cli.target import output_of
+from rundial.errors import ConfigError
+
+if TYPE_CHECKING:
+    from rundial.server.serve import Ready
+
+WORKSPACE = "default-workspace"
+NEEDS = ("starlette", "uvicorn", "sqlalchemy")
+
+
+@click.command("server", cls=Command)
+@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
+@click.option(
+    "--port", type=click.IntRange(0, 65535), default=8787, show_default=True, help="Port; 0 takes a free one."
+)
+@click.option(
+    "--data",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Data directory.  [default: $XDG_DATA_HOME/rundial, else ~/.local/share/rundial]",
+)
+@click.option(
+    "--allowed-host", multiple=True, metavar="NAME", help="Answer to this Host name too; repeatable."
+)
+@click.pass_context
+def server(
+    ctx: click.Context, /, host: str, port: int, data: Path | None, allowed_host: tuple[str, ...]
+) -> None:
+    """Run a Rundial server until it is told to stop.
+
+    The first start makes an owner key in the data directory and stores it as the profile `local`,
+    so that training scripts and the other commands of this account find the server by themselves.
+    """
+    output = output_of(ctx)
+    require("the server", "server", NEEDS)
+    from rundial.server.serve import serve
+
+    def on_ready(ready: Ready) -> None:
+        key = ready.owner_key()
+        if key is not None:
+            remember(output, reachable(ready.url), key)
+        found = {"endpoint": ready.url, "serverId": ready.server_id, "dataDir": str(ready.data_dir)}
+        write_json(output, found | {"keyFile": str(ready.owner_key_path)}, stdout)
+
+    stdout = sys.stdout
+    # The server announces itself in words; where JSON is wanted, stdout carries the object alone.
+    with redirect_stdout(sys.stderr) if output.is_json else nullcontext():
+        serve(host, port, data or default_data(), allowed_hosts=allowed_host, on_ready=on_ready)
+
+
+def write_json(output: Output, found: Mapping[str, object], stream: TextIO) -> None:
+    """Print the object of a server that is ready, where JSON is wanted."""
+    if output.is_json:
+        write(stream, [as_json({"ok": True, **found})])
+
+
+def reachable(url: str) -> str:
+    """Return the address at which this machine reaches a server that listens on every interface."""
+    return url.replace("//0.0.0.0", "//127.0.0.1").replace("//[::]", "//[::1]")
+
+
+def default_data() -> Path:
+    """Return where a server keeps its data when nothing says where."""
+    root = os.environ.get("XDG_DATA_HOME", "")
+    return (Path(root) if os.path.isabs(root) else Path.home() / ".local" / "share") / "rundial"
+
+
+def remember(output: Output, url: str, key: str) -> None:
+    """Store a server that is ready as the profile `local`.
+
+    A profile that cannot be stored costs the convenience, never the server: it is said, and the
+    server goes on.
+    """
+    from rundial import profiles
+
+    try:
+        profiles.store_local(url, key, WORKSPACE)
+    except (ConfigError, OSError) as error:
+        output.note(f"the profile `local` was not stored: {error}")
+
+
+def require(what: str, extra: str, modules: tuple[str, ...]) -> None:
+    """Raise with the command that installs an extra when it is not there.
+
+    Raises:
+        CommandError: One of the modules is missing.
+    """
+    from importlib.util import find_spec
+
+    missing = [name for name in modules if find_spec(name) is None]
+    if missing:
+        raise CommandError(
+            f"{what} needs {', '.join(missing)}, which {'is' if len(missing) == 1 else 'are'} not installed",
+            f"Install it: pip install 'rundial[{extra}]'",
+        )

@@ -1,0 +1,97 @@
+"""`rundial sync`: deliver what processes that are gone have left behind."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from rundial.cli.options import Command, flags_of
+from rundial.cli.output import shown
+from rundial.cli.run import SIGNALS, count
+from rundial.cli.target import output_of
+
+if TYPE_CHECKING:
+    from rundial.api.adopt import SyncResult
+
+DEFAULT_DIRECTORY = ".rundial_spool"
+
+
+@click.command("sync", cls=Command)
+@click.argument("directories", metavar="[DIR]...", nargs=-1, type=click.Path(path_type=Path))
+@click.option("--to", metavar="URL", help="Deliver to this server, also what was recorded for another one.")
+@click.option(
+    "--timeout",
+    "timeout_s",
+    type=click.FloatRange(0.1, 86_400),
+    default=60.0,
+    show_default=True,
+    help="Seconds to spend in all; what is not delivered by then waits for the next sync.",
+)
+@click.pass_context
+def sync(ctx: click.Context, /, directories: tuple[Path, ...], to: str | None, timeout_s: float) -> int:
+    """Deliver what ended processes have left in spool directories.
+
+    DIR is a spool directory, .rundial_spool by default. What a live process owns is left alone, and
+    a second sync of the same directory delivers nothing twice. Exit status 1 when something waits,
+    2 when the server refuses the key.
+    """
+    from rundial.api.adopt import sync as adopt
+
+    output = output_of(ctx)
+    report = adopt(
+        directories or (default_directory(),),
+        endpoint=flags_of(ctx).endpoint or os.environ.get("RUNDIAL_ENDPOINT") or None,
+        api_key=os.environ.get("RUNDIAL_API_KEY") or None,
+        to=to,
+        timeout_s=timeout_s,
+    )
+    results = report.results
+    found = {"directories": [_facts(result) for result in results], "waiting": _total(results, "waiting")}
+    output.result(found, lambda: _lines(results))
+    if any(result.is_refused for result in results):
+        return 2
+    return 1 if any(result.why and not result.is_live for result in results) else 0
+
+
+def default_directory() -> Path:
+    """Return the spool directory that a run in this directory would use."""
+    return Path(os.environ.get("RUNDIAL_SPOOL_DIR") or DEFAULT_DIRECTORY)
+
+
+def _facts(result: SyncResult) -> dict[str, Any]:
+    return {
+        "path": str(result.path),
+        "runId": result.run_id,
+        "delivered": dict(result.delivered),
+        "waiting": dict(result.waiting),
+        "why": result.why,
+    }
+
+
+def _waits(result: SyncResult) -> bool:
+    return any(result.waiting.values())
+
+
+def _total(results: Sequence[SyncResult], name: str) -> dict[str, int]:
+    return {signal: sum(getattr(result, name).get(signal, 0) for result in results) for signal in SIGNALS}
+
+
+def _lines(results: Sequence[SyncResult]) -> list[str]:
+    if not results:
+        return ["nothing was left behind: there is nothing to deliver"]
+    lines = []
+    for result in results:
+        lines.append(f"{shown(result.run_id)}  delivered {_words(result.delivered)}")
+        if _waits(result):
+            lines.append(f"  {_words(result.waiting)} wait in {shown(result.path)}: {shown(result.why)}")
+        elif result.why:
+            lines.append(f"  {shown(result.why)}")
+    return lines
+
+
+def _words(numbers: Mapping[str, int]) -> str:
+    return ", ".join(f"{count(numbers.get(signal, 0))} {signal}" for signal in SIGNALS)
