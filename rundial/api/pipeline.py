@@ -7,6 +7,7 @@ record. Everything here runs on the caller of `init` and `finish`; the threads a
 from __future__ import annotations
 
 import base64
+import logging
 import os
 import time
 from collections.abc import Callable
@@ -33,6 +34,8 @@ from rundial.spool.spool import Spool
 
 if TYPE_CHECKING:
     from rundial.export.sender import Sender
+
+logger = logging.getLogger("rundial")
 
 CHILD_RING_BYTES = 2 << 20
 RING_CHECK_S = 1.0
@@ -182,9 +185,41 @@ class Pipeline:
         now = time.monotonic()
         if now >= self._next_check_s:
             self._next_check_s = now + RING_CHECK_S
+            # Spools first: what is left of a ring that lost its name goes into them.
+            for attached in list(self.attached):
+                if not attached.spool.exists():
+                    self._remake_spool(attached)
             if not self.ring.file.is_linked:
                 self._move_ring()
         self._on_pass()
+
+    def _remake_spool(self, attached: Attached) -> None:
+        """Go on in a new spool, because somebody deleted the directory; what waited in it is counted lost."""
+        old = attached.spool
+        meta, limits = old.meta, old.limits
+        fresh = Spool.create(
+            self._root,
+            meta,
+            max_bytes=limits.max_bytes,
+            max_age_s=limits.max_age_s,
+            durability=limits.durability,
+        )
+        if attached.sender is not None and attached.source is not None:
+            attached.sender.remove(attached.source)
+        with self.encoder.pass_lock:
+            attached.recorder.carry()
+            attached.run_encoder.move_to(fresh)
+        attached.spool = fresh
+        old.close()
+        if attached.sender is not None and attached.source is not None:
+            attached.source = RunSource(fresh.lanes, attached.target, label=attached.source.label)
+            attached.sender.add(attached.source)
+        logger.warning(
+            "the spool directory %s was removed while run %s goes on; it was made again, and what had not "
+            "been sent from it is counted as lost",
+            old.path,
+            meta.run_id,
+        )
 
     def _move_ring(self) -> None:
         """Make a new ring, because somebody deleted the file: nobody could adopt it after a kill."""

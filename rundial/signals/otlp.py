@@ -159,7 +159,12 @@ def _put(message: AnyValue, value: Any) -> None:
         message.double_value = value
     elif isinstance(value, (bytes, bytearray)):
         message.bytes_value = bytes(value)
-    elif isinstance(value, Mapping):
+    elif value is not None:
+        _put_nested(message, value)
+
+
+def _put_nested(message: AnyValue, value: Any) -> None:
+    if isinstance(value, Mapping):
         message.kvlist_value.SetInParent()
         for key, item in value.items():
             _add(message.kvlist_value.values, str(key), item)
@@ -167,5 +172,5 @@ def _put(message: AnyValue, value: Any) -> None:
         message.array_value.SetInParent()
         for item in value:
             _put(message.array_value.values.add(), item)
-    elif value is not None:
+    else:
         raise TypeError(f"{type(value).__name__} is no OTLP value")

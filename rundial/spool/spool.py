@@ -163,6 +163,11 @@ class Spool:
         """What the directory says about the instance."""
         return self._meta
 
+    @property
+    def limits(self) -> Limits:
+        """What it was made with."""
+        return self._limits
+
     def update_meta(self, **changes: Any) -> Meta:
         """Change facts of the meta, on disk first.
 

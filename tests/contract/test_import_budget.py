@@ -1,0 +1,65 @@
+"""What `import rundial` may cost a training script."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+HEAVY = (
+    "requests",
+    "google.protobuf",
+    "opentelemetry.sdk",
+    "opentelemetry.exporter",
+    "urllib3",
+    "click",
+    "psutil",
+    "tomlkit",
+    "numpy",
+    "starlette",
+    "uvicorn",
+    "sqlalchemy",
+    "rich",
+    "asyncio",
+)
+
+
+def _loaded_by(statement: str) -> set[str]:
+    script = f"{statement}\nimport json, sys\nprint(json.dumps(sorted(sys.modules)))"
+    done = subprocess.run(
+        [sys.executable, "-c", script], stdout=subprocess.PIPE, text=True, check=True, timeout=15
+    )
+    return set(json.loads(done.stdout))
+
+
+@pytest.fixture(scope="module")
+def loaded() -> set[str]:
+    """The modules of a fresh interpreter after `import rundial`, less those it has anyway."""
+    return _loaded_by("import rundial") - _loaded_by("")
+
+
+def test_import_rundial_loads_no_heavy_module(loaded: set[str]) -> None:
+    """Importing Rundial costs a script neither a network stack nor an SDK."""
+    assert "rundial" in loaded
+    assert sorted(loaded & set(HEAVY)) == []
+
+
+def test_import_rundial_loads_at_most_a_handful_of_its_own_modules(loaded: set[str]) -> None:
+    """The public names are loaded on first use, not at import."""
+    own = {name for name in loaded if name.startswith("rundial.")}
+
+    assert len(own) <= 5, sorted(own)
+
+
+@pytest.mark.parametrize("extra", ["rich", "keyring", "numpy", "starlette", "sqlalchemy", "uvicorn"])
+def test_cli_without_an_extra_still_prints_its_help(extra: str) -> None:
+    """The command line works with the plain installation, whatever extra is missing."""
+    script = f"import sys; sys.modules[{extra!r}] = None; from rundial.cli.main import main; main()"
+    done = subprocess.run(
+        [sys.executable, "-c", script, "--help"], capture_output=True, text=True, check=False, timeout=15
+    )
+
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "server" in done.stdout

@@ -1,0 +1,101 @@
+"""What the published client did to data: context that replaced values, spans in the wrong place."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+from rundial.api.run import Run
+from tests.support.collector import Collector
+from tests.support.scripts import run_script
+
+Start = Callable[..., Run]
+
+
+def test_c1_context_keeps_the_value(start: Start, collector: Collector) -> None:
+    """A metric that is logged with a context arrives with its own value and the context beside it."""
+    with start() as run:
+        assert run.log({"acc": 0.5, "loss": 2.0}, step=1, context={"split": "val"})
+        assert run.log({"acc": 0.25}, step=1, context={"fold": 3, "split": "val"})  # type: ignore[dict-item]  # people do
+        assert run.log_metric("acc", value=0.125, step=1, context={"split": "train"})
+        assert run.flush(10)
+
+    found = {(point.name, point.value): point.attributes for point in collector.points}
+    assert found == {
+        ("acc", 0.5): {"rundial.step": 1, "split": "val"},
+        ("loss", 2.0): {"rundial.step": 1, "split": "val"},
+        ("acc", 0.25): {"rundial.step": 1, "fold": "3", "split": "val"},
+        ("acc", 0.125): {"rundial.step": 1, "split": "train"},
+    }
+
+
+def test_c1_context_survives_the_spool(start: Start, collector: Collector) -> None:
+    """A metric that waited on disk while the server was away arrives with its own value too."""
+    run = start()
+    collector.stop()
+    assert run.log({"acc": 0.5}, step=1, context={"split": "val"})
+    assert run.flush(0.3) is False
+    collector.start()
+    assert run.flush(10)
+
+    assert [(point.value, point.attributes["split"]) for point in collector.points] == [(0.5, "val")]
+
+
+def test_c5_spans_nested_by_with_share_a_trace(start: Start, collector: Collector) -> None:
+    """Spans inside one another arrive as one trace, each under its parent."""
+    with start() as run:
+        with run.trace("outer"), run.trace("middle"), run.trace("inner"):
+            pass
+        assert run.flush(10)
+
+    outer, middle, inner = (
+        next(s for s in collector.spans if s.name == n) for n in ("outer", "middle", "inner")
+    )
+    assert outer.trace_id == middle.trace_id == inner.trace_id
+    assert (outer.parent_span_id, middle.parent_span_id) == ("", outer.span_id)
+    assert inner.parent_span_id == middle.span_id
+
+
+def test_c5_asyncio_tasks_have_their_own_parents(start: Start, collector: Collector) -> None:
+    """Tasks that take turns on one thread each keep their own spans."""
+
+    async def task(run: Run, number: int, go: asyncio.Event) -> None:
+        with run.trace(f"task{number}"):
+            if number == 4:
+                go.set()
+            await go.wait()
+            with run.trace(f"sub{number}"):
+                await asyncio.sleep(0)
+
+    async def work(run: Run) -> None:
+        go = asyncio.Event()
+        with run.trace("root"):
+            await asyncio.gather(*(task(run, number, go) for number in range(5)))
+
+    with start() as run:
+        asyncio.run(work(run))
+        assert run.flush(10)
+
+    names = {span.span_id: span.name for span in collector.spans}
+    parents = {span.name: names.get(span.parent_span_id, "") for span in collector.spans}
+    assert parents == {
+        "root": "",
+        **{f"task{number}": "root" for number in range(5)},
+        **{f"sub{number}": f"task{number}" for number in range(5)},
+    }
+
+
+def test_c5_span_ids_of_two_processes_differ(collector: Collector) -> None:
+    """Two programs that do the same never have a span or trace id in common."""
+    text = """
+        with rd.init(project="digits", endpoint=given["url"], spool_directory=given["spool"]) as run:
+            for _ in range(50):
+                with run.trace("outer"), run.trace("inner"):
+                    pass
+    """
+    for number in range(2):
+        assert run_script(text, url=collector.url, spool=f"spool{number}").status == 0
+
+    assert len(collector.spans) == 200
+    assert len({span.span_id for span in collector.spans}) == 200
+    assert len({span.trace_id for span in collector.spans}) == 100

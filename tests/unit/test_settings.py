@@ -1,0 +1,179 @@
+"""The settings of a run: one table, one precedence, and errors that say what to do."""
+
+from __future__ import annotations
+
+import pickle
+from pathlib import Path
+
+import pytest
+
+import rundial as rd
+from rundial import profiles
+from rundial.api import session
+from rundial.errors import ConfigError
+from rundial.settings import OPTIONS, Settings, resolve
+
+
+def of(
+    arguments: dict[str, object] | None = None,
+    environ: dict[str, str] | None = None,
+    profile: dict[str, str | None] | None = None,
+) -> Settings:
+    """Resolve with a project, which every run needs."""
+    return resolve({"project": "digits", **(arguments or {})}, environ=environ or {}, profile=profile or {})
+
+
+def test_precedence_is_argument_environment_profile_opentelemetry_default() -> None:
+    """The nearest to the program wins: argument, RUNDIAL_*, profile, OTEL_*, default."""
+    otel = {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://otel:4318"}
+    profile: dict[str, str | None] = {"endpoint": "http://profile:1"}
+    ours = {**otel, "RUNDIAL_ENDPOINT": "http://env:1"}
+
+    assert of().endpoint == "http://127.0.0.1:8787"
+    assert of(environ=otel).endpoint == "http://otel:4318"
+    assert of(environ=otel, profile=profile).endpoint == "http://profile:1"
+    assert of(environ=ours, profile=profile).endpoint == "http://env:1"
+    assert of({"endpoint": "http://argument:1/"}, ours, profile).endpoint == "http://argument:1"
+
+
+def test_only_an_opentelemetry_endpoint_is_a_plain_collector() -> None:
+    """The control API is left out only where the endpoint came from OpenTelemetry's own variable."""
+    environ = {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://otel:4318"}
+
+    assert of(environ=environ).is_plain_otlp
+    assert not of({"endpoint": "http://otel:4318"}, environ).is_plain_otlp
+    assert not of().is_plain_otlp
+
+
+@pytest.mark.parametrize("option", OPTIONS, ids=lambda option: option.name)
+def test_every_setting_has_a_variable(option: object) -> None:
+    """Each row of the table can be set from the environment, in text."""
+    texts = {
+        "endpoint": "http://host:1", "mode": "offline", "durability": "power", "strict": "true",
+        "spool_directory": "/somewhere", "api_key": "key", "workspace": "team", "project": "other",
+    }  # fmt: skip  # a table of texts
+    name, env = option.name, option.env  # type: ignore[attr-defined]  # a row of the table
+    text = texts.get(name, "2000000")
+    shown = getattr(resolve({}, environ={"RUNDIAL_PROJECT": "digits", env: text}, profile={}), name)
+
+    assert str(shown).lower().removesuffix(".0") == text
+
+
+@pytest.mark.parametrize("blank", ["", "   "])
+def test_a_blank_variable_is_not_set(blank: str) -> None:
+    """An empty variable is as good as none."""
+    assert of(environ={"RUNDIAL_ENDPOINT": blank}).endpoint == "http://127.0.0.1:8787"
+
+
+def test_an_argument_of_none_is_not_given() -> None:
+    """None leaves a setting to the next in line."""
+    assert of({"mode": None}, {"RUNDIAL_MODE": "offline"}).mode == "offline"
+
+
+def test_an_unknown_option_names_the_nearest() -> None:
+    """A misspelt option is an error that knows what was meant."""
+    with pytest.raises(ConfigError, match=r"'spool_dir'.*did you mean spool_directory\?"):
+        of({"spool_dir": "/x"})
+
+
+def test_an_option_unlike_any_other_lists_them() -> None:
+    """An option that resembles none is answered with all there are."""
+    with pytest.raises(ConfigError, match=r"known options: endpoint, .*strict"):
+        of({"zzz": 1})
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("ring_bytes", 1000), ("spool_max_bytes", 1), ("flush_interval_seconds", 0),
+        ("request_timeout_seconds", 0.01), ("init_timeout_seconds", -1), ("spool_max_age_seconds", 0),
+        ("finish_timeout_seconds", float("nan")),
+    ],
+)  # fmt: skip  # the pairs read better side by side
+def test_a_value_below_its_minimum_is_refused(name: str, value: float) -> None:
+    """The message names the setting, the value, the minimum with its unit, and that nothing was started."""
+    with pytest.raises(ConfigError) as raised:
+        of({name: value})
+
+    message = str(raised.value)
+    assert name in message
+    assert repr(value) in message
+    assert "minimum" in message
+    assert "nothing was started" in message
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("ring_bytes", "many"), ("mode", "maybe"), ("durability", "fsync"), ("strict", "perhaps"),
+        ("endpoint", "localhost:8787"), ("endpoint", "http://"), ("request_timeout_seconds", []),
+        ("ring_bytes", True), ("ring_bytes", float("inf")), ("request_timeout_seconds", "1e999x"),
+    ],
+)  # fmt: skip  # the pairs read better side by side
+def test_a_value_that_cannot_be_read_is_refused(name: str, value: object) -> None:
+    """Whatever cannot be a setting's value is a ConfigError that names the setting."""
+    with pytest.raises(ConfigError, match=name):
+        of({name: value})
+
+
+def test_a_bad_variable_is_named_by_its_own_name() -> None:
+    """The message says where the bad value came from."""
+    with pytest.raises(ConfigError, match="RUNDIAL_RING_BYTES"):
+        of(environ={"RUNDIAL_RING_BYTES": "x"})
+
+
+@pytest.mark.parametrize("endpoint", ["http://me:secret@host:1", "https://token@host", "me:secret@host:1"])
+def test_an_endpoint_with_a_password_is_refused(endpoint: str) -> None:
+    """A URL that holds a secret would end up in logs and on disk; it is refused without repeating it."""
+    with pytest.raises(ConfigError, match="endpoint") as raised:
+        of({"endpoint": endpoint})
+
+    assert "must" in str(raised.value)
+    assert "secret" not in str(raised.value)
+    assert "token@" not in str(raised.value)
+
+
+def test_the_key_is_never_shown() -> None:
+    """Settings in a log or a traceback say that a key is set, and not which."""
+    settings = of({"api_key": "rdk_secret"})
+
+    assert "rdk_secret" not in repr(settings)
+    assert "api_key=set" in repr(settings)
+    assert "api_key=None" in repr(of())
+
+
+def test_no_project_tells_the_three_ways() -> None:
+    """A run without a project says how to name one: argument, variable, profile."""
+    with pytest.raises(ConfigError) as raised:
+        resolve({}, environ={}, profile={})
+
+    assert all(way in str(raised.value) for way in ("rundial.init(project=", "RUNDIAL_PROJECT", "profile"))
+
+
+def test_a_disabled_run_needs_no_project() -> None:
+    """Disabled, nothing is missing."""
+    assert resolve({"mode": "disabled"}, environ={}, profile={}).mode == "disabled"
+
+
+def test_settings_are_frozen_and_travel() -> None:
+    """Settings never change under a run, and workers can be handed them."""
+    settings = of()
+
+    with pytest.raises(AttributeError):
+        settings.mode = "offline"  # type: ignore[misc]  # what is tested
+    assert pickle.loads(pickle.dumps(settings)) == settings
+
+
+def test_a_stored_key_goes_to_its_own_endpoint_only() -> None:
+    """A key in a profile is used for the endpoint that it is stored with, and for no other."""
+    profiles.store_local("http://one:1", "k1", "default-workspace")
+
+    assert session._settings({"project": "digits"}).api_key == "k1"
+    assert session._settings({"project": "digits", "endpoint": "http://two:2"}).api_key is None
+
+
+def test_init_takes_every_setting_as_an_option(tmp_path: Path) -> None:
+    """What is in the table can be handed to `init` by name."""
+    with rd.init(project="digits", mode="disabled", spool_directory=tmp_path, ring_bytes=2 << 20) as run:
+        assert run.settings.ring_bytes == 2 << 20
+        assert run.settings.spool_directory == tmp_path
