@@ -6,7 +6,7 @@ Runs on the caller's thread; every wait has the caller's deadline.
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from threading import Lock
 from typing import TYPE_CHECKING, Any
 
@@ -31,6 +31,9 @@ class RunDelivery:
         attached: The run's.
         settings: The run's.
         ends_run: Whether `finish` ends the run; False in a forked child, whose parent's run it is.
+
+    Attributes:
+        on_done: Called once everything is answered and nothing is left to see to.
     """
 
     def __init__(
@@ -47,6 +50,7 @@ class RunDelivery:
         self._is_done = False
         self._last_beat_s = time.monotonic()
         self._told: dict[str, object] | None = None
+        self.on_done: Callable[[], None] = _nothing
 
     def flush(self, timeout_s: float | None) -> bool:
         """Wait until everything is answered (offline: on disk)."""
@@ -183,6 +187,7 @@ class RunDelivery:
             return
         sender.remove(source)
         self._attached.spool.remove()
+        self.on_done()
 
     def _waiting_frames(self) -> int:
         return sum(lane.waiting_frames for lane in self._attached.spool.lanes.values())
@@ -199,6 +204,10 @@ class RunDelivery:
         if self._attached.sender is None and any(account.waiting for account in ledger.signals().values()):
             return "offline_buffering"
         return "healthy"
+
+
+def _nothing() -> None:
+    """What `on_done` is until somebody wants to hear."""
 
 
 def _dropped(ledger: Ledger, reason: str) -> int:

@@ -18,6 +18,8 @@ from typing import TYPE_CHECKING
 from rundial.api.child import ChildSide
 
 if TYPE_CHECKING:
+    from rundial.api.delivery import RunDelivery
+    from rundial.api.pipeline import Attached
     from rundial.api.run import Run, Status
     from rundial.api.session import Session
     from rundial.api.start import Parts
@@ -39,11 +41,11 @@ def at_exit(session: Session) -> None:
     end = time.monotonic() + max(limits, default=0.0)
     for run in open_runs:
         run.finish(max(0.0, end - time.monotonic()), status=status, reason=reason)
-    for run, (_, delivery) in parts.live.items():
+    for run, (attached, delivery) in list(parts.live.items()):
         # What a finish could not wait for may have been answered since.
         if not delivery.is_done:
             run.close(0.0)
-        _say_what_is_left(parts, run)
+        _say_what_is_left(attached, delivery, run)
     parts.pipeline.stop(STOP_S)
     for attached, _ in parts.live.values():
         attached.spool.close()
@@ -96,8 +98,7 @@ def _status(session: Session) -> tuple[Status, str | None]:
     return "failed", f"{type(error).__name__}: {error}"[:512]
 
 
-def _say_what_is_left(parts: Parts, run: Run) -> None:
-    attached, delivery = parts.live[run]
+def _say_what_is_left(attached: Attached, delivery: RunDelivery, run: Run) -> None:
     waiting = delivery.waiting()
     if delivery.is_done and run.settings.mode == "online":
         return

@@ -42,6 +42,10 @@ class Parts:
         self.live: dict[Run, tuple[Attached, RunDelivery]] = {}
         self.pipeline = Pipeline(settings, on_pass=self._beat, after=after)
 
+    def forget(self, run: Run) -> None:
+        """Let go of a run that has nothing left to deliver."""
+        self.live.pop(run, None)
+
     def _beat(self) -> None:
         for _, delivery in list(self.live.values()):
             delivery.beat()
@@ -68,6 +72,8 @@ def start(identity: dict[str, Any], settings: Settings, *, session: Session) -> 
     delivery = RunDelivery(parts.pipeline, attached, settings)
     run = make_run(identity, settings, attached, delivery)
     parts.live[run] = (attached, delivery)
+    # A program may have any number of runs, one after another.
+    delivery.on_done = lambda: parts.forget(run)
     attached.recorder.event(
         semconv.EVENT_RUN_START,
         {

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shlex
+import shutil
 import signal
 import sys
 import tempfile
@@ -181,7 +182,16 @@ def report(output: Output, outcome: Shown, folder: Path) -> list[str]:
 
 def again(folder: Path) -> str:
     """Return the command that starts a server on the demonstration's data."""
-    return f"rundial server --data {shlex.quote(str(folder))}"
+    return f"{_program()} server --data {shlex.quote(str(folder))}"
+
+
+def _program() -> str:
+    """How the command was called: from a checkout's environment it is not on PATH."""
+    if shutil.which("rundial"):
+        return "rundial"
+    if Path(sys.argv[0]).name == "rundial":
+        return shlex.quote(sys.argv[0])
+    return f"{shlex.quote(sys.executable)} -m rundial"
 
 
 def keep_up(output: Output, child: ServerChild) -> None:

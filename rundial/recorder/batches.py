@@ -10,37 +10,45 @@ Threads: the encoder's alone.
 from __future__ import annotations
 
 import zlib
-from collections.abc import Callable, Sequence
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
 from typing import Generic, TypeVar
 
 from rundial.recorder.keysets import KeySet
 from rundial.signals.packer import Block, MetricsPacker
 
-# 512 rows keep a block inside gzip's window (11 B a point against 16 with 819 rows).
-MAX_BLOCK_ROWS = 512
-# Packing 500 points takes under a third of a millisecond; see the encoder's pause.
+# Packing 500 points takes under a third of a millisecond; see the encoder's pause. It also keeps a
+# block inside gzip's window (11 B a point against 16 with 819 rows).
 MAX_CHUNK_POINTS = 500
 MAX_CHUNK_RECORDS = 32
 MAX_FRAME_POINTS = 8192
 MAX_FRAME_RECORDS = 1024
 MAX_FRAME_BYTES = 1 << 20
 
+_VALUE_BYTES = 8
+
 T = TypeVar("T")
 
 
 class PointsBatch:
-    """Rows on their way into one metrics request."""
+    """Rows on their way into one metrics request.
+
+    Attributes:
+        units: Points inside.
+        failed: Points that could not be packed.
+    """
 
     def __init__(self, packer: MetricsPacker) -> None:
         self._packer = packer
         self._open: dict[KeySet, tuple[list[int], list[int | None], list[bytes]]] = {}
         self._open_names: set[str] = set()
-        self._blocks: list[Block] = []
-        self._chunk_points = 0
+        # Closed, in pieces of at most `MAX_CHUNK_POINTS`.
+        self._pieces: deque[Block] = deque()
+        self._unpacked = 0
         self._chunks: list[bytes] = []
         self._bytes = 0
         self.units = 0
-        self.end = 0
+        self.failed = 0
 
     def add(self, keys: KeySet, time_unix_ns: int, step: int | None, body: bytes) -> None:
         """Take one row in."""
@@ -56,45 +64,79 @@ class PointsBatch:
         rows[1].append(step)
         rows[2].append(body)
         self.units += keys.size
-        self._chunk_points += keys.size
-        if len(rows[0]) >= MAX_BLOCK_ROWS:
-            self._close_blocks()
+        self._unpacked += keys.size
 
     @property
     def has_chunk(self) -> bool:
         """Whether enough is there to be packed."""
-        return self._chunk_points >= MAX_CHUNK_POINTS
+        return self._unpacked >= MAX_CHUNK_POINTS
 
     @property
     def is_full(self) -> bool:
         """Whether it should become a frame."""
         return self.units >= MAX_FRAME_POINTS or self._bytes >= MAX_FRAME_BYTES
 
-    def pack_chunk(self) -> None:
-        """Turn what was added since the last chunk into bytes."""
-        self._close_blocks()
-        if self._blocks:
-            chunk = self._packer.pack(self._blocks)
-            self._chunks.append(chunk)
-            self._bytes += len(chunk)
-        self._blocks = []
-        self._chunk_points = 0
-
-    def body(self) -> bytes:
-        """Return the whole request, gzipped."""
-        self.pack_chunk()
-        return _gzip(self._chunks)
-
     @property
     def items(self) -> int:
         """OTLP items inside."""
         return self.units
 
+    def pack_chunk(self) -> None:
+        """Turn the oldest rows, `MAX_CHUNK_POINTS` points or a few more, into bytes."""
+        if self._open:
+            self._close_blocks()
+        blocks: list[Block] = []
+        points = 0
+        # Two pieces together may hold nearly twice as many points as are wanted.
+        while self._pieces and (not blocks or points + self._pieces[0].points <= MAX_CHUNK_POINTS):
+            points += self._pieces[0].points
+            blocks.append(self._pieces.popleft())
+        self._unpacked -= points
+        try:
+            self._take(self._packer.pack(blocks))
+        except Exception:  # noqa: BLE001 - one row that cannot be packed must not cost its neighbours
+            for block in blocks:
+                self._take_rows(block)
+
+    def body(self) -> bytes:
+        """Return the whole request, gzipped."""
+        while self._unpacked:
+            self.pack_chunk()
+        return _gzip(self._chunks)
+
     def _close_blocks(self) -> None:
-        for keys, (times, steps, bodies) in self._open.items():
-            self._blocks.append(Block(keys.names, keys.attributes, times, steps, bodies))
+        for keys, rows in self._open.items():
+            self._pieces.extend(_pieces(keys, *rows))
         self._open = {}
         self._open_names = set()
+
+    def _take(self, chunk: bytes) -> None:
+        self._chunks.append(chunk)
+        self._bytes += len(chunk)
+
+    def _take_rows(self, block: Block) -> None:
+        for time_unix_ns, step, body in zip(block.times, block.steps, block.bodies, strict=True):
+            row = Block(block.names, block.attributes, [time_unix_ns], [step], [body])
+            try:
+                self._take(self._packer.pack([row]))
+            except Exception:  # noqa: BLE001 - counted: the encoder reports `failed` as internal_error
+                self.failed += row.points
+                self.units -= row.points
+
+
+def _pieces(keys: KeySet, times: list[int], steps: list[int | None], bodies: list[bytes]) -> Iterator[Block]:
+    """Cut the rows of one key set into blocks of a chunk's size; a wide row is cut between its names."""
+    width = min(keys.size, MAX_CHUNK_POINTS)
+    height = max(1, MAX_CHUNK_POINTS // max(1, keys.size))
+    for top in range(0, len(times), height):
+        rows = slice(top, top + height)
+        if width == keys.size:
+            yield Block(keys.names, keys.attributes, times[rows], steps[rows], bodies[rows])
+            continue
+        for left in range(0, keys.size, width):
+            names = keys.names[left : left + width]
+            values = [body[left * _VALUE_BYTES : (left + width) * _VALUE_BYTES] for body in bodies[rows]]
+            yield Block(names, keys.attributes, times[rows], steps[rows], values)
 
 
 class RecordsBatch(Generic[T]):
@@ -103,6 +145,10 @@ class RecordsBatch(Generic[T]):
     Args:
         encode: Turns records into one request body.
         counts: Whether its records are units of the ledger.
+
+    Attributes:
+        items: OTLP items encoded so far.
+        failed: Records that could not be encoded.
     """
 
     def __init__(self, encode: Callable[[Sequence[T]], bytes], *, counts: bool) -> None:
@@ -112,7 +158,6 @@ class RecordsBatch(Generic[T]):
         self._chunks: list[bytes] = []
         self._bytes = 0
         self.items = 0
-        self.end = 0
         self.failed = 0
 
     def add(self, record: T) -> None:

@@ -17,8 +17,8 @@ from collections import deque
 from collections.abc import Callable
 from queue import Empty, SimpleQueue
 from threading import Event, Lock, Thread
+from time import monotonic
 
-from rundial.errors import SpoolError
 from rundial.recorder import counters
 from rundial.recorder.layout import Kind
 from rundial.recorder.mapping import RingFile
@@ -33,6 +33,9 @@ INTERVAL_S = 0.25
 PAUSE_S = 0.0003
 MAX_RETRY_S = 2.0
 MAX_MARKS = 64
+WARN_AGAIN_S = 60.0
+# How often one who waits looks whether the thread is still there.
+LIVENESS_S = 1.0
 
 
 class _Stop:
@@ -57,6 +60,9 @@ class Encoder:
         self._runs: dict[int, RunEncoder] = {}
         self._keys = KeyReader()
         self._marks: deque[int] = deque(maxlen=MAX_MARKS)
+        # What waits in memory that the ring has moved away from, oldest first.
+        self._left: deque[tuple[RingFile, int, int]] = deque()
+        self._warned_s = -WARN_AGAIN_S
         self._stopping = Event()
         self._thread = Thread(target=self._loop, name="rundial-encoder", daemon=True)
         # Held during a pass; whoever holds it sees ring, encoder and spool agree.
@@ -80,6 +86,7 @@ class Encoder:
 
     def add(self, run: RunEncoder) -> None:
         """Let a run's records in; before its first record is offered."""
+        run.pause = self._pause
         with self._runs_lock:
             self._runs[run.run] = run
 
@@ -95,11 +102,17 @@ class Encoder:
             deadline_s: Seconds to wait at most; None waits for ever.
 
         Returns:
-            Whether it is.
+            Whether it is; False at once when the thread has ended.
         """
         done = Event()
         self._inbox.put(done)
-        return done.wait(deadline_s)
+        end = None if deadline_s is None else monotonic() + deadline_s
+        while True:
+            left_s = LIVENESS_S if end is None else min(LIVENESS_S, max(0.0, end - monotonic()))
+            if done.wait(left_s):
+                return True
+            if not self._thread.is_alive() or (end is not None and monotonic() >= end):
+                return done.is_set()
 
     def stop(self, timeout_s: float) -> bool:
         """Ask the thread to leave after a last pass; return whether it has left."""
@@ -118,7 +131,7 @@ class Encoder:
                     waiting.append(message)
                 elif message is not None:
                     stopping = True
-            if self._guarded_pass():
+            if self.work():
                 wait_s = self._interval_s
                 for done in waiting:
                     done.set()
@@ -135,76 +148,93 @@ class Encoder:
         except Empty:
             return found
 
-    def _guarded_pass(self) -> bool:
+    def work(self) -> bool:
+        """Do one pass; return whether everything found is on disk.
+
+        The thread's own; callable by another only before it starts.
+        """
+        is_done = False
         try:
             with self.pass_lock:
                 is_done = self._pass()
+            # On its own: what is on disk is on disk, whatever becomes of the upkeep.
             self._on_pass()
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - whatever it is, the next pass tries again
             self.failure = error
-            logger.warning("the recorder failed and will try again; records stay in the ring", exc_info=error)
-            return False
+            self._warn(error)
         return is_done
+
+    def _warn(self, error: Exception) -> None:
+        now = monotonic()
+        if now - self._warned_s >= WARN_AGAIN_S:
+            self._warned_s = now
+            logger.warning("the recorder failed and will try again; records stay in the ring", exc_info=error)
 
     def _pass(self) -> bool:
         """Move what is in the ring into the spools; return whether all of it went."""
-        start = self.ring.forbid_eviction()
+        self.ring.forbid_eviction()
         start, end = self.ring.take()
         with self._runs_lock:
             runs = dict(self._runs)
-        if start == end:
+        if start == end and not self._left:
             self._marks.clear()
             return True
         self._marks.append(end)
-        self._encode(self.ring.file, runs, start, end)
-        errors = [run.error for run in runs.values() if run.error is not None]
-        self.failure = errors[0] if errors else None
-        if errors:
+        # In this order: a lane that is past a position never looks before it again.
+        is_whole = self._encode_left(runs) and self._encode(self.ring.file, runs, start, end)
+        self.failure = next((run.error for run in runs.values() if run.error is not None), None)
+        if not is_whole:
             self.ring.allow_eviction(self._evictable(runs, start))
+            # One run's broken spool must not hold up the others: what they have written is safe in
+            # their frames, though the ring still holds it too.
+            for run in runs.values():
+                run.publish()
             return False
         # The order is the promise: frames first, then the ring's bytes, then the sender may see them.
         self.ring.release(end)
         self._marks.clear()
         for run in runs.values():
             run.publish()
-            evicted = counters.evicted(self.ring.file.words, run.run)
-            run.settle(self.ring.at_mark(run.run), list(evicted.values()))
+            self._settle(run)
         return True
 
-    def _encode(self, file: RingFile, runs: dict[int, RunEncoder], start: int, end: int) -> None:
+    def _settle(self, run: RunEncoder) -> None:
+        at_mark = self.ring.at_mark(run.run)
+        # A run that was released meanwhile has its final count, and its slot may be another's.
+        if at_mark is not None:
+            run.settle(at_mark, list(counters.evicted(self.ring.file.words, run.run).values()))
+
+    def _encode_left(self, runs: dict[int, RunEncoder]) -> bool:
+        while self._left:
+            file, start, end = self._left[0]
+            if not self._encode(file, runs, start, end):
+                return False
+            self._left.popleft()
+            file.close()
+        return True
+
+    def _encode(self, file: RingFile, runs: dict[int, RunEncoder], start: int, end: int) -> bool:
+        """Turn what lies between two positions into frames; return whether all runs could be written."""
         for run in runs.values():
             run.begin(file, start)
         for record in scan(file, start, end):
             if record.kind == Kind.KEYS:
                 self._keys.define(record)
                 continue
-            run = runs.get(record.run)  # type: ignore[assignment]  # a run that is gone has no records
-            if run is None or run.error is not None:
+            owner = runs.get(record.run)
+            if owner is None:
+                # A run that is gone left no records.
                 continue
             try:
                 if record.kind == Kind.ROW:
-                    keys, values = self._keys.row(record)
-                    has_packed = keys is not None and run.add_row(record, keys, values)
+                    owner.add_row(record, *self._keys.row(record))
                 else:
-                    has_packed = run.add(record)
-            except (OSError, SpoolError) as error:
-                run.error = error
-                continue
+                    owner.add(record)
             except Exception as error:  # noqa: BLE001 - counted; one poison record must not hold up the rest
-                run.skip(record, error)
-                continue
-            if has_packed:
-                self._pause()
+                owner.skip(record, error)
         for run in runs.values():
-            self._finish(run, end)
-
-    def _finish(self, run: RunEncoder, end: int) -> None:
-        if run.error is not None:
-            return
-        try:
             run.finish(end)
-        except (OSError, SpoolError) as error:
-            run.error = error
+        return all(run.error is None for run in runs.values())
 
     def _pause(self) -> None:
         if self.ring.filled < 0.5:
@@ -212,7 +242,6 @@ class Encoder:
 
     def _evictable(self, runs: dict[int, RunEncoder], start: int) -> list[tuple[int, Units]]:
         """The parts of the ring between marks, and what giving each up would lose."""
-        keys = KeyReader()
         parts: list[tuple[int, Units]] = []
         marks = iter(sorted(mark for mark in self._marks if mark > start))
         mark = next(marks, None)
@@ -221,11 +250,8 @@ class Encoder:
             while mark is not None and record.position >= mark:
                 parts.append((mark, units))
                 mark, units = next(marks, None), {}
-            if record.kind == Kind.KEYS:
-                keys.define(record)
-                continue
             run = runs.get(record.run)
-            signal, count = units_of(record, keys)
+            signal, count = units_of(record)
             if signal >= 0 and run is not None and run.is_new(record):
                 units[record.run, signal] = units.get((record.run, signal), 0) + count
         if mark is not None:
@@ -235,11 +261,7 @@ class Encoder:
     def move_ring(self, file: RingFile) -> None:
         """Go on in other memory and bring the rest of the old ring into the spool; on this thread only."""
         with self.pass_lock:
-            old, start, end = self.ring.move(file)
-            with self._runs_lock:
-                runs = dict(self._runs)
-            self._encode(old, runs, start, end)
+            self._left.append(self.ring.move(file))
             self._marks.clear()
-            for run in runs.values():
-                run.publish()
-            old.close()
+            # What cannot be written now is tried again with each pass.
+            self._pass()

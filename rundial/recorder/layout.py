@@ -9,11 +9,13 @@ A position is virtual: it starts at `capacity`, only grows, and lies at byte
 `HEADER_BYTES + position % capacity`. A record is 8-aligned:
 
     commit word (u64) = position XOR nonce     written last, cleared first
-    head (40 B): size, kind, flags, run, aux, crc32(body), seq, step, time_unix_ns
+    head (40 B): size, kind, flags, run, aux, checksum, seq, step, time_unix_ns
     body, padded with up to 7 bytes (flags hold how many)
 
 Because the commit word holds the record's own position and a random nonce, old bytes, user bytes
-and gaps never look like a record. Words that mean something are single aligned 8-byte stores; a
+and gaps never look like a record. The checksum is the body's crc32, begun with the step: a page that
+never reached the disk may hold an older record's step beside a body that is the same, such as a
+constant learning rate's. Words that mean something are single aligned 8-byte stores; a
 process killed at any instruction leaves them old or new, never torn.
 """
 
@@ -57,6 +59,7 @@ MIN_GAP = BODY_AT
 FLAG_PADDING = 0b0000_0111
 FLAG_NAMES = 0b0000_1000  # the body starts with its own key set, `aux` bytes long
 NO_STEP = -1
+STEP_MASK = 2**32 - 1
 
 
 class Kind(IntEnum):

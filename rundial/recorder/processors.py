@@ -71,6 +71,7 @@ def _data(span: ReadableSpan) -> SpanData:
     context = span.get_span_context()
     assert context is not None
     kind: Kind = span.kind.name.lower()  # type: ignore[assignment]  # OTel's five kinds, lower case
+    attributes, lost = cleaning.clean_attributes(span.attributes)
     return SpanData(
         trace_id=context.trace_id,
         span_id=context.span_id,
@@ -79,13 +80,14 @@ def _data(span: ReadableSpan) -> SpanData:
         kind=kind,
         start_unix_ns=span.start_time or 0,
         end_unix_ns=span.end_time or 0,
-        attributes=_clean(span.attributes),
+        attributes=attributes,
         events=[(event.name, event.timestamp, _clean(event.attributes)) for event in span.events],
         links=[(link.context.trace_id, link.context.span_id, _clean(link.attributes)) for link in span.links],
         status=_STATUS[span.status.status_code],
         status_message=span.status.description or "",
-        dropped_attributes=span.dropped_attributes,
+        dropped_attributes=span.dropped_attributes + lost,
         dropped_events=span.dropped_events,
+        dropped_links=span.dropped_links,
     )
 
 

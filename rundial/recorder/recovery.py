@@ -9,13 +9,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from rundial.errors import SpoolError
 from rundial.recorder import counters, layout
 from rundial.recorder.layout import Kind
 from rundial.recorder.mapping import RingFile
 from rundial.recorder.runencoder import KeyReader, RunEncoder
 from rundial.recorder.scan import Record, scan, scan_strictly
+from rundial.spool.frame import TOTALS
 from rundial.spool.spool import Spool
+
+LANES = {"points": "metrics", "lines": "logs", "spans": "traces"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +30,7 @@ class Recovered:
         dropped: The dead process's own loss counters, by signal and reason.
         evicted: Units that its ring gave up, by signal.
         failed: Units that could not be read back, by signal index.
-        last_unix_ns: Time of the last record, 0 when there was none.
+        last_unix_ns: Time of the last record by the process's own clock, 0 when there was none.
     """
 
     units: tuple[int, int, int]
@@ -65,16 +67,22 @@ def recover(file: RingFile, run: int, spool: Spool, resource: bytes) -> Recovere
         if record.kind == Kind.KEYS:
             keys.define(record)
         elif record.run == run:
-            last_unix_ns = max(last_unix_ns, record.time_unix_ns)
+            # Only the process's own clock, whose times are even, says how long it lived.
+            if record.time_unix_ns % 2 == 0:
+                last_unix_ns = max(last_unix_ns, record.time_unix_ns)
             _add(encoder, record, keys)
     open_spans = list(encoder.interrupt(last_unix_ns))
     encoder.finish(end)
+    if encoder.error is not None:
+        raise encoder.error
     # An interrupted span has no record of its own whose position could say that it was written; the
     # odd position after the last record says it instead.
     if spool.lanes["traces"].last.end <= end:
         for span in open_spans:
-            encoder.add_span(span, end + 1)
+            encoder.add_span(span)
         encoder.finish(end + 1)
+    if encoder.error is not None:
+        raise encoder.error
     encoder.publish()
     return Recovered(
         units=(
@@ -83,22 +91,28 @@ def recover(file: RingFile, run: int, spool: Spool, resource: bytes) -> Recovere
             encoder.encoded[2] - before[2],
         ),
         interrupted=len(open_spans),
-        dropped=counters.dropped(file.words, run),
+        dropped=_dropped(file, run, spool),
         evicted=counters.evicted(file.words, run),
         failed=(encoder.failed[0], encoder.failed[1], encoder.failed[2]),
         last_unix_ns=last_unix_ns,
     )
 
 
+def _dropped(file: RingFile, run: int, spool: Spool) -> dict[str, dict[str, int]]:
+    found = counters.dropped(file.words, run)
+    for signal, lane in LANES.items():
+        # What the dead encoder could not encode never stood in the ring's header, only in its frames.
+        at_last = spool.lanes[lane].last.totals[TOTALS.index("internal_error")]
+        if at_last > found[signal].get("internal_error", 0):
+            found[signal]["internal_error"] = at_last
+    return found
+
+
 def _add(encoder: RunEncoder, record: Record, keys: KeyReader) -> None:
     try:
         if record.kind == Kind.ROW:
-            found, values = keys.row(record)
-            if found is not None:
-                encoder.add_row(record, found, values)
+            encoder.add_row(record, *keys.row(record))
         else:
             encoder.add(record)
-    except (OSError, SpoolError):
-        raise
     except Exception as error:  # noqa: BLE001 - counted; one poison record must not cost the rest
         encoder.skip(record, error)

@@ -31,6 +31,7 @@ from rundial.recorder.layout import (
     MIN_GAP,
     REASON_INDEX,
     SIGNAL_INDEX,
+    STEP_MASK,
     Kind,
 )
 from rundial.recorder.mapping import RingFile
@@ -187,7 +188,7 @@ class Ring:
             aux = keys.number
         else:
             flags, aux, body = layout.FLAG_NAMES, len(keys.encoded), keys.encoded + body
-        crc = crc32(body)
+        crc = crc32(body, step & STEP_MASK)
         with self._lock:
             if self._busy:
                 action = (self._row, (slot, keys, flags, aux, crc, step, explicit_ns, body))
@@ -196,10 +197,12 @@ class Ring:
                 self._busy = True
                 accepted = self._row(slot, keys, flags, aux, crc, step, explicit_ns, body)
             finally:
-                # Also when an exception passes: what was deferred has been called accepted.
+                # In this order: what is logged after the flag falls is written at once, what was
+                # deferred before it is written now. Also when an exception passes, for it has been
+                # called accepted.
+                self._busy = False
                 if self._later:
                     self._drain_later()
-                self._busy = False
         if self.head >= self._wake_at:
             self._wake_encoder()
         return accepted
@@ -227,7 +230,7 @@ class Ring:
         Returns:
             Whether it was accepted; a refused one is counted `queue_full` or `too_large`.
         """
-        crc = crc32(body)
+        crc = crc32(body, step & STEP_MASK)
         number = -1 if signal is None else SIGNAL_INDEX[signal]
         action = (self._record, (slot, int(kind), body, crc, number, step, explicit_ns))
         return self._locked(action, (slot, number, _QUEUE_FULL), 1)
@@ -245,9 +248,9 @@ class Ring:
                 self._busy = True
                 accepted = action[0](*action[1])
             finally:
+                self._busy = False
                 if self._later:
                     self._drain_later()
-                self._busy = False
         if self.head >= self._wake_at:
             self._wake_encoder()
         return accepted
@@ -263,6 +266,7 @@ class Ring:
                 self._busy = True
                 yield
             finally:
+                self._busy = False
                 self._drain_later()
 
     # What follows runs with the lock held.
@@ -395,15 +399,16 @@ class Ring:
 
     def _drain_later(self) -> None:
         """Do what was deferred, and leave."""
-        try:
-            self._busy = True
-            while self._later:
-                self._do_deferred(*self._later[0])
-            while self._crowded:
-                counter, units = self._crowded.popitem()
-                self._drop(*counter, units)
-        finally:
-            self._busy = False
+        while self._later or self._crowded:
+            try:
+                self._busy = True
+                while self._later:
+                    self._do_deferred(*self._later[0])
+                while self._crowded:
+                    counter, units = self._crowded.popitem()
+                    self._drop(*counter, units)
+            finally:
+                self._busy = False
 
     def _do_deferred(self, action: Callable[..., bool], arguments: tuple[object, ...]) -> None:
         before = self.head
@@ -427,6 +432,7 @@ class Ring:
         with self._lock:
             # Nobody else is inside while we hold the lock. A flag that is still set was left by an
             # exception that struck between two instructions of a call's own clean-up.
+            self._busy = False
             self._drain_later()
             with self._alone():
                 # A finaliser may log on this very thread, at any allocation: its record comes after.

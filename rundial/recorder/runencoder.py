@@ -14,8 +14,9 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from rundial.diagnostics import Signal
+from rundial.errors import SpoolError
 from rundial.recorder import counters, layout
-from rundial.recorder.batches import PointsBatch, RecordsBatch
+from rundial.recorder.batches import MAX_FRAME_RECORDS, PointsBatch, RecordsBatch
 from rundial.recorder.keysets import KeySet, decode
 from rundial.recorder.layout import REASON_INDEX, SIGNAL_INDEX, Kind
 from rundial.recorder.mapping import RingFile
@@ -25,7 +26,7 @@ from rundial.signals.packer import MetricsPacker
 from rundial.spool.frame import Frame
 from rundial.spool.spool import Spool
 
-LANE_OF = {
+LANE_OF: dict[int, str] = {
     Kind.ROW: "metrics",
     Kind.TEXT: "logs",
     Kind.EVENT: "events",
@@ -52,12 +53,16 @@ class KeyReader:
             known.encoded = record.body
             self._known[record.aux] = known
 
-    def row(self, record: Record) -> tuple[KeySet | None, bytes]:
-        """Return a row's key set and its values; None when the ring holds no such key set."""
+    def row(self, record: Record) -> tuple[KeySet, bytes]:
+        """Return a row's key set and its values.
+
+        Raises:
+            KeyError: The ring holds no such key set.
+        """
         if record.flags & layout.FLAG_NAMES:
             names, attributes = decode(record.body[: record.aux])
             return KeySet(names, attributes, 0), record.body[record.aux :]
-        return self._known.get(record.aux), record.body
+        return self._known[record.aux], record.body
 
 
 class RunEncoder:
@@ -74,6 +79,8 @@ class RunEncoder:
         on_publish: Called when there is something new to send; must not wait.
         drift: Units that the ring counted as accepted and no record of which was found: an
             exception from a signal handler can strike between a record and its count.
+        pause: Called after each chunk, so that others get the interpreter.
+        error: Why a lane could not be written in this take; the other lanes were, all the same.
     """
 
     def __init__(self, run: int, spool: Spool, resource: bytes) -> None:
@@ -89,7 +96,15 @@ class RunEncoder:
         self.failed = [0, 0, 0]
         self.drift = [0, 0, 0]
         self.on_publish: Callable[[], None] | None = None
+        self.pause: Callable[[], None] = _go_on
         self.error: Exception | None = None
+        # Units of this take that cannot be encoded, by lane; counted once their lane is past them, so
+        # that a take which is read again counts them once.
+        self._failing: dict[str, int] = {}
+        # Lanes that refused a frame of this take; what comes behind it must not overtake it.
+        self._broken: set[str] = set()
+        # How far open spans have been announced.
+        self._announced = 0
         self._batches: dict[str, Batch] = {}
         self._open_spans: dict[tuple[int, int], tuple[records.SpanData, Record]] = {}
         self._first = 0
@@ -100,33 +115,35 @@ class RunEncoder:
         self._file = file
         self._first = start
         self._batches = {}
+        self._failing = {}
+        self._broken = set()
         self._open_spans = {}
         self.error = None
 
     def is_new(self, record: Record) -> bool:
         """Whether no frame holds this record yet."""
-        lane = LANE_OF.get(Kind(record.kind))
+        lane = LANE_OF.get(record.kind)
         return lane is None or record.position >= self._ends[lane]
 
-    def add_row(self, record: Record, keys: KeySet, values: bytes) -> bool:
-        """Take a row in; return whether a chunk was packed, which is when to pause."""
-        if record.position < self._ends["metrics"]:
-            return False
+    def add_row(self, record: Record, keys: KeySet, values: bytes) -> None:
+        """Take a row in."""
+        if not self._is_wanted("metrics", record):
+            return
         batch = self._batches.get("metrics")
         if batch is None:
             batch = self._batches["metrics"] = PointsBatch(self._packer)
         assert isinstance(batch, PointsBatch)
         step = None if record.step == layout.NO_STEP else record.step
         batch.add(keys, record.time_unix_ns, step, values)
-        return self._after_add("metrics", batch, record)
+        self._after_add("metrics", batch, record.end)
 
-    def add(self, record: Record) -> bool:
-        """Take a text line, event or span in; return whether a chunk was packed."""
+    def add(self, record: Record) -> None:
+        """Take a text line, event or span in."""
         kind = Kind(record.kind)
         if kind is Kind.SPAN_START:
             span = records.unpack_span(record.body)
             self._open_spans[span.trace_id, span.span_id] = (span, record)
-            return False
+            return
         if kind is Kind.SPAN_END:
             ended = records.unpack_span(record.body)
             self._open_spans.pop((ended.trace_id, ended.span_id), None)
@@ -139,24 +156,30 @@ class RunEncoder:
         else:
             value = records.unpack_event(record.body, seq=record.seq, time_unix_ns=record.time_unix_ns)
         lane = LANE_OF[kind]
-        if record.position < self._ends[lane]:
-            return False
+        if not self._is_wanted(lane, record):
+            return
         batch = self._records_batch(lane)
         batch.add(value)
-        return self._after_add(lane, batch, record)
+        self._after_add(lane, batch, record.end)
 
     def skip(self, record: Record, error: Exception) -> None:
         """Count a record that cannot be read back; it is lost as `internal_error`."""
-        logger.warning("a record could not be encoded and is counted internal_error", exc_info=error)
-        lane = LANE_OF.get(Kind(record.kind), "")
-        if lane in SIGNAL_OF:
-            self.failed[SIGNAL_INDEX[SIGNAL_OF[lane]]] += 1
+        lane = LANE_OF.get(record.kind)
+        if lane is None or not self._is_wanted(lane, record):
+            return
+        if lane not in self._failing:
+            logger.warning("records could not be encoded and are counted internal_error", exc_info=error)
+        self._failing[lane] = self._failing.get(lane, 0) + units_of(record)[1]
 
     def finish(self, end: int) -> None:
         """Write what is left of the take, and announce the spans that are still open in it."""
         for lane in list(self._batches):
             self._write(lane, end)
-        if self._open_spans:
+        for lane in list(self._failing):
+            # Nothing of the lane came behind these.
+            if lane not in self._broken:
+                self._pass_failed(lane, end)
+        if "logs" not in self._broken:
             self._write_announcements(end)
         self._open_spans = {}
 
@@ -167,6 +190,10 @@ class RunEncoder:
             self.spool.publish()
             if self.on_publish is not None:
                 self.on_publish()
+
+    def move_to(self, spool: Spool) -> None:
+        """Go on in another spool, because the directory of this one is gone."""
+        self.spool = spool
 
     def settle(self, at_mark: list[int], evicted: list[int]) -> None:
         """Take the difference to the ring's own count, when everything before the mark is written."""
@@ -180,17 +207,13 @@ class RunEncoder:
             yield records.interrupted(span, end_unix_ns=end_unix_ns)
         self._open_spans = {}
 
-    def add_span(self, span: records.SpanData, end: int) -> None:
+    def add_span(self, span: records.SpanData) -> None:
         """Take a span in that has no end record of its own."""
         batch = self._records_batch("traces")
         batch.add(span)
-        batch.end = end
 
-    def add_event(self, event: records.Event, end: int) -> None:
-        """Take an event in that no ring holds."""
-        batch = self._records_batch("events")
-        batch.add(event)
-        batch.end = end
+    def _is_wanted(self, lane: str, record: Record) -> bool:
+        return record.position >= self._ends[lane] and lane not in self._broken
 
     def _records_batch(self, lane: str) -> RecordsBatch[Any]:
         batch = self._batches.get(lane)
@@ -206,38 +229,55 @@ class RunEncoder:
     def _encode_spans(self, values: Any) -> bytes:
         return otlp.encode_spans(self._resource, values)
 
-    def _after_add(self, lane: str, batch: Batch, record: Record) -> bool:
-        batch.end = record.end
-        if not batch.has_chunk:
-            return False
-        batch.pack_chunk()
-        if batch.is_full:
-            self._write(lane, record.end)
-        return True
+    def _after_add(self, lane: str, batch: Batch, end: int) -> None:
+        if batch.has_chunk:
+            self._pack(batch)
+            if batch.is_full:
+                self._write(lane, end)
+
+    def _pack(self, batch: Batch) -> None:
+        while batch.has_chunk:
+            batch.pack_chunk()
+            self.pause()
 
     def _write(self, lane: str, end: int) -> None:
         batch = self._batches.pop(lane)
         body = batch.body()
-        if isinstance(batch, RecordsBatch) and batch.failed and lane in SIGNAL_OF:
-            self.failed[SIGNAL_INDEX[SIGNAL_OF[lane]]] += batch.failed
+        if batch.failed:
+            self._failing[lane] = self._failing.get(lane, 0) + batch.failed
         if batch.items:
             self._append(lane, body, batch.units, batch.items, end)
 
     def _write_announcements(self, end: int) -> None:
-        batch = RecordsBatch[records.Event](self._encode_logs, counts=False)
-        for span, start in self._open_spans.values():
-            batch.add(records.span_start(span, seq=start.seq, time_unix_ns=start.time_unix_ns))
-        body = batch.body()
-        if batch.items:
-            self._append("logs", body, 0, batch.items, end)
+        # A take that is read again announces only what it had not: the lane cannot tell by itself,
+        # for its text may have been written to the same end before.
+        open_spans = [each for each in self._open_spans.values() if each[1].position >= self._announced]
+        for first in range(0, len(open_spans), MAX_FRAME_RECORDS):
+            batch = RecordsBatch[records.Event](self._encode_logs, counts=False)
+            for span, start in open_spans[first : first + MAX_FRAME_RECORDS]:
+                batch.add(records.span_start(span, seq=start.seq, time_unix_ns=start.time_unix_ns))
+                if batch.has_chunk:
+                    batch.pack_chunk()
+                    self.pause()
+            body = batch.body()
+            if batch.items and not self._append("logs", body, 0, batch.items, end):
+                return
+            self._announced = start.end
 
-    def _append(self, lane: str, body: bytes, units: int, items: int, end: int) -> None:
+    def _pass_failed(self, lane: str, end: int) -> None:
+        """Count what of a lane could not be encoded before a position, for good."""
+        units = self._failing.pop(lane, 0)
+        self._ends[lane] = end
+        if lane in SIGNAL_OF:
+            self.failed[SIGNAL_INDEX[SIGNAL_OF[lane]]] += units
+
+    def _append(self, lane: str, body: bytes, units: int, items: int, end: int) -> bool:
         signal = SIGNAL_OF.get(lane)
         totals: tuple[int, ...] = (0,) * 10
         if signal is not None:
             number = SIGNAL_INDEX[signal]
             drops = list(counters.dropped_totals(self._file.words, self.run, number))
-            drops[REASON_INDEX["internal_error"]] += self.failed[number]
+            drops[REASON_INDEX["internal_error"]] += self.failed[number] + self._failing.get(lane, 0)
             totals = (self.encoded[number] + units, *drops)
         frame = Frame(
             units=units,
@@ -249,19 +289,29 @@ class RunEncoder:
             body=body,
             is_gzip=True,
         )
-        self.spool.lanes[lane].append(frame)
-        self._ends[lane] = end
+        try:
+            self.spool.lanes[lane].append(frame)
+        except (OSError, SpoolError) as error:
+            self._broken.add(lane)
+            self.error = self.error or error
+            return False
+        self._pass_failed(lane, end)
         self._has_written = True
         if signal is not None:
             self.encoded[SIGNAL_INDEX[signal]] += units
+        return True
 
 
-def units_of(record: Record, keys: KeyReader) -> tuple[int, int]:
+def units_of(record: Record) -> tuple[int, int]:
     """Return a record's signal index and its units; (-1, 0) for what the ledger does not count."""
     if record.kind == Kind.ROW:
-        found, _ = keys.row(record)
-        return SIGNAL_INDEX["points"], found.size if found else 0
-    lane = LANE_OF.get(Kind(record.kind))
+        names_bytes = record.aux if record.flags & layout.FLAG_NAMES else 0
+        return SIGNAL_INDEX["points"], (len(record.body) - names_bytes) // 8
+    lane = LANE_OF.get(record.kind)
     if lane is None or lane not in SIGNAL_OF:
         return -1, 0
     return SIGNAL_INDEX[SIGNAL_OF[lane]], 1
+
+
+def _go_on() -> None:
+    """Make no pause."""

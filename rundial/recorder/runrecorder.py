@@ -8,6 +8,7 @@ from __future__ import annotations
 import functools
 import itertools
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 
 from rundial.diagnostics import Ledger, Reason, Signal, SignalLedger
 from rundial.recorder import counters
@@ -27,6 +28,21 @@ _MS = 1_000_000
 def explicit_unix_ns(time_ms: int) -> int:
     """Return a unique odd time for a user's own milliseconds since the Unix epoch."""
     return time_ms * _MS + next(_EXPLICIT) % _MS
+
+
+@dataclass(frozen=True, slots=True)
+class Carried:
+    """What a lane of a lost spool had counted.
+
+    Attributes:
+        delivered: Units that a server took.
+        rejected: Units that a server refused.
+        evicted: Units lost on disk, by reason.
+    """
+
+    delivered: int = 0
+    rejected: int = 0
+    evicted: Mapping[str, int] = field(default_factory=dict)
 
 
 class RunRecorder:
@@ -51,6 +67,7 @@ class RunRecorder:
         self._keysets = keysets
         self._encoder = encoder
         self._run = run_encoder
+        self._carried: dict[str, Carried] = {}
         self._final: tuple[dict[str, dict[str, int]], dict[str, int]] | None = None
         # A partial costs half of what a method that passes its arguments on would.
         self.row = functools.partial(ring.row, slot)
@@ -94,13 +111,32 @@ class RunRecorder:
             }
         return Ledger(**accounts)
 
+    def carry(self) -> None:
+        """Keep the counts of a spool whose directory is gone; what waited in it is lost.
+
+        Called with the encoder's pass lock held, before the encoder gets another spool.
+        """
+        for lane, state in self._run.spool.lanes.items():
+            counts, before = state.counts(), self._carried.get(lane)
+            evicted = dict(counts.evicted)
+            # The frames went with the directory; no other of the ledger's reasons says so.
+            evicted["internal_error"] = evicted.get("internal_error", 0) + counts.waiting
+            if before is not None:
+                evicted = {reason: count + before.evicted[reason] for reason, count in evicted.items()}
+            self._carried[lane] = Carried(
+                counts.delivered + (before.delivered if before else 0),
+                counts.rejected + (before.rejected if before else 0),
+                evicted,
+            )
+
     def close(self) -> None:
         """Refuse what comes from now on, but for run events; it is counted `after_finish`."""
         self._ring.close_intake(self.slot)
 
     def freeze(self) -> None:
         """Keep the counters that stand in the ring's header, before the slot goes to another run."""
-        self._final = self._counted()
+        with self._encoder.pass_lock:
+            self._final = self._counted()
 
     def _counted(self) -> tuple[dict[str, dict[str, int]], dict[str, int]]:
         words = self._ring.file.words
@@ -108,7 +144,8 @@ class RunRecorder:
 
     def _account(self, signal: str, lane: str, dropped: dict[str, int], evicted: int) -> SignalLedger:
         number = SIGNAL_INDEX[signal]  # type: ignore[index]  # the three names above
-        accepted = self.slot.accepted[number] - self._run.drift[number]
+        # What could not be encoded is a drop in the end, though the ring had taken it.
+        accepted = self.slot.accepted[number] - self._run.drift[number] - self._run.failed[number]
         waiting_ring = accepted - self._run.encoded[number] - evicted
         if self._run.failed[number]:
             dropped = {
@@ -118,14 +155,15 @@ class RunRecorder:
         if self.slot.late[number]:
             dropped = {**dropped, "after_finish": self.slot.late[number]}
         state = self._run.spool.lanes[lane].counts()
-        lost = dict(state.evicted)
+        carried = self._carried.get(lane, Carried())
+        lost = {reason: count + carried.evicted.get(reason, 0) for reason, count in state.evicted.items()}
         if evicted:
             lost["spool_full"] = lost.get("spool_full", 0) + evicted
         return SignalLedger(
             recorded=accepted,
             dropped=dropped,
-            delivered=state.delivered,
-            rejected=state.rejected,
+            delivered=state.delivered + carried.delivered,
+            rejected=state.rejected + carried.rejected,
             evicted={reason: count for reason, count in lost.items() if count},
             waiting_ring=waiting_ring,
             waiting_spool=state.waiting,

@@ -71,7 +71,7 @@ def scan(file: RingFile, start: int, end: int | None = None, *, verify: bool = F
             return
         if kind != Kind.PAD:
             body = memory[offset + BODY_AT : offset + size - (flags & layout.FLAG_PADDING)]
-            is_sound = not verify or crc32(body) == crc
+            is_sound = not verify or crc32(body, step & layout.STEP_MASK) == crc
             yield Record(position, position + size, kind, run, flags, aux, seq, step, stamp, body, is_sound)
         position += size
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -57,6 +58,7 @@ def test_demo_prints_summary_chart_and_how_to_go_on(tmp_path: Path) -> None:
     assert "Everything that was logged is stored." in done.stdout
     assert "val/loss" in done.stdout
     assert f"rundial server --data {data}" in done.stdout
+    assert done.stdout.count(f"{sys.executable} -m rundial server") == (shutil.which("rundial") is None)
     assert done.stdout.isascii()
     assert "\r" not in done.stderr
 
