@@ -76,6 +76,8 @@ class Run:
         self._rows = Rows(attributes)
         self._known = self._rows.known
         self._steps = itertools.count()
+        self._highest_step = 0
+        self._offer_row = sink.row
         self._notices = Notices()
         self._status: Status | None = None
 
@@ -96,6 +98,7 @@ class Run:
             make_tracer: Makes the tracer of these parts; None leaves it to the first record.
         """
         self._sink = sink
+        self._offer_row = sink.row
         self._delivery = delivery
         # Key sets are numbered by their ring, and a lock may have been held by a thread that is no more.
         self._rows = Rows(self._attributes)
@@ -134,27 +137,30 @@ class Run:
         Returns:
             Whether every entry was accepted. Never raises, but in strict mode.
         """
-        keys = body = None
         if context is None and time_ms is None:
             try:
-                keys = self._known.get(tuple(metrics))
-                if keys is not None:
+                keys = self._known[tuple(metrics)]
+                if keys.size == 1:
+                    (value,) = metrics.values()
+                    # Other types go the way that looks closer; NaN - NaN and inf - inf are not 0.
+                    is_plain = type(value) is float and value - value == 0.0
+                    body = keys.pack(value) if is_plain else b""
+                else:
                     body = keys.pack(*metrics.values())
-                    if not isfinite(sum(keys.unpack(body))):
-                        body = None
+                    is_plain = isfinite(sum(keys.unpack(body)))
             except Exception:  # noqa: BLE001 - whatever it was, the slow path sorts it out entry by entry
-                body = None
-        if body is None or not (step is None or (type(step) is int and 0 <= step <= MAX_STEP)):
-            return self._log_slowly(metrics, step, time_ms, context)
-        if step is None:
-            step = next(self._steps)
-        elif step < self._tally.highest_step:
-            self._tally.see_step(step)
-        else:
-            self._tally.highest_step = step
-        if self._sink.row(keys, body, step):
-            return True
-        return self._refused("points")
+                is_plain = False
+            if is_plain:
+                if type(step) is int and self._highest_step <= step <= MAX_STEP:
+                    self._highest_step = step
+                elif step is None:
+                    step = next(self._steps)
+                elif type(step) is int and 0 <= step <= MAX_STEP:
+                    self._tally.count_out_of_order()
+                else:
+                    return self._log_slowly(metrics, step, time_ms, context)
+                return self._offer_row(keys, body, step) or self._refused("points")
+        return self._log_slowly(metrics, step, time_ms, context)
 
     def log_metric(
         self,
@@ -326,7 +332,10 @@ class Run:
 
     def _offer(self, found: Found) -> bool:
         if found.step is not None:
-            self._tally.see_step(found.step)
+            if found.step < self._highest_step:
+                self._tally.count_out_of_order()
+            else:
+                self._highest_step = found.step
         step = next(self._steps) if found.step is None else found.step
         is_whole = bool(found.rows)
         for keys, body in found.rows:

@@ -31,7 +31,6 @@ class Tally:
         self.lines_truncated = 0
         self.lines_invalid = 0
         self.out_of_order_steps = 0
-        self.highest_step = -1
 
     def count_non_finite(self, key: str) -> None:
         """Count a NaN or infinity, and warn the first time for its key."""
@@ -51,13 +50,10 @@ class Tally:
             self.lines_truncated += truncated
             self.lines_invalid += invalid
 
-    def see_step(self, step: int) -> None:
-        """Notice an explicit step; one below the highest is kept and counted."""
+    def count_out_of_order(self) -> None:
+        """Count an explicit step below the highest one seen; its points are kept."""
         with self._lock:
-            if step < self.highest_step:
-                self.out_of_order_steps += 1
-            else:
-                self.highest_step = step
+            self.out_of_order_steps += 1
 
     def lost(self, reason: str, key: str, message: str) -> None:
         """Tell the user once per key that something is dropped; raise in strict mode.

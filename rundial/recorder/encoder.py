@@ -20,9 +20,10 @@ from threading import Event, Lock, Thread
 from time import monotonic
 
 from rundial.recorder import counters
+from rundial.recorder.evictions import Units
 from rundial.recorder.layout import Kind
 from rundial.recorder.mapping import RingFile
-from rundial.recorder.ring import Ring, Units
+from rundial.recorder.ring import Ring
 from rundial.recorder.runencoder import KeyReader, RunEncoder, units_of
 from rundial.recorder.scan import scan
 

@@ -11,6 +11,8 @@ import struct
 from collections.abc import Sequence
 from threading import Lock
 
+from rundial.recorder.layout import BODY_AT, HEAD
+
 # Beyond this many, a row carries its own names: a program that makes up names would otherwise
 # fill memory with them.
 MAX_KEY_SETS = 4096
@@ -29,9 +31,23 @@ class KeySet:
         position: Where the ring last held them; -1 before the first time.
         pack: Packs one float for each name into little-endian doubles.
         unpack: The reverse.
+        record_bytes: Size of a row's record in the ring.
+        pack_record: Writes a row's record, but for its commit word, into memory: one call for head and
+            body, which a slice assignment would make two.
     """
 
-    __slots__ = ("attributes", "encoded", "names", "number", "pack", "position", "size", "unpack")
+    __slots__ = (
+        "attributes",
+        "encoded",
+        "names",
+        "number",
+        "pack",
+        "pack_record",
+        "position",
+        "record_bytes",
+        "size",
+        "unpack",
+    )
 
     def __init__(self, names: tuple[str, ...], attributes: Attributes, number: int) -> None:
         self.names = names
@@ -40,6 +56,9 @@ class KeySet:
         self.size = len(names)
         self.encoded = json.dumps([names, attributes], separators=(",", ":")).encode()
         self.position = -1
+        body_bytes = 8 * len(names)
+        self.record_bytes = BODY_AT + body_bytes
+        self.pack_record = struct.Struct(f"{HEAD.format}{body_bytes}s").pack_into
         row = struct.Struct(f"<{len(names)}d")
         self.pack = row.pack
         self.unpack = row.unpack

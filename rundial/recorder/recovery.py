@@ -10,14 +10,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from rundial.recorder import counters, layout
-from rundial.recorder.layout import Kind
+from rundial.recorder.layout import REASON_INDEX, Kind
 from rundial.recorder.mapping import RingFile
 from rundial.recorder.runencoder import KeyReader, RunEncoder
 from rundial.recorder.scan import Record, scan, scan_strictly
 from rundial.spool.frame import TOTALS
 from rundial.spool.spool import Spool
 
-LANES = {"points": "metrics", "lines": "logs", "spans": "traces"}
+# In the order of the signals.
+LANES = ("metrics", "logs", "traces")
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +30,7 @@ class Recovered:
         interrupted: Spans that had started and never ended.
         dropped: The dead process's own loss counters, by signal and reason.
         evicted: Units that its ring gave up, by signal.
-        failed: Units that could not be read back, by signal index.
+        failed: Units that the dead process or recovery could not encode, by signal index.
         last_unix_ns: Time of the last record by the process's own clock, 0 when there was none.
     """
 
@@ -56,6 +57,7 @@ def recover(file: RingFile, run: int, spool: Spool, resource: bytes) -> Recovere
     """
     start = file.words[layout.WORD_TAIL]
     encoder = RunEncoder(run, spool, resource)
+    encoder.failed = _failed_before(file, run, spool)
     before = list(encoder.encoded)
     encoder.begin(file, start)
     keys = KeyReader()
@@ -91,21 +93,21 @@ def recover(file: RingFile, run: int, spool: Spool, resource: bytes) -> Recovere
             encoder.encoded[2] - before[2],
         ),
         interrupted=len(open_spans),
-        dropped=_dropped(file, run, spool),
+        dropped=counters.dropped(file.words, run),
         evicted=counters.evicted(file.words, run),
         failed=(encoder.failed[0], encoder.failed[1], encoder.failed[2]),
         last_unix_ns=last_unix_ns,
     )
 
 
-def _dropped(file: RingFile, run: int, spool: Spool) -> dict[str, dict[str, int]]:
-    found = counters.dropped(file.words, run)
-    for signal, lane in LANES.items():
-        # What the dead encoder could not encode never stood in the ring's header, only in its frames.
-        at_last = spool.lanes[lane].last.totals[TOTALS.index("internal_error")]
-        if at_last > found[signal].get("internal_error", 0):
-            found[signal]["internal_error"] = at_last
-    return found
+def _failed_before(file: RingFile, run: int, spool: Spool) -> list[int]:
+    """What the dead encoder, or an adopter before us, could not encode: only their frames know of it."""
+    failed = []
+    for number, lane in enumerate(LANES):
+        in_frames = spool.lanes[lane].last.totals[TOTALS.index("internal_error")]
+        in_header = counters.dropped_totals(file.words, run, number)[REASON_INDEX["internal_error"]]
+        failed.append(max(0, in_frames - in_header))
+    return failed
 
 
 def _add(encoder: RunEncoder, record: Record, keys: KeyReader) -> None:

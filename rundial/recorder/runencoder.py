@@ -16,7 +16,7 @@ from typing import Any
 from rundial.diagnostics import Signal
 from rundial.errors import SpoolError
 from rundial.recorder import counters, layout
-from rundial.recorder.batches import MAX_FRAME_RECORDS, PointsBatch, RecordsBatch
+from rundial.recorder.batches import MAX_FRAME_RECORDS, PointsBatch, RecordsBatch, empty_body
 from rundial.recorder.keysets import KeySet, decode
 from rundial.recorder.layout import REASON_INDEX, SIGNAL_INDEX, Kind
 from rundial.recorder.mapping import RingFile
@@ -176,9 +176,10 @@ class RunEncoder:
         for lane in list(self._batches):
             self._write(lane, end)
         for lane in list(self._failing):
-            # Nothing of the lane came behind these.
+            # Nothing of the lane came behind these. A request without a record says that they are lost,
+            # also to whoever finds the spool after a kill.
             if lane not in self._broken:
-                self._pass_failed(lane, end)
+                self._append(lane, empty_body(), 0, 0, end)
         if "logs" not in self._broken:
             self._write_announcements(end)
         self._open_spans = {}
@@ -245,7 +246,7 @@ class RunEncoder:
         body = batch.body()
         if batch.failed:
             self._failing[lane] = self._failing.get(lane, 0) + batch.failed
-        if batch.items:
+        if batch.items or batch.failed:
             self._append(lane, body, batch.units, batch.items, end)
 
     def _write_announcements(self, end: int) -> None:
@@ -263,13 +264,6 @@ class RunEncoder:
             if batch.items and not self._append("logs", body, 0, batch.items, end):
                 return
             self._announced = start.end
-
-    def _pass_failed(self, lane: str, end: int) -> None:
-        """Count what of a lane could not be encoded before a position, for good."""
-        units = self._failing.pop(lane, 0)
-        self._ends[lane] = end
-        if lane in SIGNAL_OF:
-            self.failed[SIGNAL_INDEX[SIGNAL_OF[lane]]] += units
 
     def _append(self, lane: str, body: bytes, units: int, items: int, end: int) -> bool:
         signal = SIGNAL_OF.get(lane)
@@ -295,10 +289,12 @@ class RunEncoder:
             self._broken.add(lane)
             self.error = self.error or error
             return False
-        self._pass_failed(lane, end)
+        self._ends[lane] = end
         self._has_written = True
+        failed = self._failing.pop(lane, 0)
         if signal is not None:
             self.encoded[SIGNAL_INDEX[signal]] += units
+            self.failed[SIGNAL_INDEX[signal]] += failed
         return True
 
 

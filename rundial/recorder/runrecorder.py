@@ -15,8 +15,9 @@ from rundial.recorder import counters
 from rundial.recorder.encoder import Encoder
 from rundial.recorder.keysets import Attributes, KeySet, KeySets
 from rundial.recorder.layout import SIGNAL_INDEX, Kind
-from rundial.recorder.ring import Ring, RunSlot
+from rundial.recorder.ring import Ring
 from rundial.recorder.runencoder import RunEncoder
+from rundial.recorder.slots import RunSlot
 from rundial.signals import records
 
 # Explicit times carry a counter below the millisecond, odd where the clock's own times are even, so
