@@ -54,6 +54,7 @@ class ChildSide:
             attached = start.attach(parts, identity, run.settings, self._parent.target, None)
             delivery = RunDelivery(parts.pipeline, attached, run.settings, ends_run=False)
             parts.live[run] = (attached, delivery)
+            delivery.on_done = lambda: parts.forget(run)
             run.rewire(attached.recorder, delivery, make_tracer=start.tracer_maker(attached))
         util = sys.modules.get("multiprocessing.util")
         if util is not None:

@@ -33,7 +33,7 @@ class RunDelivery:
         ends_run: Whether `finish` ends the run; False in a forked child, whose parent's run it is.
 
     Attributes:
-        on_done: Called once everything is answered and nothing is left to see to.
+        on_done: Called once everything is answered, offline: is on disk, and nothing is left to see to.
     """
 
     def __init__(
@@ -184,9 +184,9 @@ class RunDelivery:
         if sender is None or source is None:
             # Offline: everything is on disk, and stays there for `rundial sync`.
             self._attached.spool.close()
-            return
-        sender.remove(source)
-        self._attached.spool.remove()
+        else:
+            sender.remove(source)
+            self._attached.spool.remove()
         self.on_done()
 
     def _waiting_frames(self) -> int:

@@ -18,11 +18,9 @@ from typing import TYPE_CHECKING
 from rundial.api.child import ChildSide
 
 if TYPE_CHECKING:
-    from rundial.api.delivery import RunDelivery
-    from rundial.api.pipeline import Attached
-    from rundial.api.run import Run, Status
+    from rundial.api.run import Status
     from rundial.api.session import Session
-    from rundial.api.start import Parts
+    from rundial.api.start import Left, Parts
 
 logger = logging.getLogger("rundial")
 
@@ -35,6 +33,8 @@ def at_exit(session: Session) -> None:
     parts: Parts | None = session.parts
     if parts is None:
         return
+    from rundial.api.start import Left
+
     status, reason = _status(session)
     open_runs = [run for run in parts.live if not run.has_finished]
     limits = [run.settings.finish_timeout_seconds for run in parts.live]
@@ -45,7 +45,11 @@ def at_exit(session: Session) -> None:
         # What a finish could not wait for may have been answered since.
         if not delivery.is_done:
             run.close(0.0)
-        _say_what_is_left(attached, delivery, run)
+        if not delivery.is_done:
+            _say(Left.of(run, attached, delivery))
+    for left in parts.left:
+        if left.waiting:
+            _say(left)
     parts.pipeline.stop(STOP_S)
     for attached, _ in parts.live.values():
         attached.spool.close()
@@ -98,15 +102,12 @@ def _status(session: Session) -> tuple[Status, str | None]:
     return "failed", f"{type(error).__name__}: {error}"[:512]
 
 
-def _say_what_is_left(attached: Attached, delivery: RunDelivery, run: Run) -> None:
-    waiting = delivery.waiting()
-    if delivery.is_done and run.settings.mode == "online":
-        return
-    if (waiting or not delivery.is_done) and attached.spool.path.exists():
+def _say(left: Left) -> None:
+    if left.path.exists():
         logger.warning(
             "run %s: %s records wait in %s; send them with: rundial sync %s",
-            run.run_id,
-            f"{waiting:,}",
-            attached.spool.path,
-            run.settings.spool_directory,
+            left.run_id,
+            f"{left.waiting:,}",
+            left.path,
+            left.root,
         )

@@ -6,7 +6,7 @@ import os
 import time
 import uuid
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -30,21 +30,47 @@ if TYPE_CHECKING:
 DEFAULT_SPOOL = ".rundial_spool"
 
 
+@dataclass(frozen=True, slots=True)
+class Left:
+    """What a run leaves on disk when its process ends.
+
+    Attributes:
+        run_id: The run.
+        waiting: Units that no server has answered for.
+        path: Its spool.
+        root: The directory to give to `rundial sync`.
+    """
+
+    run_id: str
+    waiting: int
+    path: Path
+    root: Path
+
+    @classmethod
+    def of(cls, run: Run, attached: Attached, delivery: RunDelivery) -> Left:
+        """Return what a run leaves as it is now."""
+        return cls(run.run_id, delivery.waiting(), attached.spool.path, run.settings.spool_directory)
+
+
 class Parts:
     """What this process has made: the pipeline, and for each run its attachment.
 
     Attributes:
         pipeline: The process's pipeline.
         live: Attachment and delivery by run; a forked child starts with none.
+        left: What finished offline runs have left for `rundial sync`.
     """
 
     def __init__(self, settings: Settings, *, after: Any = None) -> None:
         self.live: dict[Run, tuple[Attached, RunDelivery]] = {}
+        self.left: list[Left] = []
         self.pipeline = Pipeline(settings, on_pass=self._beat, after=after)
 
     def forget(self, run: Run) -> None:
-        """Let go of a run that has nothing left to deliver."""
-        self.live.pop(run, None)
+        """Let go of a run that has nothing left to see to; a program may have thousands."""
+        known = self.live.pop(run, None)
+        if known is not None and run.settings.mode == "offline":
+            self.left.append(Left.of(run, *known))
 
     def _beat(self) -> None:
         for _, delivery in list(self.live.values()):

@@ -16,7 +16,7 @@ import logging
 from collections import deque
 from collections.abc import Callable
 from queue import Empty, SimpleQueue
-from threading import Event, Lock, Thread
+from threading import Event, Lock, RLock, Thread
 from time import monotonic
 
 from rundial.recorder import counters
@@ -66,8 +66,9 @@ class Encoder:
         self._warned_s = -WARN_AGAIN_S
         self._stopping = Event()
         self._thread = Thread(target=self._loop, name="rundial-encoder", daemon=True)
-        # Held during a pass; whoever holds it sees ring, encoder and spool agree.
-        self.pass_lock = Lock()
+        # Held during a pass; whoever holds it sees ring, encoder and spool agree. Re-entrant because a
+        # signal handler that ends the run may have interrupted one who asks for the ledger.
+        self.pass_lock = RLock()
         # Guards the set of runs, which other threads change between passes.
         self._runs_lock = Lock()
         self.failure: Exception | None = None

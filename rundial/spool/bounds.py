@@ -75,6 +75,10 @@ class Room(Protocol):
         """Take note that a segment was sealed; called within `hold`."""
         ...
 
+    def reclaim(self) -> bool:
+        """Free what is answered, for the disk is full; called within `hold`. Whether that freed anything."""
+        ...
+
 
 class Unbounded:
     """Room without end, for a lane on its own."""
@@ -86,6 +90,10 @@ class Unbounded:
 
     def on_seal(self) -> None:
         """Take no note."""
+
+    def reclaim(self) -> bool:
+        """Free nothing."""
+        return False
 
 
 class Bounds:
@@ -121,6 +129,17 @@ class Bounds:
     def on_seal(self) -> None:
         """Evict what is too old; called within `hold`."""
         self.evict_expired()
+
+    def reclaim(self) -> bool:
+        """Free the segments that hold nothing but answered frames; called within `hold`."""
+        has_freed = False
+        for lane in self._lanes:
+            try:
+                has_freed |= lane.reclaim()
+            except OSError:  # noqa: PERF203 - each lane is asked on its own
+                # No room for the header that has to stand in for its segment: another's may go.
+                continue
+        return has_freed
 
     def evict_expired(self, *, with_last: bool = False) -> None:
         """Evict the segments beyond the age limit.

@@ -34,9 +34,12 @@ from rundial.spool.rejected import Rejected
 from rundial.spool.segment import HEADER_BYTES, Header, LaneState, Segment
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     from rundial.spool.ack import Ack, EvictionReason
+
+_DISK_FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 
 
 class Lane:
@@ -90,11 +93,14 @@ class Lane:
         size = OVERHEAD_BYTES + len(frame.body)
         # A segment may have to be begun for it, so its header is asked for as well.
         with self._room.hold(size + HEADER_BYTES):
-            self._roll_for(size)
-            with self._lock:
-                self._check_open()
-                self._writer().append(parts)
-                self._books.enter(frame, size)
+            try:
+                self._write(frame, parts, size)
+            except OSError as error:
+                # Answered frames lie in the segment that is written until it is sealed. On a disk that
+                # is full they are the room that is left, also those of the other lanes.
+                if error.errno not in _DISK_FULL or not self._room.reclaim():
+                    raise
+                self._write(frame, parts, size)
 
     def publish(self) -> None:
         """Show the sender everything appended so far."""
@@ -292,6 +298,13 @@ class Lane:
             return segment.read_frame(f"{self._directory}/{segment.file_name(cursor.segment)}", cursor.offset)
         except FileNotFoundError:
             return None
+
+    def _write(self, frame: Frame, parts: Sequence[bytes], size: int) -> None:
+        self._roll_for(size)
+        with self._lock:
+            self._check_open()
+            self._writer().append(parts)
+            self._books.enter(frame, size)
 
     def _writer(self) -> Segment:
         """Return the segment to append to; under the lock, after `_roll_for`."""

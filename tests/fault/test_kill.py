@@ -26,11 +26,14 @@ PROJECT = "killed"
 pytestmark = pytest.mark.fault
 
 
-def kill_once(place: Path, threads: int, options: dict[str, Any], seconds: float) -> Progress:
+def kill_once(
+    place: Path, threads: int, options: dict[str, Any], seconds: float, *, line_characters: int = 200
+) -> Progress:
     """Let the numbered program log for a while, end it with SIGKILL, and return what it was promised."""
     progress = Progress(place / "progress")
     command = [sys.executable, "-m", "tests.support.numbered", str(progress.path), str(threads)]
-    child = subprocess.Popen([*command, json.dumps(options)], stdout=subprocess.PIPE, text=True)
+    command += [json.dumps(options), str(line_characters)]
+    child = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     with child:
         assert child.stdout is not None
         assert child.stdout.readline() == "logging\n"
@@ -114,7 +117,7 @@ def test_a_killed_run_is_stored_whole_after_sync(
 def test_a_second_sync_changes_nothing(server: ServerProgram, tmp_path: Path) -> None:
     """`rundial sync` may be repeated, also over a copy of what was delivered already."""
     spool = tmp_path / "spool"
-    options = {
+    options: dict[str, Any] = {
         "project": PROJECT,
         "run_id": "twice",
         "mode": "offline",
@@ -140,7 +143,7 @@ def test_a_second_sync_changes_nothing(server: ServerProgram, tmp_path: Path) ->
 def test_the_next_run_delivers_what_a_killed_one_left(server: ServerProgram, tmp_path: Path) -> None:
     """An online init on the same spool directory delivers an earlier process's records by itself."""
     spool = tmp_path / "spool"
-    options = {
+    options: dict[str, Any] = {
         "project": PROJECT,
         "run_id": "left",
         "mode": "online",

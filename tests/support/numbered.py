@@ -1,8 +1,9 @@
 """A program that logs numbered records and says at once which of them were accepted.
 
-Run as `python -m tests.support.numbered PROGRESS THREADS [RUN OPTIONS AS JSON]`. Each thread numbers its
-own points, lines and spans from 1, and after each accepted one stores the number in a shared file with
-a single 8-byte store, so that whoever kills the program knows exactly what it had been promised.
+Run as `python -m tests.support.numbered PROGRESS THREADS RUN_OPTIONS_AS_JSON [LINE_CHARACTERS]`. Each
+thread numbers its own points, lines and spans from 1, and after each accepted one stores the number in
+a shared file with a single 8-byte store, so that whoever kills the program knows exactly what it had
+been promised.
 
 The parent's side is `Progress`.
 """
@@ -51,6 +52,7 @@ def main() -> None:
 
     progress = Progress(Path(sys.argv[1]))
     threads = int(sys.argv[2])
+    longest = int(sys.argv[4]) if len(sys.argv) > 4 else 200
     # Threads change places where they like, so that a kill finds them everywhere.
     sys.setswitchinterval(random.choice([1e-5, 1e-4, 5e-3]))
     run = rd.init(**json.loads(sys.argv[3]))
@@ -66,7 +68,7 @@ def main() -> None:
             if signal == "points":
                 accepted = run.log({f"t{thread}/a": float(number), f"t{thread}/b": -number}, step=number)
             elif signal == "lines":
-                accepted = run.log_text(f"t{thread} {number} " + "x" * rng.randrange(200))
+                accepted = run.log_text(f"t{thread} {number} " + "x" * rng.randrange(longest))
             else:
                 with run.trace(f"t{thread}", attrs={"number": number}) as span:
                     pass

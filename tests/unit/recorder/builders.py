@@ -20,17 +20,18 @@ from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportM
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 from rundial.diagnostics import SIGNALS
-from rundial.recorder import counters
+from rundial.recorder import counters, evictions, slots
 from rundial.recorder import ring as ring_module
 from rundial.recorder.encoder import Encoder
 from rundial.recorder.keysets import KeySet, KeySets
 from rundial.recorder.layout import HEADER_BYTES, Kind
 from rundial.recorder.mapping import RingFile
 from rundial.recorder.place import Place
-from rundial.recorder.ring import Ring, RunSlot
+from rundial.recorder.ring import Ring
 from rundial.recorder.runencoder import KeyReader, RunEncoder
 from rundial.recorder.runrecorder import RunRecorder
 from rundial.recorder.scan import Record, scan
+from rundial.recorder.slots import RunSlot
 from rundial.signals.records import SpanData
 from rundial.signals.resource import encode_resource
 from rundial.spool.frame import Frame
@@ -41,6 +42,7 @@ from rundial.spool.segment import LaneState
 from rundial.spool.spool import Spool
 from tests.unit.spool.builders import meta
 
+_RING_SOURCES = (ring_module.__file__, evictions.__file__, slots.__file__)
 # The smallest ring that is made: 64 KiB for records, of which one may take 4 KiB.
 SMALL_BYTES = HEADER_BYTES + (64 << 10)
 RESOURCE = encode_resource({"service.name": "digits"})
@@ -95,6 +97,30 @@ def numbers_in(records: list[Record]) -> list[int]:
     return [record.step for record in records if record.kind in (Kind.ROW, Kind.TEXT)]
 
 
+class Interruption(Exception):
+    """Raised by a signal handler."""
+
+
+def keys_of(*names: str, number: int = 1) -> KeySet:
+    """Return a key set."""
+    return KeySet(names or ("loss",), (), number)
+
+
+def put(ring: Ring, slot: RunSlot, step: int, keys: KeySet) -> bool:
+    """Log a row whose values are its step."""
+    return ring.row(slot, keys, keys.pack(*[float(step)] * keys.size), step)
+
+
+def put_line(ring: Ring, slot: RunSlot, step: int, *, body: bytes = b"line") -> bool:
+    """Log a line that is numbered by its step."""
+    return ring.record(Kind.TEXT, slot, body, signal="lines", step=step)
+
+
+def empty(ring: Ring) -> None:
+    """Take everything and give it back."""
+    ring.release(ring.take()[1])
+
+
 def fill(ring: Ring, slot: RunSlot, *, body_bytes: int = 1000) -> int:
     """Log text until the ring refuses one; return how many lines it took."""
     count = 0
@@ -120,19 +146,22 @@ class FragileLane:
     Attributes:
         is_broken: Whether appends fail with ENOSPC.
         takes: How many appends still work before it breaks by itself; None for ever.
+        fails_once: Whether the next append alone fails.
     """
 
     def __init__(self, lane: Lane) -> None:
         self._lane = lane
         self.is_broken = False
         self.takes: int | None = None
+        self.fails_once = False
 
     def append(self, frame: Frame) -> None:
         """Append, or fail as a full disk does."""
         if self.takes is not None:
             self.is_broken = self.is_broken or self.takes == 0
             self.takes -= 1
-        if self.is_broken:
+        if self.is_broken or self.fails_once:
+            self.fails_once = False
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         self._lane.append(frame)
 
@@ -283,10 +312,8 @@ def dead_copy(rig: Rig, run: RunParts, target: Path) -> tuple[RingFile, Spool]:
 
 
 @contextmanager
-def between_bytecodes(
-    action: Callable[[], None], *, where: str = ring_module.__file__, only_after_calls: bool = False
-) -> Iterator[None]:
-    """Do something before each bytecode of a source file that this thread runs.
+def between_bytecodes(action: Callable[[], None], *, only_after_calls: bool = False) -> Iterator[None]:
+    """Do something before each bytecode of the ring's that this thread runs.
 
     That is where a kill, or with `only_after_calls` an exception from a signal handler, can strike:
     the interpreter looks for signals after calls, at the start of functions and when it jumps back.
@@ -295,7 +322,7 @@ def between_bytecodes(
 
     def trace(frame: FrameType, event: str, argument: object) -> Any:
         del argument
-        if frame.f_code.co_filename != where:
+        if frame.f_code.co_filename not in _RING_SOURCES:
             return None
         frame.f_trace_opcodes = True
         frame.f_trace_lines = False

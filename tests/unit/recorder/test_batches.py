@@ -7,7 +7,7 @@ import struct
 from collections.abc import Iterable, Sequence
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
 
@@ -56,6 +56,7 @@ def row(keys: KeySet, number: float) -> bytes:
     return keys.pack(*[number + index for index in range(keys.size)])
 
 
+@settings(max_examples=20)
 @given(st.lists(st.tuples(st.integers(1, 1300), st.integers(1, 20)), min_size=1, max_size=4))
 def test_points_are_packed_in_small_chunks_and_all_of_them(shapes: list[tuple[int, int]]) -> None:
     """Rule 12: at most 500 points at once, however wide a row is; every point comes out once."""

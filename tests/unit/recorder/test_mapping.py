@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from rundial.errors import SegmentCorruptError, SpoolLockedError
-from rundial.recorder import layout
+from rundial.recorder import layout, mapping
 from rundial.recorder.layout import HEADER_BYTES, Kind
 from rundial.recorder.mapping import RingFile
 from rundial.recorder.place import Place
@@ -175,8 +175,15 @@ def test_a_ring_of_another_boot_is_known(tmp_path: Path) -> None:
     assert file.is_of_this_boot
     file.words[layout.WORD_BOOT] ^= 1
     assert not file.is_of_this_boot
-    file.words[layout.WORD_BOOT] = file.words[layout.WORD_BOOT + 1] = 0
-    assert not file.is_of_this_boot
+
+
+def test_where_no_boot_has_a_name_no_ring_is_of_this_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Rule 9: what cannot be known is read strictly."""
+    monkeypatch.setattr(mapping, "boot_id", lambda: bytes(16))
+
+    assert not ring_file(tmp_path).is_of_this_boot
 
 
 def test_a_ring_knows_when_its_name_is_gone(tmp_path: Path) -> None:

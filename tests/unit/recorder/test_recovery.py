@@ -12,6 +12,7 @@ from rundial.recorder import layout
 from rundial.recorder.layout import HEADER_BYTES
 from rundial.recorder.recovery import recover
 from rundial.recorder.scan import scan
+from rundial.spool.frame import TOTALS
 from rundial.spool.spool import Spool
 from tests.unit.recorder.builders import (
     RESOURCE,
@@ -173,9 +174,15 @@ def test_what_the_dead_encoder_could_not_encode_stays_counted(tmp_path: Path) ->
     rig.ring.record(layout.Kind.TEXT, run.slot, b"", signal="lines")
     say(run, "good")
     rig.work()
+    rig.ring.record(layout.Kind.TEXT, run.slot, b"", signal="lines")
+    say(run, "good too")
     file, spool = dead_copy(rig, run, tmp_path / "dead")
 
-    assert recover(file, run.slot.index, spool, RESOURCE).dropped["lines"] == {"internal_error": 1}
+    for _ in range(2):
+        found = recover(file, run.slot.index, spool, RESOURCE)
+        assert found.failed == (0, 2, 0)
+        assert found.dropped["lines"] == {}
+    assert spool.lanes["logs"].last.totals[TOTALS.index("internal_error")] == 2
 
 
 def test_a_poison_record_does_not_stop_recovery(tmp_path: Path) -> None:

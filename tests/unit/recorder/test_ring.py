@@ -2,58 +2,35 @@
 
 from __future__ import annotations
 
-import gc
-import signal
 import threading
-import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from rundial.errors import RundialError
 from rundial.recorder import layout
 from rundial.recorder import ring as ring_module
 from rundial.recorder.keysets import MAX_KEY_SETS, KeySet, KeySets
 from rundial.recorder.layout import BODY_AT, HEADER_BYTES, NO_STEP, Kind
-from rundial.recorder.ring import MAX_DEFERRED, MAX_RECORD_BYTES, Ring, RunSlot
+from rundial.recorder.ring import MAX_RECORD_BYTES, Ring
+from rundial.recorder.scan import scan
+from rundial.recorder.slots import RunSlot
 from tests.unit.recorder.builders import (
     Row,
     between_bytecodes,
     dropped,
+    empty,
     fill,
+    keys_of,
     killed,
     left_in,
     numbers_in,
+    put,
+    put_line,
     ring_file,
     rows_in,
     small_ring,
 )
-
-Log = Callable[[], bool]
-
-
-def keys_of(*names: str, number: int = 1) -> KeySet:
-    """Return a key set."""
-    return KeySet(names or ("loss",), (), number)
-
-
-def put(ring: Ring, slot: RunSlot, step: int, keys: KeySet) -> bool:
-    """Log a row whose values are its step."""
-    return ring.row(slot, keys, keys.pack(*[float(step)] * keys.size), step)
-
-
-def say(ring: Ring, slot: RunSlot, step: int, *, body: bytes = b"line") -> bool:
-    """Log a line."""
-    return ring.record(Kind.TEXT, slot, body, signal="lines", step=step)
-
-
-def empty(ring: Ring) -> None:
-    """Take everything and give it back."""
-    ring.release(ring.take()[1])
-
-
-# What was accepted is there.
 
 
 def test_an_accepted_record_survives_a_kill_right_after_the_call(tmp_path: Path) -> None:
@@ -91,7 +68,7 @@ def test_a_kill_at_any_bytecode_leaves_what_was_accepted_and_at_most_the_call_un
     with between_bytecodes(look):
         for step in range(1, 17):
             done = (
-                say(ring, slot, step, body=bytes(3500))
+                put_line(ring, slot, step, body=bytes(3500))
                 if step % 3 == 0
                 else put(ring, slot, step, keys if step % 3 == 1 else other)
             )
@@ -111,15 +88,41 @@ def test_user_bytes_never_look_like_a_record() -> None:
     stolen = bytes(ring.file.memory[HEADER_BYTES : HEADER_BYTES + 200])
     position = ring.head
     forged = b"".join((position + 8 * offset).to_bytes(8, "little") for offset in range(300))
-    assert say(ring, slot, 2, body=forged)
-    assert say(ring, slot, 3, body=stolen)
+    assert put_line(ring, slot, 2, body=forged)
+    assert put_line(ring, slot, 3, body=stolen)
     # The next record is smaller than the old bytes around it.
     empty(ring)
     ring.head = ring.tail = position
     ring.file.words[layout.WORD_TAIL] = position
-    assert say(ring, slot, 4)
+    assert put_line(ring, slot, 4)
 
     assert numbers_in(left_in(killed(ring.file))) == [4]
+
+
+@pytest.mark.parametrize("is_row", [True, False], ids=["row", "line"])
+def test_a_place_is_cleared_before_it_is_written_again(is_row: bool) -> None:
+    """Rule 2: over a record that an exception left behind, a kill never shows half of another."""
+    ring = small_ring()
+    slot = ring.open_slot()
+    keys = keys_of("a", "b")
+    put(ring, slot, 1, keys)
+    position, seq = ring.head, ring.seq
+    assert put(ring, slot, 2, keys) if is_row else put_line(ring, slot, 2, body=bytes(range(50)))
+    # As an exception between the commit word and the head leaves them.
+    ring.head, ring.seq = position, seq
+    seen = set()
+
+    def look() -> None:
+        copy = killed(ring.file)
+        found = [(record.step, record.is_sound) for record in scan(copy, ring.tail, verify=True)]
+        assert all(is_sound for _, is_sound in found)
+        seen.add(tuple(step for step, _ in found))
+
+    with between_bytecodes(look):
+        assert put(ring, slot, 3, keys) if is_row else put_line(ring, slot, 3, body=bytes(range(60)))
+    look()
+
+    assert seen == {(0, 1, 2), (0, 1), (0, 1, 3)}
 
 
 @pytest.mark.parametrize("gap", range(0, 120, 8))
@@ -129,12 +132,12 @@ def test_a_wrap_leaves_any_gap_and_loses_nothing(gap: int) -> None:
     slot = ring.open_slot()
     to_end = ring.capacity - gap
     while to_end - ring.head % ring.capacity > 4000:
-        assert say(ring, slot, 0, body=bytes(1000 - BODY_AT))
+        assert put_line(ring, slot, 0, body=bytes(1000 - BODY_AT))
         empty(ring)
-    assert say(ring, slot, 1, body=bytes(to_end - ring.head % ring.capacity - BODY_AT))
+    assert put_line(ring, slot, 1, body=bytes(to_end - ring.head % ring.capacity - BODY_AT))
     assert ring.head % ring.capacity == to_end % ring.capacity
-    assert say(ring, slot, 2, body=bytes(gap))
-    assert say(ring, slot, 3)
+    assert put_line(ring, slot, 2, body=bytes(gap))
+    assert put_line(ring, slot, 3)
 
     assert numbers_in(left_in(killed(ring.file)))[-3:] == [1, 2, 3]
 
@@ -153,7 +156,27 @@ def test_a_forked_childs_ring_goes_on_where_the_parents_was() -> None:
     assert left_in(child.file)[-1].seq == 4
 
 
-# Key sets.
+def test_the_short_way_writes_what_the_long_way_writes() -> None:
+    """A row is the same record whether its key set was there or had to be written, wrapped or not."""
+    ring = small_ring()
+    slot = ring.open_slot()
+    keys = keys_of("a", "b", "c", number=70_000)
+    for step in (layout.NO_STEP, 0, 2**63 - 1):
+        body = keys.pack(1.5, -0.0, 1e300)
+        ring.take()
+        assert ring.row(slot, keys, body, step)
+        assert ring.row(slot, keys, body, step)
+        _, long, short = left_in(killed(ring.file))[-3:]
+
+        assert short.seq == long.seq + 1
+        assert short.time_unix_ns > long.time_unix_ns
+        assert short.position == long.end
+        assert short.end - short.position == long.end - long.position
+        assert short[2:6] == long[2:6]
+        assert short[7] == long[7] == step
+        assert short.body == long.body == body
+        checked = list(scan(ring.file, long.position, verify=True))
+        assert [record.is_sound for record in checked] == [True, True]
 
 
 def test_a_key_set_is_written_again_after_each_take() -> None:
@@ -232,9 +255,6 @@ def test_a_finaliser_that_logs_during_a_take_keeps_its_names() -> None:
     assert moment > 20
 
 
-# Limits.
-
-
 def test_a_full_ring_refuses_the_newest_whole_and_counts_it() -> None:
     """Nothing that was accepted is overwritten; what is refused is counted queue_full."""
     ring = small_ring()
@@ -288,7 +308,7 @@ def test_a_row_that_is_too_long_is_refused_and_costs_nobody_else(number: int) ->
     """Rule 8 for rows: too_large, not queue_full for ever, and no other record is evicted for it."""
     ring = small_ring()
     slot = ring.open_slot()
-    say(ring, slot, 0)
+    put_line(ring, slot, 0)
     end = ring.take()[1]
     ring.allow_eviction([(end, {(slot.index, 1): 1})])
     wide = keys_of(*[f"k{index}" for index in range(600)], number=number)
@@ -309,17 +329,14 @@ def test_a_run_event_is_never_too_large_for_a_small_ring() -> None:
     assert ring.record(Kind.EVENT, slot, bytes(61_440))
 
 
-# Times.
-
-
 def test_implicit_times_are_even_and_grow_whatever_the_clock_does(monkeypatch: pytest.MonkeyPatch) -> None:
     """Rule 17: no two points of a process share a time, also when NTP sets the clock back."""
     times = iter([1_000_001, 1_000_001, 1_000_000, 5, 2_000_000, 2_000_001])
     ring = small_ring()
     slot = ring.open_slot()
-    monkeypatch.setattr(time, "time_ns", lambda: next(times))
+    monkeypatch.setattr(ring_module, "time_ns", lambda: next(times))
     for step in range(6):
-        say(ring, slot, step)
+        put_line(ring, slot, step)
     monkeypatch.undo()
 
     stamps = [record.time_unix_ns for record in left_in(ring.file)]
@@ -331,455 +348,14 @@ def test_an_explicit_time_is_kept_and_moves_no_other() -> None:
     ring = small_ring()
     slot = ring.open_slot()
     far = 4_000_000_000_000_000_001
-    say(ring, slot, 1)
+    put_line(ring, slot, 1)
     ring.row(slot, keys_of(), bytes(8), 2, far)
-    say(ring, slot, 3)
+    put_line(ring, slot, 3)
 
     stamps = {record.step: record.time_unix_ns for record in left_in(ring.file) if record.kind != Kind.KEYS}
     assert stamps[2] == far
     assert stamps[1] < stamps[3] < far
     assert stamps[1] % 2 == stamps[3] % 2 == 0
-
-
-# Re-entrancy.
-
-
-def test_a_record_logged_from_inside_a_call_is_there_once() -> None:
-    """Rule 3: a signal handler that logs at any instruction of log neither deadlocks nor loses a record."""
-    for moment in range(1, 2000):
-        ring = small_ring()
-        slot = ring.open_slot()
-        keys, other = keys_of("a", number=1), keys_of("b", number=2)
-        put(ring, slot, 1, keys)
-        left = [moment]
-
-        def interrupt(
-            ring: Ring = ring, slot: RunSlot = slot, other: KeySet = other, left: list[int] = left
-        ) -> None:
-            left[0] -= 1
-            if left[0] == 0:
-                assert put(ring, slot, 3, other)
-                ring.drop(slot, "spans", "invalid", 2)
-
-        with between_bytecodes(interrupt):
-            assert put(ring, slot, 2, keys)
-        if left[0] > 0:
-            break
-
-        found = rows_in(left_in(killed(ring.file)))
-        assert sorted(row.step for row in found) == [1, 2, 3]
-        assert {row.step: row.names for row in found} == {1: ("a",), 2: ("a",), 3: ("b",)}
-        assert dropped(ring, slot) == {"spans": {"invalid": 2}}
-        assert slot.accepted == [3, 0, 0]
-    assert moment > 50
-
-
-class Interruption(Exception):
-    """Raised by a signal handler."""
-
-
-@pytest.mark.parametrize("logs_first", [False, True], ids=["raises", "logs and raises"])
-def test_an_exception_at_any_call_inside_leaves_a_ring_that_works(logs_first: bool) -> None:
-    """Rule 3: KeyboardInterrupt inside log loses no accepted record, and doubles none."""
-    for moment in range(1, 2000):
-        ring = small_ring()
-        slot = ring.open_slot()
-        keys, other = keys_of("a", number=1), keys_of("b", number=2)
-        accepted = [1]
-        put(ring, slot, 1, keys)
-        ring.take()
-        left = [moment]
-
-        def interrupt(
-            ring: Ring = ring, slot: RunSlot = slot, other: KeySet = other, left: list[int] = left
-        ) -> None:
-            left[0] -= 1
-            if left[0] == 0:
-                if logs_first:
-                    assert put(ring, slot, 3, other)
-                raise Interruption
-
-        try:
-            with between_bytecodes(interrupt, only_after_calls=True):
-                assert put(ring, slot, 2, keys)
-        except Interruption:
-            accepted += [3] if logs_first else []
-        else:
-            break
-        assert put(ring, slot, 4, keys)
-        assert say(ring, slot, 5)
-        ring.take()
-
-        steps = numbers_in(left_in(killed(ring.file)))
-        assert set(steps) - {2} == {*accepted, 4, 5}
-        assert len(steps) == len(set(steps))
-        assert len(rows_in(left_in(ring.file))) == len(steps) - 1
-    assert moment > 5
-
-
-def test_an_exception_while_deferred_records_are_written_loses_and_doubles_none() -> None:
-    """Rule 3: a second signal that strikes while the first one's record is put in."""
-    for moment in range(1, 2000):
-        ring = small_ring()
-        slot = ring.open_slot()
-        keys = keys_of("a", number=1)
-        put(ring, slot, 1, keys)
-        calls = [0]
-        is_deferred = [False]
-
-        def interrupt(
-            ring: Ring = ring,
-            slot: RunSlot = slot,
-            keys: KeySet = keys,
-            calls: list[int] = calls,
-            is_deferred: list[bool] = is_deferred,
-            moment: int = moment,
-        ) -> None:
-            if not is_deferred[0]:
-                is_deferred[0] = ring._busy and put(ring, slot, 3, keys)
-                return
-            calls[0] += 1
-            if calls[0] == moment:
-                raise Interruption
-
-        try:
-            with between_bytecodes(interrupt, only_after_calls=True):
-                put(ring, slot, 2, keys)
-        except Interruption:
-            pass
-        else:
-            break
-        assert put(ring, slot, 4, keys)
-        ring.take()
-
-        steps = numbers_in(left_in(killed(ring.file)))
-        assert set(steps) - {2} == {1, 3, 4}
-        assert len(steps) == len(set(steps))
-    assert moment > 10
-
-
-def test_one_interruption_fills_no_memory_and_what_it_loses_is_counted() -> None:
-    """A handler that dumps without end inside log has a thousand records deferred and the rest counted."""
-    ring = small_ring(size_bytes=1 << 20)
-    slot = ring.open_slot()
-    results: list[bool] = []
-
-    def dump() -> None:
-        if ring._busy and not results:
-            results.extend(say(ring, slot, step) for step in range(MAX_DEFERRED + 10))
-            results.append(ring.record(Kind.EVENT, slot, b"[]"))
-
-    with between_bytecodes(dump):
-        assert say(ring, slot, 9_999)
-
-    assert results == [True] * MAX_DEFERRED + [False] * 11
-    assert numbers_in(left_in(ring.file)) == [9_999, *range(MAX_DEFERRED)]
-    assert dropped(ring, slot) == {"lines": {"queue_full": 10}}
-
-
-class Striker:
-    """A signal handler that logs every other time, and raises, but only inside a call of log."""
-
-    def __init__(self, log: Callable[[int], bool]) -> None:
-        self._log = log
-        self.is_armed = False
-        self.count = 0
-        self.accepted: list[int] = []
-
-    def __call__(self, number: int, frame: object) -> None:
-        del number, frame
-        if not self.is_armed:
-            return
-        self.count += 1
-        step = 1_000_000 + self.count
-        if self.count % 2 and self._log(step):
-            self.accepted.append(step)
-        self.is_armed = False
-        raise Interruption
-
-    def attempt(self, log: Callable[[int], bool], step: int) -> bool:
-        """Log under fire; return whether the call came back and said that it was accepted."""
-        try:
-            self.is_armed = True
-            is_accepted = log(step)
-            self.is_armed = False
-        except Interruption:
-            return False
-        return is_accepted
-
-
-def test_real_signals_that_raise_inside_log_lose_and_double_nothing() -> None:
-    """Rule 3: exceptions thrown into log() two thousand times a second; accepted == recovered."""
-    ring = small_ring(size_bytes=16 << 20)
-    slot = ring.open_slot()
-    keys = keys_of()
-    accepted: list[int] = []
-    strike = Striker(lambda step: say(ring, slot, step))
-    before = signal.signal(signal.SIGALRM, strike)
-    end = time.monotonic() + 0.5
-    try:
-        signal.setitimer(signal.ITIMER_REAL, 0.0005, 0.0005)
-        # Never so many that the ring would be full.
-        for step in range(100_000):
-            if strike.attempt(lambda step: put(ring, slot, step, keys), step):
-                accepted.append(step)
-            if time.monotonic() > end:
-                break
-    finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, before)
-    ring.take()
-
-    steps = numbers_in(left_in(killed(ring.file)))
-    assert len(steps) == len(set(steps))
-    assert dropped(ring, slot) == {}
-    assert set(accepted) | set(strike.accepted) <= set(steps)
-    # Beyond those, at most the call that each exception cut short.
-    assert len(steps) <= len(accepted) + len(strike.accepted) + strike.count
-    assert strike.count > 50
-
-
-def test_a_finaliser_that_logs_inside_log_does_not_deadlock() -> None:
-    """Rule 3: the garbage collector may run anybody's code anywhere, also ours inside our own lock."""
-    ring = small_ring(size_bytes=8 << 20)
-    slot = ring.open_slot()
-    keys = keys_of()
-    finished: list[int] = []
-
-    class Noisy:
-        def __init__(self, number: int) -> None:
-            self.number = number
-            self.me = self
-
-        def __del__(self) -> None:
-            if say(ring, slot, self.number):
-                finished.append(self.number)
-
-    before = gc.get_threshold()
-    gc.set_threshold(3)
-    try:
-        for step in range(2000):
-            Noisy(10_000 + step)
-            assert put(ring, slot, step, keys)
-    finally:
-        gc.set_threshold(*before)
-    gc.collect()
-    ring.take()
-
-    steps = numbers_in(left_in(killed(ring.file)))
-    assert sorted(steps) == sorted([*range(2000), *finished])
-    assert len(finished) == 2000
-
-
-def test_the_encoder_is_woken_outside_the_lock() -> None:
-    """Rule 3: whoever is woken finds the lock free."""
-    is_free: list[bool] = []
-
-    def wake() -> None:
-        other = threading.Thread(target=ring.drop, args=(slot, "points", "invalid", 1))
-        other.start()
-        other.join(5)
-        is_free.append(not other.is_alive())
-
-    ring = Ring(ring_file(), wake=wake)
-    slot = ring.open_slot()
-    fill(ring, slot)
-
-    # At a quarter of the ring, and not again before the next take.
-    assert is_free == [True]
-    empty(ring)
-    fill(ring, slot)
-    assert is_free == [True, True]
-
-
-def test_a_ring_whose_lock_was_left_busy_heals_with_the_next_take() -> None:
-    """An exception between the last two instructions of a call must not put off every record for ever."""
-    ring = small_ring()
-    slot = ring.open_slot()
-    ring._busy = True
-    assert say(ring, slot, 1)
-    ring.take()
-    assert say(ring, slot, 2)
-
-    assert numbers_in(left_in(killed(ring.file))) == [1, 2]
-
-
-# Runs.
-
-
-def test_a_closed_run_refuses_all_but_its_last_events() -> None:
-    """What comes after finish is counted after_finish; the run's own end still gets through."""
-    ring = small_ring()
-    slot = ring.open_slot()
-    ring.close_intake(slot)
-
-    assert not put(ring, slot, 1, keys_of())
-    assert not say(ring, slot, 1)
-    assert not ring.record(Kind.SPAN_START, slot, b"[]")
-    assert ring.record(Kind.EVENT, slot, b"[]")
-    assert slot.late == [1, 1, 0]
-    ring.close_slot(slot)
-    assert not ring.record(Kind.EVENT, slot, b"[]")
-
-
-def test_a_run_that_is_gone_never_speaks_in_the_name_of_the_next() -> None:
-    """A slot given to another run takes nothing from the one before it, counters included."""
-    ring = small_ring()
-    first = ring.open_slot()
-    ring.close_intake(first)
-    ring.close_slot(first)
-    slots = [ring.open_slot() for _ in range(layout.RUN_SLOTS)]
-    again = next(slot for slot in slots if slot.index == first.index)
-
-    put(ring, first, 1, keys_of())
-    say(ring, first, 1)
-    ring.record(Kind.EVENT, first, b"[]")
-
-    assert left_in(ring.file) == []
-    assert dropped(ring, again) == {}
-    assert first.late == [1, 1, 0]
-
-
-def test_a_process_has_room_for_128_runs_and_says_so() -> None:
-    """The 129th run is refused with advice, and there is room again when one ends."""
-    ring = small_ring()
-    slots = [ring.open_slot() for _ in range(layout.RUN_SLOTS)]
-    with pytest.raises(RundialError, match="128 runs"):
-        ring.open_slot()
-    ring.close_slot(slots[5])
-
-    assert ring.open_slot().index == 5
-
-
-# Eviction.
-
-
-def evictable(ring: Ring, slot: RunSlot, count: int) -> list[tuple[int, dict[tuple[int, int], int]]]:
-    """Log `count` lines in each of two parts, and return the parts."""
-    parts: list[tuple[int, dict[tuple[int, int], int]]] = []
-    for part in range(2):
-        for step in range(count):
-            assert say(ring, slot, part * count + step, body=bytes(900))
-        parts.append((ring.take()[1], {(slot.index, 1): count}))
-    return parts
-
-
-def evicted_lines(ring: Ring, slot: RunSlot) -> int:
-    """Return the evicted lines as a kill at this moment would show them."""
-    return ring_module.counters.evicted(killed(ring.file).words, slot.index)["lines"]
-
-
-def test_a_ring_gives_up_its_oldest_only_when_it_may() -> None:
-    """Rule 15: while the spool can be written the newest is refused; while it cannot, the oldest goes."""
-    ring = small_ring()
-    slot = ring.open_slot()
-    parts = evictable(ring, slot, 10)
-    refused_at = fill(ring, slot)
-    assert numbers_in(left_in(ring.file))[:20] == list(range(20))
-
-    ring.allow_eviction(parts)
-    assert say(ring, slot, 777, body=bytes(900))
-    assert numbers_in(left_in(ring.file))[:10] == list(range(10, 20))
-    assert evicted_lines(ring, slot) == 10
-
-    ring.forbid_eviction()
-    fill(ring, slot)
-    assert numbers_in(left_in(ring.file))[:10] == list(range(10, 20))
-    assert refused_at > 0
-
-
-def test_a_kill_at_any_bytecode_of_an_eviction_counts_each_record_once() -> None:
-    """Rules 1 and 15: what is in the ring is not counted lost, and what is counted lost is not in it."""
-    ring = small_ring()
-    slot = ring.open_slot()
-    parts = evictable(ring, slot, 10)
-    taken = 20 + fill(ring, slot)
-    ring.allow_eviction(parts)
-    states = set()
-
-    def look() -> None:
-        copy = killed(ring.file)
-        there = len([number for number in numbers_in(left_in(copy)) if number != 777])
-        lost = ring_module.counters.evicted(copy.words, slot.index)["lines"]
-        assert there + lost == taken
-        states.add(lost)
-
-    with between_bytecodes(look):
-        for _ in range(13):
-            assert say(ring, slot, 777, body=bytes(900))
-
-    assert states == {0, 10, 20}
-
-
-def test_an_exception_in_an_eviction_counts_each_record_once() -> None:
-    """Rule 15: an interrupted eviction is done later or never, and then never counted."""
-    for goes_on in (True, False):
-        for moment in range(1, 500):
-            ring = small_ring()
-            slot = ring.open_slot()
-            parts = evictable(ring, slot, 10)
-            fill(ring, slot)
-            there = len(left_in(ring.file))
-            ring.allow_eviction(parts)
-            left = [moment]
-
-            def strike(left: list[int] = left) -> None:
-                left[0] -= 1
-                if left[0] == 0:
-                    raise Interruption
-
-            try:
-                with between_bytecodes(strike, only_after_calls=True):
-                    say(ring, slot, 777, body=bytes(900))
-            except Interruption:
-                pass
-            else:
-                break
-            if goes_on:
-                say(ring, slot, 777, body=bytes(900))
-            ring.forbid_eviction()
-            start, end = ring.take()
-            lines = [n for n in numbers_in(left_in(ring.file)) if n != 777]
-            assert start == killed(ring.file).words[layout.WORD_TAIL]
-            ring.release(end)
-
-            assert len(lines) + evicted_lines(ring, slot) == there
-        assert moment > 10
-
-
-# Moving.
-
-
-def test_a_moved_ring_keeps_counters_sequence_and_names(tmp_path: Path) -> None:
-    """Rule 6: whoever deletes the ring's file costs no record and no count."""
-    ring = small_ring(tmp_path)
-    slot = ring.open_slot()
-    keys = keys_of()
-    put(ring, slot, 1, keys)
-    ring.drop(slot, "points", "invalid", 4)
-
-    old, start, end = ring.move(ring_file(tmp_path))
-    put(ring, slot, 2, keys)
-
-    assert [row.step for row in rows_in(list(ring_module.scan(old, start, end)))] == [1]
-    assert rows_in(left_in(killed(ring.file))) == [Row(("loss",), 2, (2.0,))]
-    assert dropped(ring, slot) == {"points": {"invalid": 4}}
-    assert [record.seq for record in left_in(ring.file)] == [3, 4]
-    assert ring.tail > end
-
-
-def test_a_smaller_ring_has_smaller_limits() -> None:
-    """Shares and record size follow the memory that there is now."""
-    ring = small_ring(size_bytes=1 << 20)
-    slot = ring.open_slot()
-    ring.move(ring_file())
-
-    assert not say(ring, slot, 1, body=bytes(5000))
-    fill(ring, slot)
-    assert ring.head - ring.tail <= ring.capacity * 3 // 4
-
-
-# Threads.
 
 
 @pytest.mark.stress
@@ -797,7 +373,7 @@ def test_threads_lose_and_double_nothing() -> None:
             action: Callable[[], bool] = (
                 (lambda step=step: put(ring, slot, step, keys))
                 if step % 2
-                else (lambda step=step: say(ring, slot, step))
+                else (lambda step=step: put_line(ring, slot, step))
             )
             if action():
                 accepted[thread].append(step)
@@ -805,7 +381,7 @@ def test_threads_lose_and_double_nothing() -> None:
     def encode() -> None:
         while not stop.is_set() or ring.head != ring.tail:
             start, end = ring.take()
-            taken.extend(numbers_in(list(ring_module.scan(ring.file, start, end))))
+            taken.extend(numbers_in(list(scan(ring.file, start, end))))
             ring.release(end)
 
     threads = [threading.Thread(target=work, args=(number,)) for number in range(8)]

@@ -119,14 +119,30 @@ def test_a_lane_that_fails_half_way_goes_on_behind_its_last_frame(tmp_path: Path
     assert run.encoder.encoded[0] == 30_000
 
 
+def test_a_frame_that_failed_is_not_overtaken(tmp_path: Path) -> None:
+    """Rules 14 and 15: a disk that refuses one frame of many and takes the next ones costs no record."""
+    rig = Rig(tmp_path, size_bytes=4 << 20)
+    run = rig.attach()
+    names = tuple(f"k{index}" for index in range(1000))
+    for step in range(30):
+        log(run, step, names=names)
+    run.fragile("metrics").fails_once = True
+    assert not rig.work()
+    assert points(run.spool.path) == []
+    assert rig.work()
+
+    assert [step for name, step, _ in points(run.spool.path) if name == "k7"] == list(range(30))
+    assert run.recorder.ledger().closes
+
+
 def test_a_record_that_cannot_be_read_is_counted_once_however_often_it_is_read(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     """A poison record is internal_error once, and neither stops the others nor fills the log."""
     rig = Rig(tmp_path)
     run = rig.attach()
-    metrics = run.fragile("metrics")
-    metrics.is_broken = True
+    metrics, logs = run.fragile("metrics"), run.fragile("logs")
+    metrics.is_broken = logs.is_broken = True
     for _ in range(10):
         rig.ring.record(Kind.TEXT, run.slot, b"", signal="lines")
         rig.ring.record(Kind.SPAN_END, run.slot, b"{", signal="spans")
@@ -134,6 +150,7 @@ def test_a_record_that_cannot_be_read_is_counted_once_however_often_it_is_read(
     log(run, 1)
     with caplog.at_level(logging.WARNING, logger="rundial"):
         assert not rig.work()
+        logs.is_broken = False
         assert not rig.work()
         metrics.is_broken = False
         assert rig.work()
@@ -150,6 +167,20 @@ def test_a_record_that_cannot_be_read_is_counted_once_however_often_it_is_read(
     assert ledger.lines.waiting_ring == ledger.spans.waiting_ring == 0
     assert last(run.spool, "logs").totals[TOTALS.index("internal_error")] == 10
     assert len(caplog.records) <= 6
+
+
+def test_a_record_that_cannot_be_read_and_has_none_behind_it_is_counted_on_disk(tmp_path: Path) -> None:
+    """A kill after the ring let go of it does not make a lost record one that never was."""
+    rig = Rig(tmp_path)
+    run = rig.attach()
+    rig.ring.record(Kind.TEXT, run.slot, b"", signal="lines")
+    assert rig.work()
+
+    assert [(frame.units, frame.items) for frame in frames(run.spool.path, "logs")] == [(0, 0)]
+    assert last(run.spool, "logs").totals[TOTALS.index("internal_error")] == 1
+    assert log_records(run.spool.path) == []
+    assert rig.work()
+    assert run.recorder.ledger().lines.dropped == {"internal_error": 1}
 
 
 def test_a_row_whose_names_are_nowhere_is_counted(tmp_path: Path) -> None:

@@ -8,8 +8,9 @@ from rundial.recorder import layout
 from rundial.recorder.keysets import KeySet
 from rundial.recorder.layout import BODY_AT, HEADER_BYTES, Kind
 from rundial.recorder.mapping import RingFile
-from rundial.recorder.ring import Ring, RunSlot
+from rundial.recorder.ring import Ring
 from rundial.recorder.scan import Record, scan, scan_strictly
+from rundial.recorder.slots import RunSlot
 from tests.unit.recorder.builders import fill, killed, small_ring
 
 SEQ_AT = 24
