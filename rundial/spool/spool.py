@@ -248,7 +248,8 @@ def sweep(root: Path, clock: Clock | None = None) -> int:
         if not path.name.startswith((_NEW, _GONE)):
             continue
         try:
-            if path.stat().st_mtime_ns > before:
+            # What was being removed was owned until its remover died; only what is being made may not be yet.
+            if path.name.startswith(_NEW) and path.stat().st_mtime_ns > before:
                 continue
             lock = DirectoryLock.take(str(path), create=False) if (path / LOCK_NAME).exists() else None
         except (OSError, SpoolError):

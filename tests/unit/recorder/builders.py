@@ -324,6 +324,8 @@ def between_bytecodes(action: Callable[[], None], *, only_after_calls: bool = Fa
         del argument
         if frame.f_code.co_filename not in _RING_SOURCES:
             return None
+        # In this order: from 3.13 on a frame without a trace function cannot ask for opcodes.
+        frame.f_trace = trace
         frame.f_trace_opcodes = True
         frame.f_trace_lines = False
         if event != "opcode":
@@ -331,14 +333,13 @@ def between_bytecodes(action: Callable[[], None], *, only_after_calls: bool = Fa
         before = previous.get(frame, -1)
         previous[frame] = frame.f_lasti
         if not only_after_calls or before < 0 or _looks_for_signals(frame, before):
-            sys.settrace(None)
-            try:
-                action()
-            finally:
-                sys.settrace(trace)
+            # Untraced, as everything is that a trace function does.
+            action()
         return trace
 
     outer = sys.gettrace()
+    # From 3.12 on opcodes are looked at only if a frame had asked for them before tracing began.
+    sys._getframe().f_trace_opcodes = True
     sys.settrace(trace)
     try:
         yield

@@ -202,3 +202,21 @@ def test_small_bound_has_small_segments(spool_dir: Path) -> None:
 
     assert HEADER_BYTES < largest <= 10_000
     spool.close()
+
+
+def test_answered_frames_are_the_room_that_a_full_disk_has_left(spool_dir: Path) -> None:
+    """On a full disk the spool frees what a server has taken, in every lane, and takes the next frame."""
+    spool = Spool.create(spool_dir, meta())
+    append(spool, "logs", range(1, 6))
+    append(spool, "metrics", range(1, 6))
+    answered = [drain(spool.lanes[name]) for name in ("logs", "metrics")]
+    full = on_disk(spool)
+
+    with files_end_at(full // 2 + 100):
+        spool.lanes["metrics"].append(frame(6, body_bytes=400))
+    spool.publish()
+
+    assert answered == [list(range(1, 6))] * 2
+    assert on_disk(spool) < full / 2
+    assert drain(spool.lanes["metrics"]) == [6]
+    assert balance(spool.lanes["metrics"]) == balance(spool.lanes["logs"]) == 0
