@@ -1,0 +1,192 @@
+"""A disk that is full or read-only costs what the books say, and nothing else."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import rundial as rd
+from rundial.api.adopt import sync
+from rundial.api.client import Client
+from rundial.api.run import Run
+from tests.support.mounts import image_mounted, mounted, remount
+from tests.support.processes import own_parts
+from tests.support.program import ServerProgram
+from tests.support.scripts import end_of, start_script
+from tests.support.stored import Stored, read
+
+PROJECT = "disk"
+
+pytestmark = pytest.mark.fault
+
+
+@pytest.fixture
+def disk(tmp_path: Path) -> Iterator[Path]:
+    """A real file system of 1 MiB."""
+    with mounted(tmp_path / "disk", "tmpfs", "size=1m") as place:
+        yield place
+
+
+@pytest.fixture
+def options(server: ServerProgram, disk: Path) -> dict[str, Any]:
+    """Arguments of a run whose spool is on the small disk; its ring fits into shared memory alone."""
+    return {
+        "project": PROJECT,
+        "endpoint": server.url,
+        "api_key": server.key,
+        "spool_directory": str(disk / "spool"),
+        "ring_bytes": 1 << 20,
+        "flush_interval_seconds": 0.05,
+    }
+
+
+def line(number: int) -> str:
+    """A line that tells its number and that gzip shrinks by half at most: a small disk is full soon."""
+    return f"{number} " + (number**400 + 1).to_bytes(4000, "big").strip(b"\0").hex()[:4000].ljust(4000, "x")
+
+
+def log_until_evicted(run: Run, numbers: Iterator[int], lines: int) -> list[int]:
+    """Log until so many lines were given up; return those that were accepted."""
+    accepted: list[int] = []
+    while run.diagnostics().ledger.lines.evicted.get("spool_full", 0) < lines:
+        accepted += [number for number in itertools.islice(numbers, 20) if run.log_text(line(number))]
+        threading.Event().wait(0.01)
+    return accepted
+
+
+def stored(server: ServerProgram, run_id: str) -> Stored:
+    """Read a run back."""
+    with Client(server.url, api_key=server.key, request_timeout_seconds=10) as client:
+        return read(client, PROJECT, run_id)
+
+
+def numbers_of(found: Stored) -> list[int]:
+    """The numbers of the stored lines, each of which is whole and there once."""
+    numbers = [int(text.split()[0]) for text in found.lines]
+    assert all(text == line(number) for text, number in zip(found.lines, numbers, strict=True))
+    assert len(set(numbers)) == len(numbers)
+    return sorted(numbers)
+
+
+def assert_books(found: Stored) -> None:
+    """The server's ledger names what was given up, and misses nothing else."""
+    account = found.details["ledger"]["lines"]
+    assert account["evicted"] > 0
+    assert account["recorded"] - account["evicted"] == account["stored"] == len(found.lines)
+    assert found.details["ledger"]["points"]["missing"] == 0
+
+
+def test_a_disk_that_takes_nothing_costs_the_oldest_and_is_used_again(
+    server: ServerProgram, options: dict[str, Any], disk: Path
+) -> None:
+    """While a spool cannot be written the oldest goes, counted; with room again all the rest is delivered."""
+    with own_parts():
+        run = rd.init(**options, mode="offline")
+        assert run.flush(10)
+        accepted = log_until_evicted(run, itertools.count(1), 500)
+        assert run.log({"loss": 0.5}, step=1)
+        while_broken = run.diagnostics()
+        is_sealed = run.flush(0.2)
+        remount(disk, "size=64m")
+        assert run.flush(20)
+        after = run.diagnostics()
+        assert run.finish(10)
+    report = sync([disk / "spool"], endpoint=server.url, api_key=server.key, timeout_s=30)
+
+    assert not is_sealed
+    assert while_broken.health == "degraded"
+    assert "cannot be written" in (while_broken.last_error or "")
+    assert while_broken.ledger.closes
+    assert after.last_error is None
+    assert after.ledger.closes
+    assert [result.why for result in report.results] == [""]
+    found = stored(server, run.run_id)
+    assert_books(found)
+    assert_one_hole(numbers_of(found), accepted)
+    assert found.points == [("loss", 1, 0.5)]
+    assert found.details["status"] == "completed"
+
+
+def assert_one_hole(kept: list[int], accepted: list[int]) -> None:
+    """What was given up lies together, before the newest: the oldest that had not reached the disk."""
+    lost = sorted(set(accepted) - set(kept))
+    first = accepted.index(lost[0])
+    assert lost == accepted[first : first + len(lost)]
+    assert accepted[-1] not in lost
+    assert set(kept) <= set(accepted)
+
+
+def test_a_program_that_ends_on_a_full_disk_leaves_the_rest_to_sync(
+    server: ServerProgram, options: dict[str, Any], disk: Path
+) -> None:
+    """A process that ends while its disk is full leaves the newest in the ring, and sync sends them."""
+    script = start_script(
+        """
+        from tests.fault.test_disk import log_until_evicted
+        import itertools
+        run = rd.init(**given, mode="offline", finish_timeout_seconds=0.5)
+        print(json.dumps([run.run_id, log_until_evicted(run, itertools.count(1), 300)]))
+        """,
+        **options,
+    )
+    done = end_of(script)
+    assert done.status == 0, done.stderr
+    run_id, accepted = json.loads(done.stdout)
+
+    remount(disk, "size=64m")
+    report = sync([disk / "spool"], endpoint=server.url, api_key=server.key, timeout_s=30)
+
+    assert "rundial sync" in done.stderr
+    assert [result.why for result in report.results] == [""]
+    found = stored(server, run_id)
+    assert_books(found)
+    assert_one_hole(numbers_of(found), accepted)
+    assert [path for path in disk.rglob("*") if path.is_file()] == []
+
+
+def test_a_disk_that_becomes_read_only_stops_nothing_and_invents_nothing(
+    server: ServerProgram, options: dict[str, Any], tmp_path: Path
+) -> None:
+    """On a disk that fails under a run the program goes on and is told; what the disk kept is true, once."""
+    image, place = tmp_path / "image", tmp_path / "failing"
+    with image_mounted(image, place):
+        script = start_script(
+            """
+            from tests.fault.test_disk import line, log_until_evicted
+            from tests.support.mounts import remount
+            import itertools, os
+            from pathlib import Path
+            place = Path(given.pop("place"))
+            run = rd.init(**given, mode="offline", finish_timeout_seconds=0.5)
+            numbers = itertools.count(1)
+            for number in itertools.islice(numbers, 50):
+                run.log_text(line(number))
+            assert run.flush(10)
+            os.sync()
+            remount(place, "abort")
+            log_until_evicted(run, numbers, 300)
+            found = run.diagnostics()
+            print(json.dumps([run.run_id, found.ledger.closes, found.last_error, found.durability]))
+            raise KeyError("the user's own")
+            """,
+            **{**options, "spool_directory": str(place / "spool")},
+            place=str(place),
+        )
+        done = end_of(script)
+    with image_mounted(image, place):
+        report = sync([place / "spool"], endpoint=server.url, api_key=server.key, timeout_s=30)
+
+    run_id, closes, last_error, durability = json.loads(done.stdout)
+    assert done.status == 1
+    assert 'KeyError: "the user\'s own"' in done.stderr
+    assert closes
+    assert "Read-only file system" in last_error
+    assert durability == "disk"
+    assert [result.why for result in report.results] == [""]
+    assert numbers_of(stored(server, run_id))[:50] == list(range(1, 51))
