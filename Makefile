@@ -5,6 +5,7 @@
 #   make check    lint, formatting and types only
 #   make faults   only the tests that kill, starve and cut off real processes
 #   make stress   only the races, under a small switch interval
+#   make bench    measure speed and memory beside bounds; ARGS="--quick call" measures less (tests/perf)
 #   make docs     build the documentation into site/
 #   make clean    remove .venv and what the tools leave behind
 #
@@ -19,10 +20,10 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input --quiet
 PYTEST := $(BIN)/python -m pytest -q -rfEs -n $(WORKERS) $(ARGS)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check faults stress docs clean
+.PHONY: help demo test check faults stress bench docs clean
 
 help:
-	@sed -n '3,11p' $(firstword $(MAKEFILE_LIST)) | sed 's/^# \{0,3\}//'
+	@sed -n '3,12p' $(firstword $(MAKEFILE_LIST)) | sed 's/^# \{0,3\}//'
 
 demo: $(VENV)/.installed-demo
 	@$(BIN)/rundial demo $(ARGS)
@@ -46,6 +47,9 @@ faults: $(VENV)/.installed-dev
 
 stress: $(VENV)/.installed-dev
 	@$(PYTEST) -m stress
+
+bench: $(VENV)/.installed-dev
+	@$(BIN)/python -m tests.perf $(ARGS)
 
 docs: $(VENV)/.installed-dev
 	@NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --quiet
