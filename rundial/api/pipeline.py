@@ -225,11 +225,13 @@ class Pipeline:
         """Make a new ring, because somebody deleted the file: nobody could adopt it after a kill."""
         self._root.mkdir(mode=0o700, parents=True, exist_ok=True)
         self.place, file = _make_ring(self._root, self._ring_bytes)
-        self.encoder.move_ring(file)
+        # Before the move: from its first record on, the new ring must be found after a kill. The old
+        # one has no name any more, so nobody loses it.
         for attached in self.attached:
             attached.spool.update_meta(
                 ring_path=str(file.path) if file.path else None, ring_id=file.ring_id.hex()
             )
+        self.encoder.move_ring(file)
 
 
 def make_sender(timeout_s: float) -> Sender:
