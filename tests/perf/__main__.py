@@ -16,7 +16,7 @@ from time import monotonic
 from tests.conftest import RANKS, ROOT, STEERING
 from tests.perf import burst, call, encoding, finish, idle, ingest, paced, published, start
 from tests.perf.plan import Plan, Skipped
-from tests.perf.report import Figure, Section, report
+from tests.perf.report import Figure, Section, heading, section
 
 SECTIONS: dict[str, Callable[[Plan], list[Figure]]] = {
     "start": start.run_section,
@@ -45,12 +45,24 @@ def main() -> int:
     with tempfile.TemporaryDirectory(prefix="rundial-bench-", ignore_cleanup_errors=True) as work:
         plan = Plan(arguments.quick, Path(work), cache)
         _settle_in(plan)
-        found = [_measure(name, plan) for name in arguments.sections or SECTIONS]
-    text = report(found, repeats=plan.repeats, is_quick=plan.is_quick)
+        return _run(arguments.sections or list(SECTIONS), plan, arguments.out)
+
+
+def _run(names: list[str], plan: Plan, out: Path | None) -> int:
+    """Measure and print section by section, so that a run that is cut short has told what it knows."""
+    text = heading(repeats=plan.repeats, is_quick=plan.is_quick)
     sys.stdout.write(text)
-    if arguments.out is not None:
-        arguments.out.write_text(text, encoding="utf-8")
-    return int(any(section.why.startswith("failed") for section in found))
+    has_failed = False
+    for name in names:
+        found = _measure(name, plan)
+        has_failed |= found.why.startswith("failed")
+        printed = section(found)
+        sys.stdout.write(printed)
+        sys.stdout.flush()
+        text += printed
+        if out is not None:
+            out.write_text(text, encoding="utf-8")
+    return int(has_failed)
 
 
 def _settle_in(plan: Plan) -> None:
@@ -73,13 +85,13 @@ def _measure(name: str, plan: Plan) -> Section:
     sys.stderr.flush()
     began = monotonic()
     try:
-        section = Section(name, SECTIONS[name](plan))
+        found = Section(name, SECTIONS[name](plan))
     except Skipped as error:
-        section = Section(name, [], str(error))
+        found = Section(name, [], str(error))
     except Exception as error:  # noqa: BLE001 - one section that fails must not cost the others
-        section = Section(name, [], f"failed: {type(error).__name__}: {error}")
+        found = Section(name, [], f"failed: {type(error).__name__}: {error}")
     sys.stderr.write(f" {monotonic() - began:.0f} s\n")
-    return section
+    return found
 
 
 if __name__ == "__main__":

@@ -21,9 +21,9 @@ from tests.perf.report import Figure
 from tests.perf.workers import ended, spawn
 
 RELEASE = "rundial==1.0.0rc1"
-FLAT_OUT = 50_000
+FLAT_OUT = 20_000
 FITTING = 9_000
-BLOCKS = 5
+BLOCKS = 3
 WIDTHS = (1, 10)
 TICKS = 1_500
 BOUNDS = {1: 3.5, 10: 20.0}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import platform
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
@@ -81,23 +81,26 @@ def number(value: float) -> str:
     return f"{value:.3g}"
 
 
-def report(sections: Iterable[Section], *, repeats: int, is_quick: bool) -> str:
-    """Return the whole report as Markdown."""
+def heading(*, repeats: int, is_quick: bool) -> str:
+    """Return what stands above all sections, as Markdown."""
     kind = "quick run: only shows that the benchmarks work" if is_quick else "whole run"
-    lines = ["# Rundial benchmarks", "", machine(), ""]
-    lines += [
-        f"Medians of {repeats}, {kind}. Figures of this machine, shared with all else it runs.",
-        "",
-    ]
-    for section in sections:
-        lines += [f"## {section.name}", ""]
-        if section.why:
-            lines += [section.why, ""]
-        if section.figures:
-            lines += [HEADER, "|---|---|---|---|---|---|---|"]
-            lines += [figure.row() for figure in section.figures]
-            lines.append("")
-    return "\n".join(lines)
+    about = f"Medians of {repeats}, {kind}. Figures of this machine, shared with all else it runs."
+    return f"# Rundial benchmarks\n\n{machine()}\n\n{about}\n"
+
+
+def section(found: Section) -> str:
+    """Return one section as Markdown, with how busy the machine was at its end."""
+    lines = ["", f"## {found.name}", ""]
+    if found.why:
+        lines.append(found.why)
+    if found.figures:
+        lines += [HEADER, "|---|---|---|---|---|---|---|", *(figure.row() for figure in found.figures)]
+    return "\n".join([*lines, "", f"Load average afterwards: {load()}", ""])
+
+
+def load() -> str:
+    """How many threads wanted a core in the last 1, 5 and 15 minutes."""
+    return ", ".join(f"{each:.2f}" for each in os.getloadavg())
 
 
 def machine() -> str:
@@ -107,7 +110,6 @@ def machine() -> str:
     if cpuinfo.exists():
         names = [line for line in cpuinfo.read_text().splitlines() if line.startswith("model name")]
         model = names[0].partition(":")[2].strip() if names else model
-    load = ", ".join(f"{each:.2f}" for each in os.getloadavg())
     python = f"{platform.python_implementation()} {platform.python_version()}"
     cores = os.cpu_count()
-    return f"{model}, {cores} cores, {sys.platform} {platform.release()}, {python}, load average {load}"
+    return f"{model}, {cores} cores, {sys.platform} {platform.release()}, {python}, load average {load()}"
