@@ -52,32 +52,47 @@ class Rows:
 
     def __init__(self, attributes: tuple[tuple[str, str], ...]) -> None:
         self._attributes = attributes
-        self.known: dict[tuple[str, ...], Keys] = {}
+        # By their only name, the tuple of their names, or that and the context.
+        self.known: dict[object, Keys] = {}
+        # Types whose every value is a number.
+        self._plain: set[type] = {float, int, bool}
 
     def examine(
         self, metrics: object, step: object, time_ms: object, context: object, *, sink: Sink
     ) -> Found:
         """Sort out one call; never raises for what the user gave."""
+        row = self._again(metrics, context)
+        if row is not None:
+            found = Found(rows=[row])
+            why = _place(found, step, time_ms)
+            return found if why is None else _misplaced(list(row[0].names), why)
         entries = values.examine(metrics)
         found = Found(non_finite=entries.non_finite, invalid=entries.invalid)
         attributes, why = self._context(context)
-        if step is not None:
-            found.step = values.as_step(step)
-            if found.step is None:
-                why = f"step {_shown(step)} is not a whole number from 0 to 2^63-1"
-        if time_ms is not None:
-            found.time_ms = as_time_ms(time_ms)
-            if found.time_ms is None:
-                why = f"time_ms {_shown(time_ms)} is not a time in milliseconds since 1970"
+        why = _place(found, step, time_ms) or why
         if why is not None:
-            # A point whose x or context is unknown would be drawn in the wrong place.
-            found.invalid += [(name, why) for name in (*entries.names, *entries.non_finite)]
-            found.non_finite = []
-            return found
+            misplaced = _misplaced([*entries.names, *entries.non_finite], why)
+            misplaced.invalid[:0] = entries.invalid
+            return misplaced
         self._fill(found, entries.names, entries.values, attributes, sink)
-        if context is None and len(found.rows) == 1 and _is_flat(metrics, entries.names):
-            self._remember(found.rows[0][0])
+        if len(found.rows) == 1 and _is_flat(metrics, entries.names):
+            self._remember(found.rows[0][0], metrics, context)
         return found
+
+    def _again(self, metrics: Any, context: Any) -> tuple[Keys, bytes] | None:
+        """Return the row of a call whose names and kinds of number were all seen before; None for others."""
+        if type(metrics) is not dict:
+            # Another mapping may read differently each time.
+            return None
+        try:
+            keys = self.known[_name_of(metrics, context)]
+            numbers = metrics.values()
+            if not self._plain.issuperset(map(type, numbers)):
+                return None
+            body = keys.pack(*numbers)
+            return (keys, body) if isfinite(sum(keys.unpack(body))) else None
+        except Exception:  # noqa: BLE001 - the user's own objects may raise anything; they are looked at closely
+            return None
 
     def _fill(
         self,
@@ -94,9 +109,13 @@ class Rows:
             found.rows.append((keys, keys.pack(*numbers[first:last])))
             first = last
 
-    def _remember(self, keys: Keys) -> None:
-        if len(self.known) < MAX_KNOWN:
-            self.known[keys.names] = keys
+    def _remember(self, keys: Keys, metrics: Any, context: Any) -> None:
+        try:
+            if len(self.known) < MAX_KNOWN:
+                self.known[_name_of(metrics, context)] = keys
+            self._plain.update(kind for kind in map(type, metrics.values()) if values.is_scalar_type(kind))
+        except Exception:  # noqa: BLE001 - as above; then every such call goes the slow way
+            return
 
     def _context(self, context: object) -> tuple[tuple[tuple[str, str], ...], str | None]:
         if context is None:
@@ -111,6 +130,32 @@ class Rows:
                 "without names under rundial."
             )
         return (*self._attributes, *pairs), None
+
+
+def _name_of(metrics: Any, context: Any) -> object:
+    """Return what a known key set is found by."""
+    names = tuple(metrics)
+    if context is None:
+        return names if len(names) > 1 else names[0]
+    return names, tuple(context.items())
+
+
+def _place(found: Found, step: object, time_ms: object) -> str | None:
+    """Fill in where the points belong; return why they belong nowhere."""
+    if time_ms is not None:
+        found.time_ms = as_time_ms(time_ms)
+        if found.time_ms is None:
+            return f"time_ms {_shown(time_ms)} is not a time in milliseconds since 1970"
+    if step is not None:
+        found.step = values.as_step(step)
+        if found.step is None:
+            return f"step {_shown(step)} is not a whole number from 0 to 2^63-1"
+    return None
+
+
+def _misplaced(names: list[str], why: str) -> Found:
+    # A point whose x or context is unknown would be drawn in the wrong place.
+    return Found(invalid=[(name, why) for name in names])
 
 
 def _pairs(context: object) -> tuple[tuple[str, str], ...] | None:

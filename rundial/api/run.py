@@ -137,18 +137,36 @@ class Run:
         Returns:
             Whether every entry was accepted. Never raises, but in strict mode.
         """
+        # The quick way is for what nearly every call is: names that were seen before, plain numbers, a
+        # step that goes on. It finds out by trying; whatever does not fit goes the slow way, which
+        # sorts the call out entry by entry.
         if context is None and time_ms is None:
             try:
-                keys = self._known[tuple(metrics)]
-                if keys.size == 1:
-                    (value,) = metrics.values()
-                    # Other types go the way that looks closer; NaN - NaN and inf - inf are not 0.
-                    is_plain = type(value) is float and value - value == 0.0
+                if len(metrics) == 1:
+                    (key,) = metrics
+                    keys = self._known[key]
+                    value: Any = metrics[key]
+                    kind = type(value)
+                    # NaN - NaN and inf - inf are not 0. The rest is for numpy's float64, a float too.
+                    is_plain = (
+                        value - value == 0.0
+                        if kind is float
+                        else kind is int or (isinstance(value, float) and isfinite(value))
+                    )
                     body = keys.pack(value) if is_plain else b""
                 else:
-                    body = keys.pack(*metrics.values())
-                    is_plain = isfinite(sum(keys.unpack(body)))
-            except Exception:  # noqa: BLE001 - whatever it was, the slow path sorts it out entry by entry
+                    keys = self._known[tuple(metrics)]
+                    numbers: Any = metrics.values()
+                    # The sum of plain numbers is one, and not finite if one of them is not.
+                    total = sum(numbers)
+                    kind = type(total)
+                    is_plain = (
+                        total - total == 0.0
+                        if kind is float
+                        else kind is int or (isinstance(total, float) and isfinite(total))
+                    )
+                    body = keys.pack(*numbers) if is_plain else b""
+            except Exception:  # noqa: BLE001 - whatever it was, the slow way sorts it out
                 is_plain = False
             if is_plain:
                 if type(step) is int and self._highest_step <= step <= MAX_STEP:
@@ -196,7 +214,15 @@ class Run:
             Whether the line was accepted. Never raises, but in strict mode.
         """
         try:
-            return self._log_text(message, level, timestamp_ms if time_ms is None else time_ms)
+            severity = _LEVELS.get(level) if type(level) is str else None
+            if severity is None or time_ms is not None or timestamp_ms is not None:
+                return self._log_text(message, level, timestamp_ms if time_ms is None else time_ms)
+            body, original_bytes = records.cap_text(message)
+            if original_bytes is not None:
+                self._tally.count_line(truncated=True)
+            trace_id, span_id = self._tracing.current_ids()
+            packed = records.pack_text(severity, body, original_bytes, trace_id=trace_id, span_id=span_id)
+            return self._sink.text(packed) or self._refused("lines")
         except (RecordDroppedError, RunFinishedError):
             raise
         except Exception as error:  # noqa: BLE001 - counted as internal_error

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+import sys
 import time
 from collections.abc import Callable, Mapping
 from contextvars import Token
@@ -44,6 +45,7 @@ class Tracing:
         self._make = make
         self.on_failure = on_failure
         self._tracer: otel.Tracer | None = None
+        self._current: Callable[[], otel.Span] | None = None
         # Guards the making; two providers would write each span twice.
         self._lock = Lock()
 
@@ -56,12 +58,15 @@ class Tracing:
         return self._tracer
 
     def current_ids(self) -> tuple[int, int]:
-        """Return the trace and span id of the current span; zeros before the run's first span."""
-        if self._tracer is None:
-            return 0, 0
-        from opentelemetry.trace import get_current_span
-
-        context = get_current_span().get_span_context()
+        """Return the trace and span id of the current span, the run's own or any other; zeros without one."""
+        if self._current is None:
+            # Where nobody has imported it, nobody has a span.
+            module = sys.modules.get("opentelemetry.trace")
+            self._current = getattr(module, "get_current_span", None)
+            if self._current is None:
+                return 0, 0
+        span = self._current()
+        context = span.get_span_context()
         return context.trace_id, context.span_id
 
     def tracer_again(self) -> otel.Tracer:

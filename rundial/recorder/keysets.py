@@ -11,7 +11,7 @@ import struct
 from collections.abc import Sequence
 from threading import Lock
 
-from rundial.recorder.layout import BODY_AT, HEAD
+from rundial.recorder.layout import BODY_AT, FLAG_NAMES, HEAD, Kind
 
 # Beyond this many, a row carries its own names: a program that makes up names would otherwise
 # fill memory with them.
@@ -29,9 +29,12 @@ class KeySet:
         number: What rows refer to it by; 0 when rows carry the names themselves.
         encoded: The names and attributes as the ring holds them.
         position: Where the ring last held them; -1 before the first time.
-        pack: Packs one float for each name into little-endian doubles.
+        pack: Packs one float for each name into a row's body: little-endian doubles, after the names
+            where the row carries them.
         unpack: The reverse.
         record_bytes: Size of a row's record in the ring.
+        flags: `layout.FLAG_NAMES` when its rows carry the names.
+        head: What all its rows' records begin with: size, kind and flags.
         pack_record: Writes a row's record, but for its commit word, into memory: one call for head and
             body, which a slice assignment would make two.
     """
@@ -39,6 +42,8 @@ class KeySet:
     __slots__ = (
         "attributes",
         "encoded",
+        "flags",
+        "head",
         "names",
         "number",
         "pack",
@@ -58,9 +63,12 @@ class KeySet:
         self.position = -1
         body_bytes = 8 * len(names)
         self.record_bytes = BODY_AT + body_bytes
-        self.pack_record = struct.Struct(f"{HEAD.format}{body_bytes}s").pack_into
+        self.flags = 0 if number else FLAG_NAMES
+        self.head = struct.pack("<IBB", self.record_bytes, Kind.ROW, self.flags)
+        self.pack_record = struct.Struct(f"<{len(self.head)}s{HEAD.format[4:]}{body_bytes}s").pack_into
         row = struct.Struct(f"<{len(names)}d")
-        self.pack = row.pack
+        # A row without a number brings its names along.
+        self.pack = row.pack if number else lambda *values: self.encoded + row.pack(*values)
         self.unpack = row.unpack
 
 

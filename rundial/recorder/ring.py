@@ -12,7 +12,6 @@ After a crash: everything up to the last committed record is read back by `scan`
 from __future__ import annotations
 
 import struct
-from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from threading import RLock
@@ -21,6 +20,7 @@ from zlib import crc32
 
 from rundial.diagnostics import Reason, Signal
 from rundial.recorder import layout
+from rundial.recorder.deferred import Action, Counter, Deferred
 from rundial.recorder.evictions import Evictions, Units
 from rundial.recorder.keysets import KeySet
 from rundial.recorder.layout import (
@@ -39,9 +39,6 @@ from rundial.recorder.scan import scan
 from rundial.recorder.slots import RunSlot, Slots
 
 MAX_RECORD_BYTES = 64 * 1024
-# What a signal handler or finaliser logs while its own thread is inside waits in memory; more than
-# this from one interruption is refused.
-MAX_DEFERRED = 1024
 
 _ROW = int(Kind.ROW)
 _KEYS = int(Kind.KEYS)
@@ -52,7 +49,7 @@ _TOO_LARGE = REASON_INDEX["too_large"]
 _PAD_HEAD = struct.Struct("<IBB")
 
 
-Action = tuple[Callable[..., bool], tuple[object, ...]]
+RowWriter = Callable[..., bool]
 
 
 class Ring:
@@ -80,9 +77,8 @@ class Ring:
         # because a signal handler or finaliser may log while its own thread is inside.
         self._lock = RLock()
         self._busy = False
-        self._later: deque[Action] = deque()
-        # What `_later` had no room for, by slot, signal and reason.
-        self._crowded: dict[tuple[RunSlot, int, int], int] = {}
+        self._deferred = Deferred()
+        self._later = self._deferred.actions
         self._evictions = Evictions()
 
     @property
@@ -103,6 +99,7 @@ class Ring:
         """
         with self._alone():
             slot = self._slots.open(self._capacity)
+            self._make_room()
             first = layout.slot_word(slot.index, 0)
             for word in range(first, first + layout.SLOT_WORDS):
                 self._words[word] = 0
@@ -120,77 +117,72 @@ class Ring:
             self._slots.close(slot)
 
     def row(self, slot: RunSlot, keys: KeySet, body: bytes, step: int, explicit_ns: int = 0) -> bool:
-        """Offer one row of points.
+        """Offer one row of points, as `row_writer` of the run does."""
+        return self.row_writer(slot)(keys, body, step, explicit_ns)
 
-        Args:
-            slot: The run.
-            keys: The row's names.
-            body: One little-endian double for each name, all finite.
-            step: 0 to 2^63-1, or `NO_STEP`.
-            explicit_ns: The user's own time, odd; 0 takes the time now.
+    def row_writer(self, slot: RunSlot) -> RowWriter:
+        """Return what offers the rows of one run: the hot path of all that Rundial does.
 
-        Returns:
-            Whether the row was accepted; a refused one is counted `queue_full` or `too_large`.
+        A closure, because what never changes costs least there; and written out, because each call
+        less is a twentieth of the time.
         """
-        number = keys.number
-        if explicit_ns or not number:
-            return self._unusual_row(slot, keys, body, step, explicit_ns)
-        crc = crc32(body, step & STEP_MASK)
-        with self._lock:
-            if self._busy:
-                action = (self._row, (slot, keys, 0, number, crc, step, 0, body))
-                return self._defer(action, (slot, _POINTS, _QUEUE_FULL), keys.size)
-            try:
-                self._busy = True
-                position = self.head
-                at = position % self._capacity
-                size = keys.record_bytes
-                end = position + size
-                if (
-                    keys.position < self.mark
-                    or end - self.tail > slot.limit_points
-                    or at + size > self._capacity
-                ):
-                    accepted = self._row(slot, keys, 0, number, crc, step, 0, body)
-                else:
-                    # What `_row` and `_put` do, written out for the common case (a key set that is
-                    # there, room, no wrap): two calls less are a third of the time.
-                    at += HEADER_BYTES
-                    word = at >> 3
-                    words = self._words
-                    words[word] = 0
-                    stamp = time_ns() & ~1
-                    if stamp <= self._last_ns:
-                        stamp = self._last_ns + 2
-                    self._last_ns = stamp
-                    seq = self.seq + 1
-                    keys.pack_record(
-                        self._memory, at + 8, size, 3, 0, slot.index, number, crc, seq, step, stamp, body
-                    )
-                    words[word] = position ^ self._nonce
-                    self.seq = seq
-                    self.head = end
-                    slot.accepted[0] += keys.size
-                    accepted = True
-            finally:
-                # In this order: what is logged after the flag falls is written at once, what was
-                # deferred before it is written now. Also when an exception passes, for it has been
-                # called accepted.
-                self._busy = False
-                if self._later:
-                    self._drain_later()
-        if self.head >= self._wake_at:
-            self._wake_encoder()
-        return accepted
+        lock, run = self._lock, slot.index
 
-    def _unusual_row(self, slot: RunSlot, keys: KeySet, body: bytes, step: int, explicit_ns: int) -> bool:
-        """A row that carries its names, or the user's own time."""
-        flags, aux = 0, keys.number
-        if not aux:
-            flags, aux, body = layout.FLAG_NAMES, len(keys.encoded), keys.encoded + body
-        crc = crc32(body, step & STEP_MASK)
-        action = (self._row, (slot, keys, flags, aux, crc, step, explicit_ns, body))
-        return self._locked(action, (slot, _POINTS, _QUEUE_FULL), keys.size)
+        def row(keys: KeySet, body: bytes, step: int, explicit_ns: int = 0) -> bool:
+            """Offer one row of points.
+
+            Args:
+                keys: The row's names.
+                body: One little-endian double for each name, all finite.
+                step: 0 to 2^63-1, or `NO_STEP`.
+                explicit_ns: The user's own time, odd; 0 takes the time now.
+
+            Returns:
+                Whether the row was accepted; a refused one is counted `queue_full` or `too_large`.
+            """
+            # It takes the step's lower 32 bits by itself.
+            crc = crc32(body, step)
+            with lock:
+                if self._busy:
+                    action = (self._row, (slot, keys, crc, step, explicit_ns, body))
+                    return self._deferred.put(action, (slot, _POINTS, _QUEUE_FULL), keys.size)
+                try:
+                    self._busy = True
+                    position = self.head
+                    end = position + keys.record_bytes
+                    if end > slot.room or keys.position < self.mark or explicit_ns:
+                        accepted = self._row(slot, keys, crc, step, explicit_ns, body)
+                    else:
+                        # What `_row` and `_put` do for the common case: the key set is there, there is
+                        # room, and neither the lap ends here nor has the encoder to be woken.
+                        at = position + self._shift
+                        word = at >> 3
+                        words = self._words
+                        words[word] = 0
+                        stamp = time_ns() & ~1
+                        if stamp <= self._last_ns:
+                            stamp = self._last_ns + 2
+                        self._last_ns = stamp
+                        seq = self.seq + 1
+                        pack_record = keys.pack_record
+                        pack_record(self._memory, at + 8, keys.head, run, keys.number, crc, seq, step, stamp, body)
+                        words[word] = position ^ self._nonce
+                        self.seq = seq
+                        self.head = end
+                        slot.accepted[0] += keys.size
+                        return True
+                finally:
+                    # In this order: what is logged after the flag falls is written at once, what was
+                    # deferred before it is written now. Also when an exception passes, for it has been
+                    # called accepted.
+                    self._busy = False
+                    if self._later:
+                        self._drain_later()
+            if self.head >= self._wake_at:
+                self._wake_encoder()
+            return accepted
+
+        return row
 
     def record(
         self,
@@ -225,10 +217,10 @@ class Ring:
         counter = (slot, SIGNAL_INDEX[signal], REASON_INDEX[reason])
         self._locked((self._drop, (*counter, units)), counter, units)
 
-    def _locked(self, action: Action, counter: tuple[RunSlot, int, int], units: int) -> bool:
+    def _locked(self, action: Action, counter: Counter, units: int) -> bool:
         with self._lock:
             if self._busy:
-                return self._defer(action, counter, units)
+                return self._deferred.put(action, counter, units)
             try:
                 self._busy = True
                 accepted = action[0](*action[1])
@@ -256,27 +248,8 @@ class Ring:
 
     # What follows runs with the lock held.
 
-    def _defer(self, action: Action, counter: tuple[RunSlot, int, int], units: int) -> bool:
-        # This thread is already inside: a signal handler, finaliser or logging handler interrupted it.
-        # The interrupted call finishes this one's work before it leaves.
-        if len(self._later) < MAX_DEFERRED:
-            self._later.append(action)
-            return True
-        self._crowded[counter] = self._crowded.get(counter, 0) + units
-        return False
-
-    def _row(  # noqa: PLR0913 - a record's fields, on the hot path: an object would cost more than the row
-        self,
-        slot: RunSlot,
-        keys: KeySet,
-        flags: int,
-        aux: int,
-        crc: int,
-        step: int,
-        explicit_ns: int,
-        body: bytes,
-    ) -> bool:
-        if flags:
+    def _row(self, slot: RunSlot, keys: KeySet, crc: int, step: int, explicit_ns: int, body: bytes) -> bool:
+        if not keys.number:
             if len(body) > self.max_record_bytes:
                 return self._drop(slot, _POINTS, _TOO_LARGE, keys.size)
         elif keys.position < self.mark:
@@ -285,7 +258,8 @@ class Ring:
                 return self._drop(slot, _POINTS, _TOO_LARGE, keys.size)
             if not self._define(keys, slot):
                 return self._drop(slot, _POINTS, _QUEUE_FULL, keys.size)
-        if not self._put(_ROW, flags, slot.index, aux, crc, step, explicit_ns, body, slot.limit_points):
+        aux = keys.number or len(keys.encoded)
+        if not self._put(_ROW, keys.flags, slot.index, aux, crc, step, explicit_ns, body, slot.limit_points):
             return self._drop(slot, _POINTS, _QUEUE_FULL, keys.size)
         slot.accepted[_POINTS] += keys.size
         return True
@@ -298,7 +272,7 @@ class Ring:
         keys.position = position
         return True
 
-    def _record(  # noqa: PLR0913 - as above
+    def _record(  # noqa: PLR0913 - a record's fields: an object would cost more than the record
         self, slot: RunSlot, kind: int, body: bytes, crc: int, signal: int, step: int, explicit_ns: int
     ) -> bool:
         if kind == _EVENT:
@@ -360,7 +334,20 @@ class Ring:
         words[(offset - BODY_AT) >> 3] = position ^ self._nonce
         self.seq = seq
         self.head = position + size
+        if size >= rest:
+            self._begin_lap()
         return True
+
+    def _begin_lap(self) -> None:
+        """Say where the lap that `head` is in lies in memory, and how far a record may go in it."""
+        start = self.head // self._capacity * self._capacity
+        self._shift = HEADER_BYTES - start
+        self._lap_end = start + self._capacity
+        self._make_room()
+
+    def _make_room(self) -> None:
+        """Say up to where rows need no further look: no lap ends, no encoder is to be woken before it."""
+        self._slots.make_room(self.tail, min(self._lap_end, self._wake_at))
 
     def _pad(self, position: int, rest: int) -> None:
         if rest < MIN_GAP:
@@ -382,13 +369,13 @@ class Ring:
 
     def _drain_later(self) -> None:
         """Do what was deferred, and leave."""
-        while self._later or self._crowded:
+        while self._deferred:
             try:
                 self._busy = True
                 while self._later:
                     self._do_deferred(*self._later[0])
-                while self._crowded:
-                    counter, units = self._crowded.popitem()
+                while self._deferred.refused:
+                    counter, units = self._deferred.refused.popitem()
                     self._drop(*counter, units)
             finally:
                 self._busy = False
@@ -421,6 +408,7 @@ class Ring:
                 # A finaliser may log on this very thread, at any allocation: its record comes after.
                 self.mark = self.head
                 self._wake_at = self.head + self._capacity // 4
+                self._make_room()
                 self._slots.mark()
                 return self.tail, self.mark
 
@@ -431,8 +419,10 @@ class Ring:
 
     def release(self, position: int) -> None:
         """Give the bytes before a mark back: they are in the spool."""
-        self._words[layout.WORD_TAIL] = position
-        self.tail = position
+        with self._alone():
+            self._words[layout.WORD_TAIL] = position
+            self.tail = position
+            self._make_room()
 
     def allow_eviction(self, parts: Sequence[tuple[int, Units]]) -> None:
         """Let a full ring give up its oldest records, because the spool cannot be written.
@@ -449,6 +439,7 @@ class Ring:
         with self._alone():
             self._evictions.forbid(self._words)
             self.tail = int(self._words[layout.WORD_TAIL])
+            self._make_room()
 
     def move(self, file: RingFile) -> tuple[RingFile, int, int]:
         """Go on in other memory, because the file lost its name; counters move along.
@@ -478,10 +469,13 @@ class Ring:
         self.mark = start
         self._wake_at = start + file.capacity // 4
         self._slots.limit(file.capacity)
+        self._begin_lap()
         self.max_record_bytes = min(MAX_RECORD_BYTES, file.capacity // 16)
 
     def _wake_encoder(self) -> None:
-        self._wake_at = self.head + self._capacity
+        with self._alone():
+            self._wake_at = self.head + self._capacity
+            self._make_room()
         self._wake()
 
     def abandon_in_child(self) -> None:

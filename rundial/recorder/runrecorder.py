@@ -5,7 +5,6 @@ Threads: any. Nothing here does I/O or waits for anything but the ring's lock.
 
 from __future__ import annotations
 
-import functools
 import itertools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -70,8 +69,7 @@ class RunRecorder:
         self._run = run_encoder
         self._carried: dict[str, Carried] = {}
         self._final: tuple[dict[str, dict[str, int]], dict[str, int]] | None = None
-        # A partial costs half of what a method that passes its arguments on would.
-        self.row = functools.partial(ring.row, slot)
+        self.row = ring.row_writer(slot)
 
     def key_set(self, names: Sequence[str], attributes: Attributes) -> KeySet:
         """Return what rows of these names are packed with."""

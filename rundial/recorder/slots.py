@@ -18,6 +18,7 @@ class RunSlot:
         late: Units that came after the run's end; they are in no ring.
         is_closed: Whether the run has ended.
         limit_points: How full the ring may be for a row of points; -1 refuses all.
+        room: Up to which position a row may be written with no further look.
         limit_text: The same for text and spans.
         limit_events: The same for run events, which outlive the run's own end by a little.
     """
@@ -31,6 +32,7 @@ class RunSlot:
         "limit_events",
         "limit_points",
         "limit_text",
+        "room",
     )
 
     def __init__(self, index: int, capacity: int) -> None:
@@ -43,6 +45,8 @@ class RunSlot:
 
     def limit(self, capacity: int) -> None:
         """Set the shares of a ring: a log storm must not drop the loss curve, nor a curve the run's end."""
+        # Nothing, until the ring says where its tail and its lap's end are.
+        self.room = -1
         self.limit_points = -1 if self.is_closed else capacity * 15 // 16
         self.limit_text = -1 if self.is_closed else capacity * 3 // 4
         self.limit_events = capacity
@@ -80,6 +84,11 @@ class Slots:
         """Set the shares of another ring."""
         for slot in self._open.values():
             slot.limit(capacity)
+
+    def make_room(self, tail: int, limit: int) -> None:
+        """Let rows be written without a further look up to a position, as far as the shares allow."""
+        for slot in self._open.values():
+            slot.room = -1 if slot.is_closed else min(tail + slot.limit_points, limit)
 
     def mark(self) -> None:
         """Remember what every run has had accepted so far."""

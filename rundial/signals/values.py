@@ -117,6 +117,13 @@ def plain_number(value: object) -> int | float | bool | str:
         return f"{type_name(value)} cannot be read as a number ({type_name(error)})"
 
 
+def is_scalar_type(kind: type) -> bool:
+    """Return whether every value of a type is a number that `struct` packs: numpy's own scalars."""
+    # By what they are called, not by importing them; an array's or a tensor's type says nothing of its shape.
+    name = kind.__name__.rstrip("0123456789")
+    return kind.__module__ == "numpy" and name in ("float", "int", "uint", "bool_", "bool")
+
+
 def type_name(value: object) -> str:
     """Return the name of a value's type; never raises."""
     # `type.__dict__` past the metaclass, which may define a `__name__` of its own that raises.

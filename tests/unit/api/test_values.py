@@ -416,3 +416,60 @@ def test_log_checks_values_of_names_it_knows(run: Run, read: Read, value: object
     assert is_whole == isinstance(value, dict)
     assert read(run).values("good") == [1.0, 2.0]
     assert read(run).values("bad") == [1.0]
+
+
+@pytest.mark.parametrize(
+    "value", [np.complex64(1 + 2j), np.datetime64(5, "s"), np.timedelta64(5, "s"), np.array("1.5"), 1 + 2j, "1.5"]
+)
+@pytest.mark.parametrize("beside", [0.5, np.float64(0.5), np.float32(0.5), 2])
+def test_log_refuses_what_is_no_number_also_under_names_it_knows(
+    run: Run, read: Read, value: object, beside: object
+) -> None:
+    """What only packs as a float is refused at every call, not at the first one alone."""
+    assert run.log({"a": beside, "b": 1.0}, step=1)
+    with warnings.catch_warnings(record=True):
+        assert not run.log({"a": beside, "b": value}, step=2)
+        assert not run.log({"a": beside, "b": value}, step=3)
+    assert run.log({"a": beside, "b": 2.0}, step=4)
+
+    assert read(run).values("b") == [1.0, 2.0]
+    assert run.diagnostics().ledger.points.dropped == {"invalid": 2}
+
+
+@pytest.mark.parametrize("kind", [np.float64, np.float32, np.float16, np.int32, np.uint8, np.bool_])
+def test_log_takes_numpy_scalars_again_and_again(run: Run, read: Read, kind: type) -> None:
+    """The second call with names and kinds of number that were seen before records what the first did."""
+    for step in range(3):
+        assert run.log({"a": kind(1)}, step=step)
+        assert run.log({"b": kind(1), "c": 0.5}, step=step)
+
+    recorded = read(run)
+    assert recorded.values("a") == recorded.values("b") == [1.0] * 3
+    assert recorded.values("c") == [0.5] * 3
+
+
+@pytest.mark.parametrize("kind", [float, np.float64, np.float32])
+@pytest.mark.parametrize("bad", [math.nan, math.inf, -math.inf])
+def test_log_finds_what_is_not_finite_under_names_it_knows(
+    run: Run, read: Read, kind: type, bad: float
+) -> None:
+    """NaN and infinities are counted per key at every call, whatever kind of float they come as."""
+    assert run.log({"a": kind(1), "b": kind(2)}, step=0)
+    with warnings.catch_warnings(record=True):
+        for step in (1, 2):
+            assert not run.log({"a": kind(step), "b": kind(bad)}, step=step)
+            assert not run.log({"a": kind(bad)}, step=step, context={"split": "val"})
+
+    assert read(run).values("a") == [1.0, 1.0, 2.0]
+    assert run.diagnostics().non_finite_dropped == {"a": 2, "b": 2}
+
+
+def test_log_keeps_contexts_apart_under_the_same_names(run: Run, read: Read) -> None:
+    """Points logged with a context again carry it again, beside the same names without one."""
+    for step in range(3):
+        assert run.log({"a": 1.0}, step=step)
+        assert run.log({"a": 2.0}, step=step, context={"split": "val"})
+        assert run.log({"a": 3.0}, step=step, context={"split": "test"}, time_ms=1_790_000_000_000 + step)
+
+    found = sorted({(p.attributes.get("split"), p.value) for p in read(run).points}, key=repr)
+    assert found == [("test", 3.0), ("val", 2.0), (None, 1.0)]

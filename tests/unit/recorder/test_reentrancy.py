@@ -10,9 +10,10 @@ from collections.abc import Callable
 
 import pytest
 
+from rundial.recorder.deferred import MAX_DEFERRED
 from rundial.recorder.keysets import KeySet
 from rundial.recorder.layout import Kind
-from rundial.recorder.ring import MAX_DEFERRED, Ring
+from rundial.recorder.ring import Ring
 from rundial.recorder.slots import RunSlot
 from tests.unit.recorder.builders import (
     Interruption,
