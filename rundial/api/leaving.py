@@ -50,6 +50,7 @@ def at_exit(session: Session) -> None:
     for left in parts.left:
         if left.waiting:
             _say(left)
+    parts.watching.stop(STOP_S)
     parts.pipeline.stop(STOP_S)
     for attached, _ in parts.live.values():
         attached.spool.close()
