@@ -168,9 +168,8 @@ def _provider(value: Any) -> Callable[[], Mapping[str, object]]:
         try:
             value = getattr(importlib.import_module(module), name)
         except Exception as error:
-            raise ValueError(
-                f"must be module:name of a callable ({type(error).__name__}: {error})"
-            ) from error
+            why = f"{type(error).__name__}: {error}"
+            raise ValueError(f"must be module:name of a callable ({why})") from error
     if not callable(value):
         raise ValueError("must be a callable that returns names and numbers")
     return cast("Callable[[], Mapping[str, object]]", value)

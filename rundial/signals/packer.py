@@ -117,10 +117,9 @@ class MetricsPacker:
         if head is None:
             if len(self._heads) >= _MAX_CACHED_NAMES:
                 self._heads.clear()
-            unit = unit_of(name)
-            head = delimited(1, name.encode("utf-8", "replace")) + (
-                delimited(3, unit.encode()) if unit else b""
-            )
+            head, unit = delimited(1, name.encode("utf-8", "replace")), unit_of(name)
+            if unit:
+                head += delimited(3, unit.encode())
             self._heads[name] = head
         return head
 

@@ -110,8 +110,10 @@ class Watch:
             else:
                 self._sample(self._source)
                 self._due_s += self._interval_s
-                # After a suspended machine wakes up, one sample is enough.
-                self._due_s = max(self._due_s, self._clock.monotonic_s())
+                now = self._clock.monotonic_s()
+                if self._due_s <= now:
+                    # The machine was suspended: one sample stands for all that were missed.
+                    self._due_s = now + self._interval_s
         except Exception as error:  # noqa: BLE001 - the provider is the user's, and the run goes on without
             self._tell(error)
         finally:
