@@ -75,6 +75,20 @@ def catch_sigterm(session: Session) -> None:
         signal.signal(signal.SIGTERM, leave)
 
 
+def before_fork(session: Session) -> None:
+    """Let nothing be under way that a child would inherit half done."""
+    parts: Parts | None = session.parts
+    if parts is not None:
+        parts.watching.before_fork()
+
+
+def in_parent(session: Session) -> None:
+    """Go on after a fork."""
+    parts: Parts | None = session.parts
+    if parts is not None:
+        parts.watching.after_fork()
+
+
 def in_child(session: Session) -> None:
     """After a fork: let go of the parent's parts; each run gets parts of its own at its first record."""
     parts: Parts | None = session.parts

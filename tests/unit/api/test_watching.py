@@ -205,3 +205,43 @@ def test_a_process_and_its_forked_child_are_sampled_by_default(
     expected = set(UNITS) - {"system/disk.read_mb", "system/disk.write_mb"}
     assert {name.replace("gpu.0", "gpu.N") for name in parents} >= expected
     assert children == {name for name in UNITS if name.startswith(("system/process.", "system/rundial."))}
+
+
+FORKED_AT_A_BAD_MOMENT = """
+    import os, threading
+    importing, rest = threading.Event(), threading.Event()
+
+    class Slow:
+        def find_spec(self, name, path=None, target=None):
+            if name == "psutil" and threading.current_thread().name == "rundial-sampler":
+                importing.set()
+                rest.wait(0.2)
+
+    sys.meta_path.insert(0, Slow())
+    run = rd.init(
+        project="digits", mode="offline", spool_directory=given["spool"], system_metrics_interval_seconds=2
+    )
+    assert importing.wait(20)
+    child = os.fork()
+    if child == 0:
+        import psutil
+        os._exit(0)
+    for _ in range(1000):
+        found, status = os.waitpid(child, os.WNOHANG)
+        if found:
+            break
+        rest.wait(0.01)
+    else:
+        os.kill(child, 9)
+        os.waitpid(child, 0)
+        status = "the child hangs"
+    print(json.dumps(status))
+"""
+
+
+@pytest.mark.fault
+def test_a_fork_never_falls_into_the_middle_of_our_import(spool_dir: Path) -> None:
+    """A child that is forked while the sampler imports psutil can import it too, and does not hang."""
+    done = run_script(FORKED_AT_A_BAD_MOMENT, spool=str(spool_dir))
+
+    assert (done.status, json.loads(done.stdout)) == (0, 0), done.stderr
