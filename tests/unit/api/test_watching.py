@@ -31,13 +31,13 @@ INTERVAL_S = 0.05
 def watched(start: Start) -> Callable[..., Run]:
     """Make a run that is sampled more often than users may, so that a test need not wait."""
 
-    def make(*, is_child: bool = False, **options: Any) -> Run:
+    def make(*, is_child: bool = False, rank: int | None = None, **options: Any) -> Run:
         run = start(system_metrics=False)
         parts = session._SESSION.parts
         attached, _ = parts.live[run]
         parts.watching = Watching(parts.pipeline.ring, is_child=is_child)
         often = {"system_metrics": True, "system_metrics_interval_seconds": INTERVAL_S, **options}
-        parts.watching.watch(attached, replace(run.settings, **often), None)
+        parts.watching.watch(attached, replace(run.settings, **often), rank)
         return run
 
     return make
@@ -136,6 +136,15 @@ def test_a_forked_child_watches_itself_alone(watched: Callable[..., Run], spool_
 
     assert {point.name.partition(".")[0] for point in points} == {"system/process", "system/rundial"}
     assert {point.attributes["process.pid"] for point in points} == {str(os.getpid())}
+
+
+def test_each_rank_has_series_of_its_own(watched: Callable[..., Run], spool_dir: Path) -> None:
+    """Under `all` the machines of a job do not overwrite each other's figures."""
+    run = watched(rank=3)
+    sampled(run)
+    assert run.finish(10)
+
+    assert {point.attributes["rundial.rank"] for point in recorded.read(spool_dir).points} == {"3"}
 
 
 @pytest.mark.parametrize(
