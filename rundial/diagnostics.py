@@ -144,8 +144,8 @@ class RundialDiagnostics:
         last_error: The last delivery error in words, None when all is well.
         out_of_order_step_writes: Explicit steps lower than the highest seen; such points are kept.
         config_truncations: Config values that had to be shortened.
-        system_samples_collected: Samples of the host's metrics.
-        system_samples_skipped_backpressure: Samples left out because the ring was under pressure.
+        system_samples_collected: Samples of the system metrics.
+        system_samples_skipped_backpressure: Samples left out because ring or spool were too full.
         health: `healthy`, `degraded` (something was lost or is failing), `offline_buffering`, `error`.
         log_lines_truncated: Text lines cut at 8,192 bytes.
         dropped_log_lines_queue_full: Text lines refused because the ring was full.

@@ -7,11 +7,12 @@ value that cannot be read, or an unknown name is a `ConfigError` that names it.
 from __future__ import annotations
 
 import difflib
+import importlib
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 from rundial.errors import ConfigError
 
@@ -46,6 +47,11 @@ class Settings:
         finish_timeout_seconds: How long a process that ends without `finish` may send.
         durability: `process` survives any death of the process; `power` also syncs each frame.
         strict: Turn every drop into an exception; for tests and CI.
+        system_metrics: Whether the machine and the process are sampled while the run goes on.
+        system_metrics_interval_seconds: Seconds from one sample to the next.
+        system_metrics_backpressure_threshold: How full ring or spool may be, 0 to 1; from there on
+            samples are left out and counted.
+        system_metrics_provider: Returns names and numbers in the place of ours; None is ours.
         is_plain_otlp: The endpoint came from `OTEL_*`: a Collector without our control API.
     """
 
@@ -64,6 +70,10 @@ class Settings:
     finish_timeout_seconds: float
     durability: Literal["process", "power"]
     strict: bool
+    system_metrics: bool
+    system_metrics_interval_seconds: float
+    system_metrics_backpressure_threshold: float
+    system_metrics_provider: Callable[[], Mapping[str, object]] | None
     is_plain_otlp: bool = False
 
     def __repr__(self) -> str:
@@ -144,6 +154,27 @@ def _number(value: Any) -> float:
     return float(value)
 
 
+def _share(value: Any) -> float:
+    number = _number(value)
+    if not 0 <= number <= 1:
+        raise ValueError("must be a number from 0 to 1")
+    return number
+
+
+def _provider(value: Any) -> Callable[[], Mapping[str, object]]:
+    """Return a callable; a text, as from the environment, is `module:name` of one."""
+    if isinstance(value, str):
+        module, _, name = value.strip().partition(":")
+        try:
+            value = getattr(importlib.import_module(module), name)
+        except Exception as error:
+            why = f"{type(error).__name__}: {error}"
+            raise ValueError(f"must be module:name of a callable ({why})") from error
+    if not callable(value):
+        raise ValueError("must be a callable that returns names and numbers")
+    return cast("Callable[[], Mapping[str, object]]", value)
+
+
 OPTIONS: tuple[Option, ...] = (
     Option("endpoint", DEFAULT_ENDPOINT, _endpoint, "URL", otel="OTEL_EXPORTER_OTLP_ENDPOINT"),
     Option("api_key", None, _text, "secret"),
@@ -160,6 +191,10 @@ OPTIONS: tuple[Option, ...] = (
     Option("finish_timeout_seconds", 5.0, _number, "seconds", minimum=0),
     Option("durability", "process", _choice("process", "power"), "process, power"),
     Option("strict", False, _flag, "true, false"),
+    Option("system_metrics", True, _flag, "true, false"),
+    Option("system_metrics_interval_seconds", 10.0, _number, "seconds", minimum=2),
+    Option("system_metrics_backpressure_threshold", 0.8, _share, "share"),
+    Option("system_metrics_provider", None, _provider, "callable"),
 )
 
 

@@ -38,6 +38,9 @@ def home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPat
     for name in list(os.environ):
         if name.startswith(STEERING) or name in RANKS:
             monkeypatch.delenv(name)
+    # The sampler is there in every test, as it is in every program; a test that takes long is not
+    # sampled without asking, so that the points it counts are its own.
+    monkeypatch.setenv("RUNDIAL_SYSTEM_METRICS_INTERVAL_SECONDS", "3600")
     monkeypatch.setenv("HOME", str(place))
     monkeypatch.setenv("XDG_CONFIG_HOME", str(place / ".config"))
     known = os.environ.get("PYTHONPATH")

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 # Long enough to stand for "for ever" and short enough for every timer.
 FOR_EVER_S = 10 * 365 * 86400.0
 HEARTBEAT_S = 30.0
+# Sampling takes milliseconds; what takes longer, such as a provider that hangs, is not waited for.
+LAST_SAMPLE_S = 0.5
 
 
 class RunDelivery:
@@ -71,7 +73,7 @@ class RunDelivery:
                 return True
             if not self._has_ended:
                 self._has_ended = True
-                self._end(status, reason)
+                self._end(status, reason, end)
             if not self._is_released and not self._settle(end):
                 return False
             if not self._drain(end):
@@ -102,6 +104,7 @@ class RunDelivery:
     def diagnostics(self, counts: Mapping[str, Any]) -> RundialDiagnostics:
         """Return a snapshot; `counts` are what the run itself counts."""
         ledger = self._attached.recorder.ledger()
+        watch = self._attached.watch
         reports = self._reports()
         accounts = ledger.signals().values()
         lanes = [lane.counts() for lane in self._attached.spool.lanes.values()]
@@ -127,8 +130,8 @@ class RunDelivery:
             last_error=last_error,
             out_of_order_step_writes=counts["out_of_order_steps"],
             config_truncations=0,
-            system_samples_collected=0,
-            system_samples_skipped_backpressure=0,
+            system_samples_collected=watch.collected if watch else 0,
+            system_samples_skipped_backpressure=watch.skipped if watch else 0,
             health=self._health(ledger, last_error),
             log_lines_truncated=counts["lines_truncated"],
             dropped_log_lines_queue_full=ledger.lines.dropped.get("queue_full", 0),
@@ -138,7 +141,9 @@ class RunDelivery:
             ledger=ledger,
         )
 
-    def _end(self, status: str, reason: str | None) -> None:
+    def _end(self, status: str, reason: str | None, end: float) -> None:
+        if self._attached.watch is not None:
+            self._attached.watch.end(min(LAST_SAMPLE_S, max(0.0, end - time.monotonic())))
         # From here on nothing is accepted, so that what was is all there when it is counted.
         self._attached.recorder.close()
         if self._ends_run:

@@ -50,6 +50,7 @@ def at_exit(session: Session) -> None:
     for left in parts.left:
         if left.waiting:
             _say(left)
+    parts.watching.stop(STOP_S)
     parts.pipeline.stop(STOP_S)
     for attached, _ in parts.live.values():
         attached.spool.close()
@@ -72,6 +73,20 @@ def catch_sigterm(session: Session) -> None:
     # Not settable in a subinterpreter.
     with contextlib.suppress(ValueError):
         signal.signal(signal.SIGTERM, leave)
+
+
+def before_fork(session: Session) -> None:
+    """Let nothing be under way that a child would inherit half done."""
+    parts: Parts | None = session.parts
+    if parts is not None:
+        parts.watching.before_fork()
+
+
+def in_parent(session: Session) -> None:
+    """Go on after a fork."""
+    parts: Parts | None = session.parts
+    if parts is not None:
+        parts.watching.after_fork()
 
 
 def in_child(session: Session) -> None:

@@ -34,6 +34,7 @@ from rundial.spool.spool import Spool
 
 if TYPE_CHECKING:
     from rundial.export.sender import Sender
+    from rundial.system.watch import Watch
 
 logger = logging.getLogger("rundial")
 
@@ -53,6 +54,7 @@ class Attached:
         source: The sender's side; None offline.
         sender: Who sends it; None offline.
         processor: The run's span processor, once it has one.
+        watch: The run's system metrics; None where none are wanted.
     """
 
     recorder: RunRecorder
@@ -62,6 +64,7 @@ class Attached:
     source: RunSource | None
     sender: Sender | None
     processor: Any = None
+    watch: Watch | None = None
 
 
 class Pipeline:

@@ -185,5 +185,9 @@ def _install_hooks() -> None:
     from rundial.api import leaving
 
     atexit.register(leaving.at_exit, _SESSION)
-    os.register_at_fork(after_in_child=lambda: leaving.in_child(_SESSION))
+    os.register_at_fork(
+        before=lambda: leaving.before_fork(_SESSION),
+        after_in_parent=lambda: leaving.in_parent(_SESSION),
+        after_in_child=lambda: leaving.in_child(_SESSION),
+    )
     leaving.catch_sigterm(_SESSION)

@@ -15,6 +15,7 @@ from rundial.api.pipeline import Attached, Pipeline
 from rundial.api.run import Run
 from rundial.api.target import PATHS, Target
 from rundial.api.trace import Tracing
+from rundial.api.watching import Watching
 from rundial.errors import ConfigError, SpoolError
 from rundial.settings import Settings
 from rundial.signals import semconv
@@ -59,12 +60,14 @@ class Parts:
         pipeline: The process's pipeline.
         live: Attachment and delivery by run; a forked child starts with none.
         left: What finished offline runs have left for `rundial sync`.
+        watching: The system metrics.
     """
 
     def __init__(self, settings: Settings, *, after: Any = None) -> None:
         self.live: dict[Run, tuple[Attached, RunDelivery]] = {}
         self.left: list[Left] = []
         self.pipeline = Pipeline(settings, on_pass=self._beat, after=after)
+        self.watching = Watching(self.pipeline.ring, is_child=after is not None)
 
     def forget(self, run: Run) -> None:
         """Let go of a run that has nothing left to see to; a program may have thousands."""
@@ -153,12 +156,14 @@ def attach(
         rank=identity["rank"],
     )
     try:
-        return parts.pipeline.attach(settings, this, meta, target)
+        attached = parts.pipeline.attach(settings, this, meta, target)
     except (OSError, SpoolError) as error:
         raise ConfigError(
             f"spool_directory {settings.spool_directory} cannot be used ({error}); nothing was started. "
             "Set RUNDIAL_SPOOL_DIR to a directory that this user may write"
         ) from error
+    parts.watching.watch(attached, settings, identity["rank"])
+    return attached
 
 
 def make_run(

@@ -207,6 +207,7 @@ class Sender:
             url, headers = slot.source.url(slot.name), dict(slot.source.headers())
             slot.requests += 1
             slot.retries += slot.is_repeat
+            slot.sent_bytes += len(part.body)
             outcome = self._transport.post(
                 url, part.body, is_gzip=part.is_gzip, headers=headers, timeout_s=self._timeout_s
             )

@@ -33,6 +33,7 @@ class LaneReport:
         failed: Requests that were not accepted, whatever became of them later.
         last_error: What went wrong last, without secrets; None when the last answer was an accept.
         is_paused: Whether only a change of key, endpoint or server helps.
+        sent_bytes: Bytes of request bodies, repeated ones included, whatever became of them.
     """
 
     requests: int
@@ -40,6 +41,7 @@ class LaneReport:
     failed: int
     last_error: str | None
     is_paused: bool
+    sent_bytes: int
 
 
 @dataclass(slots=True, eq=False)
@@ -62,12 +64,15 @@ class Slot:
     requests: int = 0
     retries: int = 0
     failed: int = 0
+    sent_bytes: int = 0
     answered: int = 0
     last_error: str | None = None
 
     def report(self) -> LaneReport:
         """Return the counters as they stand; any thread."""
-        return LaneReport(self.requests, self.retries, self.failed, self.last_error, self.pauses > 0)
+        return LaneReport(
+            self.requests, self.retries, self.failed, self.last_error, self.pauses > 0, self.sent_bytes
+        )
 
     def is_due(self, now_s: float) -> bool:
         """Whether the lane may make a request now."""

@@ -26,6 +26,7 @@ from typing import TypeAlias
 
 from rundial.signals import semconv
 from rundial.signals.resource import encode_attribute, encode_scope
+from rundial.signals.units import unit_of
 from rundial.signals.wire import delimited, varint
 
 MAX_BLOCK_ROWS = 512
@@ -79,7 +80,7 @@ class MetricsPacker:
         """
         self._resource = delimited(1, resource)  # ResourceMetrics.resource
         self._scope = delimited(1, encode_scope())  # ScopeMetrics.scope
-        self._names: dict[str, bytes] = {}
+        self._heads: dict[str, bytes] = {}
 
     def pack(self, blocks: Iterable[Block]) -> bytes:
         """Return an ExportMetricsServiceRequest with every point of the blocks, in their order.
@@ -107,17 +108,20 @@ class MetricsPacker:
         rows = map(Struct(f"{_VALUE_BYTES}s" * len(block.names)).unpack, bodies)
         for name, column in zip(block.names, zip(*rows, strict=True), strict=True):
             gauge = b"".join(map(add, prefixes, column))
-            # Metric.name (1), Metric.gauge (5); ScopeMetrics.metrics (2).
-            metric = self._name(name) + b"\x2a" + varint(len(gauge))
+            # Metric.name (1), Metric.unit (3), Metric.gauge (5); ScopeMetrics.metrics (2).
+            metric = self._head(name) + b"\x2a" + varint(len(gauge))
             metrics += (b"\x12" + varint(len(metric) + len(gauge)), metric, gauge)
 
-    def _name(self, name: str) -> bytes:
-        field = self._names.get(name)
-        if field is None:
-            if len(self._names) >= _MAX_CACHED_NAMES:
-                self._names.clear()
-            field = self._names[name] = delimited(1, name.encode("utf-8", "replace"))
-        return field
+    def _head(self, name: str) -> bytes:
+        head = self._heads.get(name)
+        if head is None:
+            if len(self._heads) >= _MAX_CACHED_NAMES:
+                self._heads.clear()
+            head, unit = delimited(1, name.encode("utf-8", "replace")), unit_of(name)
+            if unit:
+                head += delimited(3, unit.encode())
+            self._heads[name] = head
+        return head
 
 
 def row_prefixes(

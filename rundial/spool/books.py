@@ -35,6 +35,7 @@ class Counts:
         waiting: Without an answer, published or not.
         waiting_frames: Frames that those are in.
         waiting_bytes: Bytes of these frames on disk.
+        written_bytes: Bytes of all frames appended since the lane was opened.
     """
 
     appended: int
@@ -44,6 +45,7 @@ class Counts:
     waiting: int
     waiting_frames: int
     waiting_bytes: int
+    written_bytes: int
 
 
 @dataclass(slots=True)
@@ -73,6 +75,7 @@ class Books:
         settled: Cursor and counts before it.
         in_flight: The frame that the sender holds.
         size: Bytes of all extents.
+        written_bytes: Bytes of all frames entered here.
         newest_unix_ns: When the last segment was begun, or was last written to before it was found.
     """
 
@@ -83,6 +86,7 @@ class Books:
         self.settled: Ack = found.ack
         self.in_flight: InFlight | None = None
         self.size = sum(extent.size for extent in found.extents)
+        self.written_bytes = 0
         self.newest_unix_ns = found.newest_unix_ns
 
     @property
@@ -103,6 +107,7 @@ class Books:
         """Enter a frame at the end of the last segment."""
         self.extents[-1].size += n_bytes
         self.size += n_bytes
+        self.written_bytes += n_bytes
         self.last = self.last.after(frame)
 
     def next_cursor(self) -> Cursor | None:
@@ -185,6 +190,7 @@ class Books:
             waiting=self.last.units - settled.units,
             waiting_frames=self.waiting_frames,
             waiting_bytes=max(0, n_bytes) if self.waiting_frames else 0,
+            written_bytes=self.written_bytes,
         )
 
 

@@ -17,6 +17,7 @@ from rundial.cli.main import main
 from rundial.diagnostics import REASONS
 from rundial.settings import OPTIONS
 from rundial.signals import semconv
+from rundial.signals.units import UNITS
 from tests.conftest import ROOT
 from tests.support.program import ServerProgram
 
@@ -126,6 +127,13 @@ def test_settings_page_names_no_setting_that_is_gone() -> None:
     named = set(re.findall(r"^\| `(\w+)` \| `RUNDIAL_", page, re.MULTILINE))
 
     assert named == {option.name for option in OPTIONS}
+
+
+def test_system_metrics_page_has_each_series_with_its_unit() -> None:
+    """A system metric can be looked up, and what is looked up exists."""
+    page = (DOCS / "system-metrics.md").read_text()
+
+    assert dict(re.findall(r"^\| `(system/[\w/.]+)` \| `([^`]+)` \|", page, re.MULTILINE)) == UNITS
 
 
 def test_every_command_and_option_has_its_place() -> None:

@@ -14,7 +14,7 @@ from pathlib import Path
 from time import monotonic
 
 from tests.conftest import RANKS, ROOT, STEERING
-from tests.perf import burst, call, encoding, finish, idle, ingest, paced, published, start
+from tests.perf import burst, call, encoding, finish, idle, ingest, paced, published, start, system
 from tests.perf.plan import Plan, Skipped
 from tests.perf.report import Figure, Section, heading, section
 
@@ -26,6 +26,7 @@ SECTIONS: dict[str, Callable[[Plan], list[Figure]]] = {
     "burst": burst.run_section,
     "paced": paced.run_section,
     "idle": idle.run_section,
+    "system": system.run_section,
     "finish": finish.run_section,
     "published": published.run_section,
 }
@@ -75,6 +76,8 @@ def _settle_in(plan: Plan) -> None:
     # One thread for a matrix product: with more, the loop would compete with itself.
     threads = dict.fromkeys(("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "OMP_NUM_THREADS"), "1")
     os.environ.update(threads, HOME=home, XDG_CONFIG_HOME=home, PYTHONPATH=os.pathsep.join(paths))
+    # The points that a section counts are its own; the system metrics have a section to themselves.
+    os.environ["RUNDIAL_SYSTEM_METRICS_INTERVAL_SECONDS"] = "3600"
     # An installed package is compiled once, not at each import; what we compile stays out of the checkout.
     os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
     os.environ["PYTHONPYCACHEPREFIX"] = str(plan.cache / "pycache")

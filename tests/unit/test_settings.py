@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import pickle
 from pathlib import Path
 
@@ -45,11 +46,17 @@ def test_only_an_opentelemetry_endpoint_is_a_plain_collector() -> None:
     assert not of().is_plain_otlp
 
 
-@pytest.mark.parametrize("option", OPTIONS, ids=lambda option: option.name)
+@pytest.mark.parametrize(
+    "option",
+    # A callable is not its own text; it has a test of its own.
+    [option for option in OPTIONS if option.unit != "callable"],
+    ids=lambda option: option.name,
+)
 def test_every_setting_has_a_variable(option: object) -> None:
     """Each row of the table can be set from the environment, in text."""
     texts = {
         "endpoint": "http://host:1", "mode": "offline", "durability": "power", "strict": "true",
+        "system_metrics": "false", "system_metrics_backpressure_threshold": "0.5",
         "spool_directory": "/somewhere", "api_key": "key", "workspace": "team", "project": "other",
     }  # fmt: skip  # a table of texts
     name, env = option.name, option.env  # type: ignore[attr-defined]  # a row of the table
@@ -87,7 +94,7 @@ def test_an_option_unlike_any_other_lists_them() -> None:
     [
         ("ring_bytes", 1000), ("spool_max_bytes", 1), ("flush_interval_seconds", 0),
         ("request_timeout_seconds", 0.01), ("init_timeout_seconds", -1), ("spool_max_age_seconds", 0),
-        ("finish_timeout_seconds", float("nan")),
+        ("finish_timeout_seconds", float("nan")), ("system_metrics_interval_seconds", 1.99),
     ],
 )  # fmt: skip  # the pairs read better side by side
 def test_a_value_below_its_minimum_is_refused(name: str, value: float) -> None:
@@ -177,3 +184,26 @@ def test_init_takes_every_setting_as_an_option(tmp_path: Path) -> None:
     with rd.init(project="digits", mode="disabled", spool_directory=tmp_path, ring_bytes=2 << 20) as run:
         assert run.settings.ring_bytes == 2 << 20
         assert run.settings.spool_directory == tmp_path
+
+
+@pytest.mark.parametrize("share", [-0.1, 1.1, float("nan"), "much"])
+def test_a_share_is_from_0_to_1(share: object) -> None:
+    """A threshold that cannot be a share is refused and named."""
+    with pytest.raises(ConfigError, match="system_metrics_backpressure_threshold"):
+        of({"system_metrics_backpressure_threshold": share})
+
+
+def test_a_provider_is_a_callable_or_names_one() -> None:
+    """From the environment a provider is `module:name`; from a program it is the callable itself."""
+    environ = {"RUNDIAL_SYSTEM_METRICS_PROVIDER": "os:times"}
+
+    assert of().system_metrics_provider is None
+    assert of(environ=environ).system_metrics_provider is os.times
+    assert of({"system_metrics_provider": dict}, environ).system_metrics_provider is dict
+
+
+@pytest.mark.parametrize("provider", [3, {"a": 1}, "os", "os:nothing", "no.such.module:x", ":", "os:name"])
+def test_a_provider_that_cannot_be_called_is_refused(provider: object) -> None:
+    """What cannot be called is an error in `init`, not at the first sample."""
+    with pytest.raises(ConfigError, match=r"system_metrics_provider .* must be .*; nothing was started"):
+        of({"system_metrics_provider": provider})

@@ -102,6 +102,8 @@ def test_an_outage_loses_nothing(collector: Collector, make_sender: Callable[...
     assert source.lanes["metrics"].delivered == 2
     report = sender.report(source)["metrics"]
     assert (report.failed, report.retries, report.requests) == (5, 5, 7)
+    bodies = [len(request.body) for request in collector.requests]
+    assert report.sent_bytes >= sum(bodies) > 0
     assert report.last_error is None
 
 

@@ -57,6 +57,17 @@ def test_waiting_bytes_are_the_frames_alone(tmp_path: Path) -> None:
     assert lane.waiting_bytes == 9 * len(pack(frame(1)))
 
 
+def test_written_bytes_are_those_of_every_frame_appended_here(tmp_path: Path) -> None:
+    """What delivery costs the disk is told, answered frames and evicted ones included."""
+    lane = filled(tmp_path, 10)
+    lane.evict("spool_full")
+    lane.close()
+    again = open_lane(tmp_path)
+
+    assert lane.counts().written_bytes == 10 * len(pack(frame(1)))
+    assert again.counts().written_bytes == 0
+
+
 def test_peek_again_returns_the_same_frame(tmp_path: Path) -> None:
     """A retry sends the frame that failed, not the next one."""
     lane = filled(tmp_path, 3)
