@@ -164,8 +164,8 @@ class Ring:
                             stamp = self._last_ns + 2
                         self._last_ns = stamp
                         seq = self.seq + 1
-                        pack_record = keys.pack_record
-                        pack_record(self._memory, at + 8, keys.head, run, keys.number, crc, seq, step, stamp, body)
+                        pack_record, number = keys.pack_record, keys.number
+                        pack_record(self._memory, at + 8, keys.head, run, number, crc, seq, step, stamp, body)
                         words[word] = position ^ self._nonce
                         self.seq = seq
                         self.head = end

@@ -419,7 +419,7 @@ def test_log_checks_values_of_names_it_knows(run: Run, read: Read, value: object
 
 
 @pytest.mark.parametrize(
-    "value", [np.complex64(1 + 2j), np.datetime64(5, "s"), np.timedelta64(5, "s"), np.array("1.5"), 1 + 2j, "1.5"]
+    "value", [np.complex64(1 + 2j), np.datetime64(5, "s"), np.timedelta64(5, "s"), np.array("1.5"), 1j, "1"]
 )
 @pytest.mark.parametrize("beside", [0.5, np.float64(0.5), np.float32(0.5), 2])
 def test_log_refuses_what_is_no_number_also_under_names_it_knows(
