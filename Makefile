@@ -16,9 +16,9 @@ VENV ?= .venv
 WORKERS ?= 2
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input --quiet
-# -rs names every group of tests that this machine cannot run, with the reason.
 # Where this is set, each of the hundreds of processes that the tests start would compile all modules anew.
 unexport PYTHONDONTWRITEBYTECODE
+# -rs names every group of tests that this machine cannot run, with the reason.
 PYTEST := $(BIN)/python -m pytest -q -rfEs -n $(WORKERS) $(ARGS)
 
 .DEFAULT_GOAL := help
