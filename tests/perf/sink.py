@@ -18,7 +18,7 @@ class Handler(BaseHTTPRequestHandler):
 
     protocol_version = "HTTP/1.1"
 
-    def do_POST(self) -> None:  # noqa: N802 - the name that http.server calls
+    def do_POST(self) -> None:
         """Accept."""
         left = int(self.headers.get("Content-Length", 0))
         while left > 0:
@@ -27,7 +27,7 @@ class Handler(BaseHTTPRequestHandler):
         self.send_header("Content-Length", "0")
         self.end_headers()
 
-    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - http.server's own signature
+    def log_message(self, format: str, *args: object) -> None:
         """Say nothing."""
 
 
