@@ -127,6 +127,8 @@ class Delivery:
     texts: list[TextRow] = field(default_factory=list)
     events: list[EventRow] = field(default_factory=list)
     spans: list[SpanRow] = field(default_factory=list)
+    # Digests of the contexts met so far: of a thousand keys, most share one.
+    _digests: dict[str, bytes] = field(default_factory=dict, repr=False, compare=False)
 
     @property
     def blocks(self) -> list[SeriesBlock]:
@@ -138,8 +140,8 @@ class Delivery:
         key = (name, unit, attributes)
         block = self.series.get(key)
         if block is None:
-            block = SeriesBlock(name, unit, attributes, digest(attributes), [], [], [])
-            self.series[key] = block
+            known = self._digests.get(attributes) or self._digests.setdefault(attributes, digest(attributes))
+            block = self.series[key] = SeriesBlock(name, unit, attributes, known, [], [], [])
         steps, times, values = columns
         block.steps.extend(steps)
         block.times.extend(times)
