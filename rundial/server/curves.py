@@ -9,6 +9,7 @@ from __future__ import annotations
 from array import array
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from operator import lt
 
 from rundial.server.rows import NO_STEP
 
@@ -45,6 +46,15 @@ class Curve:
         self.steps.extend(steps)
         self.times.extend(times)
         self.values.extend(values)
+
+    def goes_on_with(self, steps: Sequence[int]) -> bool:
+        """Whether each of further steps is greater than the one before it."""
+        is_later = not self.steps or self.steps[-1] < steps[0]
+        return is_later and all(map(lt, steps, steps[1:]))
+
+    def cut(self, count: int) -> None:
+        """Keep the first so many points."""
+        del self.steps[count:], self.times[count:], self.values[count:]
 
     def thin(self, max_points: int) -> list[Shown]:
         """Return at most `max_points` of its points, in their order; see `places_kept`."""

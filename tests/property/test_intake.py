@@ -127,7 +127,7 @@ def curves(services: Services, run_id: str) -> dict[str, list[Shown]]:
     query = select(series.c.id, series.c.name).join(runs, runs.c.id == series.c.run)
     with services.engines.reading.begin() as connection:
         found = connection.execute(query.where(runs.c.run_id == run_id)).all()
-        return {row.name: curve(connection, row.id).thin(1_000) for row in found}
+        return {row.name: curve(connection, row.id).thin(10_000) for row in found}
 
 
 @given(st.lists(SENT, max_size=6), st.randoms())
@@ -182,3 +182,19 @@ def test_store_of_a_large_request_that_was_half_there_counts_the_other_half(serv
         "loss": (500, 0.0, 998.0, (1, 998, 999, 998.0)),
         "accuracy": (500, 1.0, 999.0, (1, 999, 1_000, 999.0)),
     }
+
+
+@pytest.mark.parametrize("again", [0, 4_094, 4_095, 4_096, 8_999])
+def test_a_long_curve_of_which_one_step_was_logged_again_shows_the_newer_value(
+    services: Services, again: int
+) -> None:
+    """One step that is there twice, wherever it is, is shown once."""
+    run_id = uuid.uuid4().hex
+    whole: list[Point] = [("loss", step, 10 + step, float(step)) for step in range(9_000)]
+    late: list[Point] = [("loss", NO_STEP, 5, 7.0), ("loss", again, 9, -1.0)]
+
+    store(services, run_id, [Sent("first", whole), Sent("third", late)])
+
+    shown = [Shown(step, time, value) for _, step, time, value in whole]
+    shown[again] = Shown(again, 9, -1.0)
+    assert curves(services, run_id) == {"loss": [Shown(None, 5, 7.0), *shown]}

@@ -5,7 +5,7 @@ Every function takes a connection inside a reading transaction and pages by key,
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -58,8 +58,8 @@ def series_named(connection: Connection, run: int, names: Sequence[str]) -> Sequ
     return connection.execute(query.order_by(series.c.name, series.c.id)).all()
 
 
-def _curve_queries() -> tuple[Prepared, Prepared]:
-    """The points without a step, and the one that each step shows."""
+def _curve_queries() -> tuple[Prepared, Prepared, Prepared]:
+    """The points without a step, all that have one, and the one that each step shows."""
     of_series = points.c.series == bindparam("b_series")
     shown = (points.c.step, points.c.time_unix_ns, points.c.value)
     stepless = select(*shown).where(of_series, points.c.step == NO_STEP)
@@ -72,11 +72,12 @@ def _curve_queries() -> tuple[Prepared, Prepared]:
     stepped = select(*shown, func.max(rank)).where(of_series, points.c.step > NO_STEP)
     return (
         Prepared(stepless.order_by(points.c.time_unix_ns, points.c.value)),
+        Prepared(select(*shown).where(of_series, points.c.step > NO_STEP).order_by(points.c.step)),
         Prepared(stepped.group_by(points.c.step).order_by(points.c.step)),
     )
 
 
-_STEPLESS, _STEPPED = _curve_queries()
+_STEPLESS, _STEPPED, _CHOSEN = _curve_queries()
 
 
 def curve(connection: Connection, series_id: int) -> Curve:
@@ -86,15 +87,33 @@ def curve(connection: Connection, series_id: int) -> Curve:
     old attempt that is synced late never overwrites a newer curve. Points without a step come first,
     each of them, in the order of their times.
     """
-    weight = connection.execute(select(facts.c.value).where(facts.c.name == "accepted")).scalar()
-    found = Curve()
     bare = Bare(connection)
-    for query, given in ((_STEPLESS, {}), (_STEPPED, {"b_weight": int(weight or 1)})):
-        cursor = bare.run(query.sql, query.row({"b_series": series_id, **given}))
-        while rows := cursor.fetchmany(_ROWS_AT_ONCE):
-            steps, times, values, *_ = zip(*rows, strict=True)
-            found.extend(steps, times, values)
+    found = Curve()
+    for columns in _columns(bare, _STEPLESS, b_series=series_id):
+        found.extend(*columns)
+    stepless = len(found)
+    # To choose costs more than twice as much as to read, and most curves have one point a step.
+    for columns in _columns(bare, _STEPPED, b_series=series_id):
+        if not found.goes_on_with(columns[0]):
+            break
+        found.extend(*columns)
+    else:
+        return found
+    found.cut(stepless)
+    weight = connection.execute(select(facts.c.value).where(facts.c.name == "accepted")).scalar()
+    for columns in _columns(bare, _CHOSEN, b_series=series_id, b_weight=int(weight or 1)):
+        found.extend(*columns)
     return found
+
+
+def _columns(
+    bare: Bare, query: Prepared, **given: object
+) -> Iterator[tuple[Sequence[int], Sequence[int], Sequence[float]]]:
+    """Steps, times and values of a query's rows, some thousand at a time."""
+    cursor = bare.run(query.sql, query.row(given))
+    while rows := cursor.fetchmany(_ROWS_AT_ONCE):
+        steps, times, values, *_ = zip(*rows, strict=True)
+        yield steps, times, values
 
 
 def raw_points(
