@@ -45,7 +45,7 @@ check: $(VENV)/.installed-dev
 	exit $$status
 
 faults: $(VENV)/.installed-dev
-	@$(PYTEST) tests/fault
+	@$(PYTEST) tests/fault tests/property/test_ledger.py
 
 stress: $(VENV)/.installed-dev
 	@$(PYTEST) -m stress
