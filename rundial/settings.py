@@ -47,6 +47,7 @@ class Settings:
         durability: `process` survives any death of the process; `power` also syncs each frame.
         strict: Turn every drop into an exception; for tests and CI.
         is_plain_otlp: The endpoint came from `OTEL_*`: a Collector without our control API.
+        is_key_stored: The key is whatever is stored for the endpoint, as it changes.
     """
 
     endpoint: str
@@ -65,6 +66,7 @@ class Settings:
     durability: Literal["process", "power"]
     strict: bool
     is_plain_otlp: bool = False
+    is_key_stored: bool = False
 
     def __repr__(self) -> str:
         # The key never reaches a log or a traceback.

@@ -125,6 +125,7 @@ class Pipeline:
             attached.source = RunSource(spool.lanes, target, label=f"run {identity.run_id}")
             attached.sender = self.sender(target, settings)
             attached.sender.add(attached.source)
+            target.key.on_change = attached.sender.wake
             run_encoder.on_publish = attached.sender.wake
         with self._lock:
             self.attached.append(attached)
