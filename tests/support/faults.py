@@ -74,6 +74,12 @@ FAULTS: dict[str, dict[str, Fault]] = {
             "finish with a dead, hung or trickling server", POINTS, KEPT
         ),
     },
+    "test_leaving": {
+        "test_the_last_line_says_what_waits_and_how_to_send_it": Fault(
+            "exit without finish, sys.exit, an exception, SIGTERM, with a dead or hung server", ALL, KEPT
+        ),
+        "test_a_program_whose_server_has_all_says_nothing": Fault("exit without finish", POINTS, ONLINE),
+    },
     "test_fork": {
         "test_forks_while_other_threads_log_lose_and_double_nothing": Fault(
             "fork while other threads log", ALL, OFFLINE
