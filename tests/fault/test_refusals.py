@@ -13,6 +13,7 @@ import pytest
 import rundial as rd
 from rundial.api.adopt import sync
 from rundial.errors import RundialRequestError
+from rundial.signals import semconv
 from tests.support.collector import Answer, Collector, redirect
 from tests.support.control import Faulty, control
 from tests.support.each_signal import assert_account, each, log_each, received, stored_once
@@ -221,6 +222,39 @@ def test_a_stale_build_is_named_before_a_run_starts(spool_dir: Path) -> None:
         rd.init(**options(collector, spool_dir))
 
     assert raised.value.status_code == 404
+    assert list(spool_dir.iterdir()) == []
+
+
+@pytest.mark.parametrize("how", ["hang", "trickle body", "reset", 503, 429])
+def test_a_server_that_fails_at_the_start_is_told_of_the_run_later(spool_dir: Path, how: Answer) -> None:
+    """A server that cannot answer keeps no run from starting; what it missed comes later, the start too."""
+    faulty = Faulty(how, path="/")
+    with Collector(rules=[faulty, control()]) as collector, own_parts():
+        run = rd.init(**options(collector, spool_dir, init_timeout_seconds=0.4), config={"lr": 0.1})
+        log_each(run, range(COUNT))
+        faulty.mend()
+        assert run.flush(20)
+        found = run.diagnostics()
+        assert run.finish(10)
+
+    assert_account(found, delivered=COUNT)
+    assert received(collector) == each(range(COUNT))
+    started = [event.body for event in collector.events if event.event_name == semconv.EVENT_RUN_START]
+    assert [body["config"] for body in started] == [{"lr": 0.1}]
+
+
+@pytest.mark.parametrize("status", [401, 403, 405])
+def test_a_server_that_refuses_the_start_raises_before_anything_is_made(spool_dir: Path, status: int) -> None:
+    """A key or an endpoint that is wrong from the start is told at once, with advice, and not after hours."""
+    with (
+        Collector(rules=[Faulty(status, path="/")]) as collector,
+        own_parts(),
+        pytest.raises(RundialRequestError, match=f"HTTP {status}") as raised,
+    ):
+        rd.init(**options(collector, spool_dir))
+
+    assert raised.value.status_code == status
+    assert "rdk_old" not in str(raised.value)
     assert list(spool_dir.iterdir()) == []
 
 

@@ -142,6 +142,12 @@ FAULTS: dict[str, dict[str, Fault]] = {
         ),
         "test_a_server_that_knows_no_traces_gets_the_rest": Fault("404 for one signal", ALL, KEPT),
         "test_a_stale_build_is_named_before_a_run_starts": Fault("404 of a stale build in init", ALL, ONLINE),
+        "test_a_server_that_fails_at_the_start_is_told_of_the_run_later": Fault(
+            "no answer, a trickle, a reset, 503, 429 in init", ALL, ONLINE
+        ),
+        "test_a_server_that_refuses_the_start_raises_before_anything_is_made": Fault(
+            "401, 403, 405 in init", ALL, ONLINE
+        ),
         "test_a_redirect_to_another_origin_gets_no_request_and_no_key": Fault(
             "301, 302, 303, 307, 308 to another origin", ALL, ONLINE
         ),
