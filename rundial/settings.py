@@ -53,6 +53,7 @@ class Settings:
             samples are left out and counted.
         system_metrics_provider: Returns names and numbers in the place of ours; None is ours.
         is_plain_otlp: The endpoint came from `OTEL_*`: a Collector without our control API.
+        is_key_stored: The key is whatever is stored for the endpoint, as it changes.
     """
 
     endpoint: str
@@ -75,6 +76,7 @@ class Settings:
     system_metrics_backpressure_threshold: float
     system_metrics_provider: Callable[[], Mapping[str, object]] | None
     is_plain_otlp: bool = False
+    is_key_stored: bool = False
 
     def __repr__(self) -> str:
         # The key never reaches a log or a traceback.

@@ -15,6 +15,7 @@ from pathlib import Path
 from rundial import profiles
 from rundial.api import account
 from rundial.api.client import Client
+from rundial.api.key import Key
 from rundial.api.pipeline import make_sender
 from rundial.api.target import RunSource, Target
 from rundial.diagnostics import REASONS, SIGNALS
@@ -282,7 +283,7 @@ def _target(
     url = (to or endpoint or meta.endpoint).rstrip("/")
     key = (api_key if to or endpoint else None) or profiles.load().key_for(url)
     if to is not None:
-        return Target(url, key), ""
+        return Target(url, Key(key)), ""
     server_id = _server_id(url)
     if meta.server_id and server_id and meta.server_id != server_id:
         return None, (
@@ -291,7 +292,7 @@ def _target(
         )
     if not meta.server_id and url != meta.endpoint.rstrip("/"):
         return None, f"recorded for {meta.endpoint}; send it to {url} with --to {url}"
-    return Target(url, key), ""
+    return Target(url, Key(key)), ""
 
 
 def _server_id(url: str) -> str | None:

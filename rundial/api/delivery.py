@@ -12,6 +12,7 @@ from threading import Lock
 from typing import TYPE_CHECKING, Any
 
 from rundial.api import account
+from rundial.api.key import Key
 from rundial.api.pipeline import Attached, Pipeline
 from rundial.diagnostics import DiagnosticsHealth, Ledger, RundialDiagnostics
 from rundial.settings import Settings
@@ -55,6 +56,11 @@ class RunDelivery:
         self._last_beat_s = time.monotonic()
         self._told: dict[str, object] | None = None
         self.on_done: Callable[[], None] = _nothing
+
+    @property
+    def key(self) -> Key:
+        """The key that the run's requests carry."""
+        return self._attached.target.key
 
     def flush(self, timeout_s: float | None) -> bool:
         """Wait until everything is answered (offline: on disk)."""

@@ -10,7 +10,7 @@ import itertools
 from collections.abc import Callable, Mapping
 from math import isfinite
 from types import TracebackType
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from rundial.api.guard import Notices
 from rundial.api.rows import Found, Rows, as_time_ms
@@ -21,6 +21,9 @@ from rundial.diagnostics import RundialDiagnostics, Signal
 from rundial.errors import RecordDroppedError, RunFinishedError
 from rundial.settings import RunKind, Settings
 from rundial.signals import records, semconv, values
+
+if TYPE_CHECKING:
+    from rundial.api.client import Client
 
 Status = Literal["completed", "failed", "aborted"]
 LogLevel = Literal["trace", "debug", "info", "warn", "error", "fatal"]
@@ -80,6 +83,7 @@ class Run:
         self._offer_row = sink.row
         self._notices = Notices()
         self._status: Status | None = None
+        self._client: Client | None = None
 
     def __repr__(self) -> str:
         return f"Run({self.run_id!r}, project={self.project!r}, status={self._status or 'running'})"
@@ -88,6 +92,19 @@ class Run:
     def has_finished(self) -> bool:
         """Whether `finish` was called."""
         return self._status is not None
+
+    @property
+    def client(self) -> Client:
+        """The server's control and query API, with the run's own key.
+
+        `run.client.api_key = "…"` gives the run another key in mid-run: its next request carries it, and
+        what waited because the server had refused the old one is sent at once.
+        """
+        if self._client is None:
+            from rundial.api.client import Client  # HTTP, which offline runs never need
+
+            self._client = Client(self.settings.endpoint, api_key=self._delivery.key)
+        return self._client
 
     def rewire(self, sink: Sink, delivery: Delivery, *, make_tracer: Callable[[], Any] | None = None) -> None:
         """Go on with other parts, in a forked child; not for users.
@@ -100,6 +117,7 @@ class Run:
         self._sink = sink
         self._offer_row = sink.row
         self._delivery = delivery
+        self._client = None  # its connections are the parent's
         # Key sets are numbered by their ring, and a lock may have been held by a thread that is no more.
         self._rows = Rows(self._attributes)
         self._known = self._rows.known

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rundial.api.delivery import RunDelivery
+from rundial.api.key import Key
 from rundial.api.pipeline import Attached, Pipeline
 from rundial.api.run import Run
 from rundial.api.target import PATHS, Target
@@ -221,9 +222,10 @@ def _announce(settings: Settings, identity: Mapping[str, Any]) -> Answer | None:
 
 
 def _target(settings: Settings) -> Target:
+    key = Key(settings.api_key, stored_for=settings.endpoint if settings.is_key_stored else None)
     if settings.is_plain_otlp:
-        return Target.from_otel(settings.endpoint, settings.api_key, os.environ)
-    return Target(settings.endpoint, settings.api_key)
+        return Target.from_otel(settings.endpoint, key, os.environ)
+    return Target(settings.endpoint, key)
 
 
 def _spool_root(settings: Settings) -> Path:
