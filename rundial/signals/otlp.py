@@ -104,6 +104,12 @@ def _fill_text(message: LogRecord, line: Text) -> None:
         _add(message.attributes, semconv.ORIGINAL_BYTES, line.original_bytes)
     if line.iostream is not None:
         _add(message.attributes, semconv.LOG_IOSTREAM, line.iostream)
+    for key, value in line.attributes.items():
+        # How many are gone has a field of its own in OTLP.
+        if key == semconv.DROPPED_ATTRIBUTES:
+            message.dropped_attributes_count = value  # type: ignore[assignment]  # written by records alone
+        else:
+            _add(message.attributes, key, value)
 
 
 def _fill_span(message: Span, span: SpanData) -> None:
