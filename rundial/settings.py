@@ -46,6 +46,9 @@ class Settings:
         finish_timeout_seconds: How long a process that ends without `finish` may send.
         durability: `process` survives any death of the process; `power` also syncs each frame.
         strict: Turn every drop into an exception; for tests and CI.
+        capture_console: Record what is written to stdout and stderr as text.
+        capture_environment: Record commit, command line, packages and host at the start.
+        capture_diff: Record what differs from the commit as well.
         is_plain_otlp: The endpoint came from `OTEL_*`: a Collector without our control API.
     """
 
@@ -64,6 +67,9 @@ class Settings:
     finish_timeout_seconds: float
     durability: Literal["process", "power"]
     strict: bool
+    capture_console: bool
+    capture_environment: bool
+    capture_diff: bool
     is_plain_otlp: bool = False
 
     def __repr__(self) -> str:
@@ -160,6 +166,9 @@ OPTIONS: tuple[Option, ...] = (
     Option("finish_timeout_seconds", 5.0, _number, "seconds", minimum=0),
     Option("durability", "process", _choice("process", "power"), "process, power"),
     Option("strict", False, _flag, "true, false"),
+    Option("capture_console", False, _flag, "true, false"),
+    Option("capture_environment", True, _flag, "true, false"),
+    Option("capture_diff", False, _flag, "true, false"),
 )
 
 

@@ -114,11 +114,21 @@ def start(identity: dict[str, Any], settings: Settings, *, session: Session) -> 
             "started_unix_ns": time.time_ns(),
         },
     )
+    _start_capture(run, attached)
     if settings.mode == "online":
         from rundial.api.adoption import adopt_in_background
 
         adopt_in_background(parts.pipeline, settings, target, answer.server_id if answer else None)
     return run
+
+
+def _start_capture(run: Run, attached: Attached) -> None:
+    """Begin what records beside the program's own calls; each part is stopped before the run ends."""
+    settings = run.settings
+    if settings.capture_console:
+        from rundial.api.console import Console
+
+        run.before_finish.append(Console(run).close)
 
 
 def attach(

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+import sys
 import time
 from collections.abc import Callable, Mapping
 from contextvars import Token
@@ -56,12 +57,11 @@ class Tracing:
         return self._tracer
 
     def current_ids(self) -> tuple[int, int]:
-        """Return the trace and span id of the current span; zeros before the run's first span."""
-        if self._tracer is None:
+        """Return the trace and span id of the current span, the run's or the program's own; zeros without."""
+        otel = sys.modules.get("opentelemetry.trace")
+        if otel is None:
             return 0, 0
-        from opentelemetry.trace import get_current_span
-
-        context = get_current_span().get_span_context()
+        context = otel.get_current_span().get_span_context()
         return context.trace_id, context.span_id
 
     def tracer_again(self) -> otel.Tracer:
