@@ -7,6 +7,7 @@ import time
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -81,11 +82,12 @@ def start(identity: dict[str, Any], settings: Settings, *, session: Session) -> 
     """Start a run; see `rundial.init`."""
     settings = replace(settings, spool_directory=_spool_root(settings))
     target = _target(settings)
+    config = _without_secrets(identity["config"])
     identity["instance_id"] = uuid.uuid4().hex
     identity["attempt"] = 1
     answer = None
     if settings.mode == "online" and not settings.is_plain_otlp:
-        answer = _announce(settings, identity)
+        answer = _announce(settings, {**identity, "config": config})
     if answer is not None:
         identity["workspace"] = answer.workspace
         identity["project_id"] = answer.project_id
@@ -105,7 +107,7 @@ def start(identity: dict[str, Any], settings: Settings, *, session: Session) -> 
         {
             "name": identity["name"],
             "kind": identity["kind"],
-            "config": identity["config"],
+            "config": config,
             "tags": identity["tags"],
             "group": identity["group"],
             "job_type": identity["job_type"],
@@ -114,7 +116,7 @@ def start(identity: dict[str, Any], settings: Settings, *, session: Session) -> 
             "started_unix_ns": time.time_ns(),
         },
     )
-    _start_capture(run, attached)
+    _start_capture(run, attached, identity)
     if settings.mode == "online":
         from rundial.api.adoption import adopt_in_background
 
@@ -122,13 +124,20 @@ def start(identity: dict[str, Any], settings: Settings, *, session: Session) -> 
     return run
 
 
-def _start_capture(run: Run, attached: Attached) -> None:
+def _start_capture(run: Run, attached: Attached, identity: Mapping[str, Any]) -> None:
     """Begin what records beside the program's own calls; each part is stopped before the run ends."""
     settings = run.settings
     if settings.capture_console:
         from rundial.api.console import Console
 
         run.before_finish.append(Console(run).close)
+    if settings.capture_environment and identity["rank"] in (None, 0):
+        from rundial.api.gatherer import Gatherer
+
+        tell = partial(attached.recorder.event, semconv.EVENT_RUN_ENVIRONMENT)
+        gatherer = Gatherer(tell, with_diff=settings.capture_diff)
+        gatherer.start()
+        run.before_finish.append(gatherer.close)
 
 
 def attach(
@@ -211,6 +220,17 @@ def tracer_maker(attached: Attached) -> Any:
         return provider.get_tracer(semconv.SCOPE_NAME, __version__)
 
     return make
+
+
+def _without_secrets(config: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return a config as it may leave the machine; the run itself keeps the caller's own."""
+    if not config:
+        return config
+    from rundial.signals.attributes import as_body
+    from rundial.signals.redaction import redact
+
+    clean: Mapping[str, Any] = redact(as_body(config))
+    return clean
 
 
 def _ignore(what: str, error: Exception) -> None:

@@ -39,8 +39,10 @@ _KEY_KINDS = frozenset((
     "license", "ssh", "rsa", "deploy", "master", "admin", "client", "app", "subscription", "hmac", "write",
     "ingest", "shared",
 ))  # fmt: skip  # a list of words
-_WORDS = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+")
-_SHOUTED = re.compile(r"[A-Z][A-Z0-9_]*\Z")
+# Patterns are compiled when they are first needed (`re` keeps them): most configs need one of them, and
+# all together would cost the start of a run 10 ms.
+_WORDS = r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+"
+_SHOUTED = r"[A-Z][A-Z0-9_]*\Z"
 
 # A cheap look for what every shape below holds; most texts have none of it.
 _MARKS = (
@@ -48,12 +50,9 @@ _MARKS = (
     "xox", "AIza", "eyJ", "PRIVATE KEY", "://",
 )  # fmt: skip  # a list of words
 # Long, or with a digit: "basic operations" are words.
-_BEARER = re.compile(
-    r"\b((?:bearer|basic)\s{1,4})(?:(?=\S{0,256}\d)[A-Za-z0-9._~+/=-]{8,}|[A-Za-z0-9._~+/=-]{20,})",
-    re.IGNORECASE,
-)
+_BEARER = r"(?i:\b((?:bearer|basic)\s{1,4})(?:(?=\S{0,256}\d)[A-Za-z0-9._~+/=-]{8,}|[A-Za-z0-9._~+/=-]{20,}))"
 # Behind no letter or digit: "task-classification" has no key in it.
-_SHAPES = re.compile(
+_SHAPES = (
     r"(?<![A-Za-z0-9])(?:"
     r"rdk_[A-Za-z0-9_-]{8,}"
     r"|hf_[A-Za-z0-9]{16,}"
@@ -69,12 +68,10 @@ _SHAPES = re.compile(
     r")"
 )
 # The part of a URL before "@"; it may hold anything but what ends it.
-_USERINFO = re.compile(r"(?<=://)(?!\[redacted\]@)[^\s/?#@'\"<>]+(?:@[^\s/?#@'\"<>]+)*(?=@)")
-_ASSIGNED = re.compile(
-    r"(?P<name>[A-Za-z][A-Za-z0-9_.-]{0,63})(?P<is>[\"']?\s{0,4}(?::|=)\s{0,4})"
-    r"(?P<value>\"[^\"\n]*\"?|'[^'\n]*'?|(?:(?i:bearer|basic|token)[ \t]{1,4})?[^\s,;&\"'{}\[\]()]+)"
-)
-_FLAG = re.compile(r"--?(?P<name>[A-Za-z][A-Za-z0-9_.-]*)\Z")
+_USERINFO = r"(?<=://)(?!\[redacted\]@)[^\s/?#@'\"<>]+(?:@[^\s/?#@'\"<>]+)*(?=@)"
+_NAMED = r"([A-Za-z][A-Za-z0-9_.-]{0,63})[\"']?\s{0,4}[:=]\s{0,4}"
+_VALUE = r"\"[^\"\n]*\"?|'[^'\n]*'?|(?:(?i:bearer|basic|token)[ \t]{1,4})?[^\s,;&\"'{}\[\]()]+"
+_FLAG = r"--?(?P<name>[A-Za-z][A-Za-z0-9_.-]*)\Z"
 _HARMLESS = frozenset(("true", "false", "none", "null", "yes", "no"))
 
 
@@ -90,19 +87,18 @@ def redact(value: Any, name: str = "") -> Any:
 
 def redact_text(text: str) -> str:
     """Return a text without assignments of secrets and without known shapes."""
-    text = redact_shapes(text)
-    if "=" not in text and ":" not in text:
-        return text
-    return _ASSIGNED.sub(_without_value, text)
+    if "=" in text or ":" in text:
+        text = _without_assigned(text)
+    return redact_shapes(text)
 
 
 def redact_shapes(text: str) -> str:
     """Return a text without what has the shape of a known secret; cheap where there is none."""
     if any(mark in text for mark in _MARKS):
-        text = _USERINFO.sub(REDACTED, _SHAPES.sub(REDACTED, text))
+        text = re.sub(_USERINFO, REDACTED, re.sub(_SHAPES, REDACTED, text))
     lowered = text.lower()
     if "bearer" in lowered or "basic" in lowered:
-        text = _BEARER.sub(rf"\1{REDACTED}", text)
+        text = re.sub(_BEARER, rf"\1{REDACTED}", text)
     return text
 
 
@@ -115,7 +111,7 @@ def redact_argv(argv: Sequence[str]) -> list[str]:
             out.append(_replaced(argument))
             is_secret = False
             continue
-        flag = _FLAG.match(argument)
+        flag = re.match(_FLAG, argument)
         is_secret = flag is not None and is_secret_name(flag["name"])
         out.append(redact_text(argument))
     return out
@@ -131,7 +127,7 @@ def is_secret_name(name: str) -> bool:
     if not words:
         return False
     last, before = words[-1], words[-2] if len(words) > 1 else ""
-    if _SHOUTED.match(name) and (words[0] == "hf" or last in ("key", "token", "keys", "tokens")):
+    if re.match(_SHOUTED, name) and (words[0] == "hf" or last in ("key", "token", "keys", "tokens")):
         return True
     if last == "pass" or not _SECRET_WORDS.isdisjoint(words):
         return True
@@ -141,7 +137,7 @@ def is_secret_name(name: str) -> bool:
 
 
 def _words(name: str) -> list[str]:
-    return [word.lower() for word in _WORDS.findall(name)]
+    return [word.lower() for word in re.findall(_WORDS, name)]
 
 
 def _is_password(name: str) -> bool:
@@ -173,12 +169,17 @@ def _replaced(value: str) -> str:
     return REDACTED if value.strip() else value
 
 
-def _without_value(found: re.Match[str]) -> str:
-    whole, value = found[0], found["value"]
-    if not is_secret_name(found["name"]):
-        return whole
-    bare = value.strip("\"'")
-    if not bare or bare.lower() in _HARMLESS or bare == REDACTED:
-        return whole
-    quote = value[0] if value[0] in "\"'" else ""
-    return f"{found['name']}{found['is']}{quote}{REDACTED}{quote}"
+def _without_assigned(text: str) -> str:
+    out: list[str] = []
+    at = 0
+    for named in re.finditer(_NAMED, text):
+        if named.start() < at or not is_secret_name(named[1]):
+            continue
+        found = re.compile(_VALUE).match(text, named.end())
+        bare = found[0].strip("\"'") if found else ""
+        if found is None or not bare or bare == REDACTED or bare.lower() in _HARMLESS:
+            continue
+        quote = found[0][0] if found[0][0] in "\"'" else ""
+        out.append(f"{text[at : named.end()]}{quote}{REDACTED}{quote}")
+        at = found.end()
+    return "".join(out) + text[at:]

@@ -50,6 +50,7 @@ def test_every_setting_has_a_variable(option: object) -> None:
     """Each row of the table can be set from the environment, in text."""
     texts = {
         "endpoint": "http://host:1", "mode": "offline", "durability": "power", "strict": "true",
+        "capture_console": "true", "capture_environment": "false", "capture_diff": "true",
         "spool_directory": "/somewhere", "api_key": "key", "workspace": "team", "project": "other",
     }  # fmt: skip  # a table of texts
     name, env = option.name, option.env  # type: ignore[attr-defined]  # a row of the table
