@@ -19,6 +19,8 @@ from typing import Any
 logger = logging.getLogger("rundial")
 
 MAX_ARGUMENTS = 256
+# The program's own start comes first: imports on another thread would slow down both.
+START_AFTER_S = 0.25
 # How long the end of a run waits for an environment that is still being gathered.
 LAST_WAIT_S = 0.25
 
@@ -61,6 +63,7 @@ class Gatherer:
         self._is_told = False
         self._pid = os.getpid()
         self._done = threading.Event()
+        self._is_ending = threading.Event()
         self._thread = threading.Thread(target=self._work, name="rundial-environment", daemon=True)
 
     def start(self) -> None:
@@ -71,12 +74,14 @@ class Gatherer:
         """Tell what there is, after a short wait for the rest; nothing is told from then on."""
         if os.getpid() != self._pid:
             return
+        self._is_ending.set()
         self._done.wait(min(LAST_WAIT_S, max(timeout_s, 0.0) / 2))
         self._send()
         with self._lock:
             self._is_told = True
 
     def _work(self) -> None:
+        self._is_ending.wait(START_AFTER_S)
         try:
             from rundial.api.environment import parts
 

@@ -207,3 +207,16 @@ def test_level_of_the_handler_is_respected(run: Run, read: Read, logger: logging
     logger.error("yes")
 
     assert [line.body for line in read(run).lines] == ["yes"]
+
+
+def test_l16_long_attributes_are_kept_or_flagged(run: Run, read: Read, logger: logging.Logger) -> None:
+    """Long extras are kept whole while they fit; what is cut of a text or a list says how long it was."""
+    logger.info("small", extra={f"text{number}": "x" * 3_000 for number in range(8)})
+    logger.info("large", extra={"text": "x" * 100_000, "items": list(range(5_000)), "short": 1})
+    small, large = (line.attributes for line in read(run).lines)
+
+    assert all(small[f"text{number}"] == "x" * 3_000 for number in range(8))
+    assert large["short"] == 1
+    assert large["text.rundial.original_bytes"] == 100_000
+    assert large["items.rundial.original_items"] == 5_000
+    assert len(str(large["text"])) > 10_000
