@@ -25,6 +25,7 @@ from rundial.spool.meta import Meta
 if TYPE_CHECKING:
     from opentelemetry.trace import Tracer
 
+    from rundial.api.gatherer import Gatherer
     from rundial.api.handshake import Answer
     from rundial.api.session import Session
 
@@ -59,12 +60,14 @@ class Parts:
     Attributes:
         pipeline: The process's pipeline.
         live: Attachment and delivery by run; a forked child starts with none.
+        gatherer: The latest run's; a program of many runs looks at its environment now and then.
         left: What finished offline runs have left for `rundial sync`.
     """
 
     def __init__(self, settings: Settings, *, after: Any = None) -> None:
         self.live: dict[Run, tuple[Attached, RunDelivery]] = {}
         self.left: list[Left] = []
+        self.gatherer: Gatherer | None = None
         self.pipeline = Pipeline(settings, on_pass=self._beat, after=after)
 
     def forget(self, run: Run) -> None:
@@ -116,7 +119,7 @@ def start(identity: dict[str, Any], settings: Settings, *, session: Session) -> 
             "started_unix_ns": time.time_ns(),
         },
     )
-    _start_capture(run, attached, identity)
+    _start_capture(run, parts, attached, identity)
     if settings.mode == "online":
         from rundial.api.adoption import adopt_in_background
 
@@ -124,7 +127,7 @@ def start(identity: dict[str, Any], settings: Settings, *, session: Session) -> 
     return run
 
 
-def _start_capture(run: Run, attached: Attached, identity: Mapping[str, Any]) -> None:
+def _start_capture(run: Run, parts: Parts, attached: Attached, identity: Mapping[str, Any]) -> None:
     """Begin what records beside the program's own calls; each part is stopped before the run ends."""
     settings = run.settings
     if settings.capture_console:
@@ -136,7 +139,8 @@ def _start_capture(run: Run, attached: Attached, identity: Mapping[str, Any]) ->
 
         tell = partial(attached.recorder.event, semconv.EVENT_RUN_ENVIRONMENT)
         gatherer = Gatherer(tell, with_diff=settings.capture_diff)
-        gatherer.start()
+        gatherer.start(parts.gatherer)
+        parts.gatherer = gatherer
         run.before_finish.append(gatherer.close)
 
 

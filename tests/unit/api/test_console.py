@@ -14,6 +14,8 @@ from typing import Any, TextIO
 
 import pytest
 import tqdm
+from opentelemetry import context
+from opentelemetry.trace import INVALID_SPAN_CONTEXT, NonRecordingSpan, SpanContext, set_span_in_context
 from rich.console import Console as RichConsole
 from rich.progress import Progress
 
@@ -238,20 +240,43 @@ def _shown(message: Warning | str, *rest: Any) -> None:
     sys.stderr.write(f"{message}\n")
 
 
-def test_what_is_printed_while_a_line_is_recorded_comes_after_it(
-    capture: Start, read: Read, out: TextIO
-) -> None:
-    """Text that is itself printed by recording is recorded in its turn, and the circle ends."""
-    captured = capture()
+def test_what_is_printed_while_a_line_is_recorded_comes_after_it(capture: Start, read: Read) -> None:
+    """Text that recording itself causes is recorded in its turn, and a circle of it ends."""
 
-    class Chatty(str):
-        def __str__(self) -> str:
-            return "never asked"
+    class Loud(NonRecordingSpan):
+        def __init__(self, times: int) -> None:
+            super().__init__(INVALID_SPAN_CONTEXT)
+            self.left = times
+
+        def get_span_context(self) -> SpanContext:
+            if self.left:
+                self.left -= 1
+                print("from inside")  # noqa: T201 - what is tested
+            return super().get_span_context()
+
+    captured = capture()
+    for times in (1, 10**9):
+        token = context.attach(set_span_in_context(Loud(times)))
+        print("a line")  # noqa: T201 - what is tested
+        context.detach(token)
+
+    found = bodies(read(captured))
+    assert found[:3] == ["a line", "from inside", "a line"]
+    assert set(found[3:]) == {"from inside"}
+    assert len(found) < 300
+
+
+def test_text_with_methods_of_its_own_is_taken_as_it_is(capture: Start, read: Read) -> None:
+    """A kind of str whose own methods fail is recorded like any other."""
+
+    class Odd(str):
+        __slots__ = ()
 
         def split(self, *arguments: Any) -> Any:
             raise ZeroDivisionError
 
-    sys.stdout.write(Chatty("a line\n"))
+    captured = capture()
+    sys.stdout.write(Odd("a line\n"))
 
     assert bodies(read(captured)) == ["a line"]
 

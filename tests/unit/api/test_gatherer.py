@@ -51,6 +51,39 @@ def test_run_tells_its_environment_once(start: Start, spool_dir: Path, home: Pat
     assert set(found) >= {"variables", "git", "program"}
 
 
+def test_runs_of_one_program_look_once(
+    start: Start, spool_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A program of many short runs tells each one's environment, and does not look again for each."""
+    for _ in range(3):
+        start().finish(10)
+    monkeypatch.chdir("/")
+    start().finish(10)
+
+    found = environments(spool_dir)
+    assert len(found) == 4
+    assert sorted(each["cwd"] == "/" for each in found) == [False, False, False, True]
+    assert all(each["packages"] for each in found)
+
+
+def test_runs_after_the_first_start_no_thread() -> None:
+    """What was found is told at once; a difference that was not gathered is."""
+    told: list[Mapping[str, Any]] = []
+    first, second, third = (Gatherer(told.append, with_diff=which) for which in (False, False, True))
+    first.start()
+    first.close(30)
+    for thread in threading.enumerate():
+        if thread.name == "rundial-environment":
+            thread.join(15)
+    second.start(first)
+    assert len(told) == 2
+    assert told[1]["packages"]
+    third.start(second)
+    third.close(30)
+
+    assert len(told) == 3
+
+
 def test_environment_is_not_gathered_when_switched_off(start: Start, spool_dir: Path) -> None:
     """Who wants none of it sends none of it, and other ranks never do."""
     start(capture_environment=False).finish(10)
