@@ -58,10 +58,11 @@ class Tracing:
 
     def current_ids(self) -> tuple[int, int]:
         """Return the trace and span id of the current span, the run's or the program's own; zeros without."""
-        otel = sys.modules.get("opentelemetry.trace")
-        if otel is None:
+        # Another thread may be in the midst of importing it: then the module is there without its names.
+        current = getattr(sys.modules.get("opentelemetry.trace"), "get_current_span", None)
+        if current is None:
             return 0, 0
-        context = otel.get_current_span().get_span_context()
+        context = current().get_span_context()
         return context.trace_id, context.span_id
 
     def tracer_again(self) -> otel.Tracer:
