@@ -7,6 +7,7 @@ import time
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,6 +27,7 @@ from rundial.spool.meta import Meta
 if TYPE_CHECKING:
     from opentelemetry.trace import Tracer
 
+    from rundial.api.gatherer import Gatherer
     from rundial.api.handshake import Answer
     from rundial.api.session import Session
 
@@ -60,6 +62,7 @@ class Parts:
     Attributes:
         pipeline: The process's pipeline.
         live: Attachment and delivery by run; a forked child starts with none.
+        gatherer: The latest run's; a program of many runs looks at its environment now and then.
         left: What finished offline runs have left for `rundial sync`.
         watching: The system metrics.
     """
@@ -67,6 +70,7 @@ class Parts:
     def __init__(self, settings: Settings, *, after: Any = None) -> None:
         self.live: dict[Run, tuple[Attached, RunDelivery]] = {}
         self.left: list[Left] = []
+        self.gatherer: Gatherer | None = None
         self.pipeline = Pipeline(settings, on_pass=self._beat, after=after)
         self.watching = Watching(self.pipeline.ring, is_child=after is not None)
 
@@ -85,11 +89,12 @@ def start(identity: dict[str, Any], settings: Settings, *, session: Session) -> 
     """Start a run; see `rundial.init`."""
     settings = replace(settings, spool_directory=_spool_root(settings))
     target = _target(settings)
+    config = _without_secrets(identity["config"])
     identity["instance_id"] = uuid.uuid4().hex
     identity["attempt"] = 1
     answer = None
     if settings.mode == "online" and not settings.is_plain_otlp:
-        answer = _announce(settings, identity)
+        answer = _announce(settings, {**identity, "config": config})
     if answer is not None:
         identity["workspace"] = answer.workspace
         identity["project_id"] = answer.project_id
@@ -109,7 +114,7 @@ def start(identity: dict[str, Any], settings: Settings, *, session: Session) -> 
         {
             "name": identity["name"],
             "kind": identity["kind"],
-            "config": identity["config"],
+            "config": config,
             "tags": identity["tags"],
             "group": identity["group"],
             "job_type": identity["job_type"],
@@ -118,11 +123,29 @@ def start(identity: dict[str, Any], settings: Settings, *, session: Session) -> 
             "started_unix_ns": time.time_ns(),
         },
     )
+    _start_capture(run, parts, attached, identity)
     if settings.mode == "online":
         from rundial.api.adoption import adopt_in_background
 
         adopt_in_background(parts.pipeline, settings, target, answer.server_id if answer else None)
     return run
+
+
+def _start_capture(run: Run, parts: Parts, attached: Attached, identity: Mapping[str, Any]) -> None:
+    """Begin what records beside the program's own calls; each part is stopped before the run ends."""
+    settings = run.settings
+    if settings.capture_console:
+        from rundial.api.console import Console
+
+        run.before_finish.append(Console(run).close)
+    if settings.capture_environment and identity["rank"] in (None, 0):
+        from rundial.api.gatherer import Gatherer
+
+        tell = partial(attached.recorder.event, semconv.EVENT_RUN_ENVIRONMENT)
+        gatherer = Gatherer(tell, with_diff=settings.capture_diff)
+        gatherer.start(parts.gatherer)
+        parts.gatherer = gatherer
+        run.before_finish.append(gatherer.close)
 
 
 def attach(
@@ -207,6 +230,17 @@ def tracer_maker(attached: Attached) -> Any:
         return provider.get_tracer(semconv.SCOPE_NAME, __version__)
 
     return make
+
+
+def _without_secrets(config: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return a config as it may leave the machine; the run itself keeps the caller's own."""
+    if not config:
+        return config
+    from rundial.signals.attributes import as_body
+    from rundial.signals.redaction import redact
+
+    clean: Mapping[str, Any] = redact(as_body(config))
+    return clean
 
 
 def _ignore(what: str, error: Exception) -> None:

@@ -30,6 +30,7 @@ from rundial.server.store.history import (
     instance_ledgers,
     need_run,
     page_of_runs,
+    run_environment,
     run_instances,
     runs_with_id,
 )
@@ -189,7 +190,11 @@ async def details(request: Request) -> JSONResponse:
     def read(connection: Connection) -> dict[str, object]:
         project = need_project(connection, principal, place["workspace"], place["project"])
         run = need_run(connection, project.id, place["run_id"])
-        return {**_full(run, run_instances(connection, run.id), now_ns), "projectId": project.public_id}
+        return {
+            **_full(run, run_instances(connection, run.id), now_ns),
+            "projectId": project.public_id,
+            "environment": run_environment(connection, run.id),
+        }
 
     return JSONResponse(await services_of(request).read(read))
 
