@@ -73,10 +73,17 @@ def _adopt_one(pipeline: Pipeline, settings: Settings, target: Target, path: Pat
         return sender.drain(FOR_EVER_S, source=source)
 
     resource = base64.b64decode(spool.meta.resource_b64)
-    if drain() and account.tell_rest(spool, resource, drain):
+    is_delivered = False
+    try:
+        is_delivered = drain() and account.tell_rest(spool, resource, drain)
+    finally:
         sender.remove(source)
-        spool.remove()
-        logger.info("delivered what an earlier process had left of run %s", spool.meta.run_id)
+        if is_delivered:
+            spool.remove()
+            logger.info("delivered what an earlier process had left of run %s", spool.meta.run_id)
+        else:
+            # The sender has stopped: whoever comes next may have it.
+            spool.close()
 
 
 def _is_ours(meta: Meta, target: Target, server_id: str | None) -> bool:

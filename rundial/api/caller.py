@@ -9,12 +9,13 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from typing import Any
-from urllib.parse import urlencode
+from urllib.parse import urlencode, urlsplit
 
 from rundial.api import answers
+from rundial.api.calls import paging
 from rundial.api.exchange import Answer, Exchange, NoAnswerError, Request
 from rundial.api.key import Key
-from rundial.errors import RundialRequestError
+from rundial.errors import ConfigError, RundialRequestError
 from rundial.version import __version__
 
 Json = dict[str, Any]
@@ -27,13 +28,16 @@ class Caller:
 
     Args:
         endpoint: The server's address, normalised.
-        key: Bearer token; read at every call.
+        key: Key or session; read at every call.
         timeout_s: What one call may take in all.
         exchange: How requests travel.
+
+    Attributes:
+        endpoint: As given.
     """
 
     def __init__(self, endpoint: str, key: Key, *, timeout_s: float, exchange: Exchange) -> None:
-        self._endpoint = endpoint
+        self.endpoint = endpoint
         self._key = key
         self._timeout_s = timeout_s
         self._exchange = exchange
@@ -52,9 +56,9 @@ class Caller:
         Raises:
             RundialRequestError: No answer, an error, or not the API's JSON.
         """
-        url = self._endpoint + path + (f"?{urlencode(query)}" if query else "")
+        url = self.endpoint + path + (f"?{urlencode(query)}" if query else "")
         request = Request("GET", url, self._headers(sends_key=sends_key, has_body=False))
-        return answers.interpret(self._send(request, what), what=what, endpoint=self._endpoint)
+        return answers.interpret(self._send(request, what), what=what, endpoint=self.endpoint)
 
     def post(
         self, path: str, body: Mapping[str, object], *, what: str, stale_advice: str | None = None
@@ -71,39 +75,65 @@ class Caller:
             RundialRequestError: No answer, an error, or not the API's JSON.
         """
         headers = self._headers(sends_key=True, has_body=True)
-        request = Request("POST", self._endpoint + path, headers, json.dumps(body).encode())
+        request = Request("POST", self.endpoint + path, headers, _encoded(body, what))
         answer = self._send(request, what)
-        return answers.interpret(answer, what=what, endpoint=self._endpoint, stale_advice=stale_advice)
+        return answers.interpret(answer, what=what, endpoint=self.endpoint, stale_advice=stale_advice)
 
-    def pages(self, path: str, name: str, *, limit: int, max_pages: int) -> list[Json]:
+    def sign(
+        self, path: str, body: Mapping[str, object], *, origin: str | None, what: str, sends_key: bool
+    ) -> tuple[Json, Answer]:
+        """POST as a browser does, for routes that begin or end a session.
+
+        Args:
+            path: From the endpoint on.
+            body: What is sent.
+            origin: The `Origin` header; None is the endpoint's own.
+            what: What is asked, in words, for an error's message.
+            sends_key: Whether key or session go along.
+
+        Returns:
+            The answer's object, and the answer with its cookies.
+
+        Raises:
+            RundialRequestError: No answer, an error, or not the API's JSON.
+        """
+        headers = self._headers(sends_key=sends_key, has_body=True)
+        headers["origin"] = origin or origin_of(self.endpoint)
+        request = Request("POST", self.endpoint + path, headers, _encoded(body, what))
+        answer = self._send(request, what)
+        return answers.interpret(answer, what=what, endpoint=self.endpoint), answer
+
+    def pages(
+        self, path: str, name: str, *, limit: int, max_pages: int, query: Mapping[str, object] | None = None
+    ) -> list[Json]:
         """Return the rows of a paged listing, at most `limit * max_pages`.
 
         Raises:
             RundialRequestError: As for `get`.
         """
-        rows: list[Json] = []
-        cursor: str | None = None
-        for _ in range(max_pages):
-            found = self.get(path, query=given(limit=limit, cursor=cursor), what=f"listing {name}")
-            rows += self.rows(found, name)
-            page = found.get("page")
-            cursor = page.get("nextCursor") if isinstance(page, dict) and page.get("hasMore") else None
-            if not cursor:
-                break
-        return rows
 
-    def rows(self, found: Json, name: str) -> list[Json]:
-        """Return a list of objects out of an answer.
+        def fetch(cursor: str | None) -> Json:
+            asked = given(**{**(query or {}), "limit": limit, "cursor": cursor})
+            return self.get(path, query=asked, what=f"listing {name}")
+
+        return [
+            row
+            for page in paging.pages(fetch, max_pages=max_pages)
+            for row in paging.rows_of(page, name, self.endpoint)
+        ]
+
+    def need(self, found: Json, *names: str, what: str) -> Json:
+        """Return an answer that has what callers count on.
 
         Raises:
-            RundialRequestError: The answer has no such list.
+            RundialRequestError: It lacks one of the names.
         """
-        rows = found.get(name)
-        if not isinstance(rows, list):
+        missing = [name for name in names if found.get(name) in (None, "")]
+        if missing:
             raise RundialRequestError(
-                f"the answer of {self._endpoint} lacks {name!r}. Upgrade the server", 200
+                f"{what}: the answer of {self.endpoint} lacks {', '.join(missing)}. Upgrade the server", 200
             )
-        return [row for row in rows if isinstance(row, dict)]
+        return found
 
     def _headers(self, *, sends_key: bool, has_body: bool) -> dict[str, str]:
         headers = {
@@ -111,9 +141,8 @@ class Caller:
             "x-rundial-client": f"rundial-python/{__version__}",
             "x-rundial-protocol": PROTOCOL,
         }
-        api_key = self._key.value if sends_key else None
-        if api_key:
-            headers["authorization"] = f"Bearer {api_key}"
+        if sends_key:
+            headers.update(self._key.headers())
         if has_body:
             headers["content-type"] = "application/json"
         return headers
@@ -123,7 +152,7 @@ class Caller:
             return self._exchange(request, timeout_s=self._timeout_s)
         except NoAnswerError as error:
             raise RundialRequestError(
-                f"{what}: {self._endpoint} could not be reached ({error}). "
+                f"{what}: {self.endpoint} could not be reached ({error}). "
                 f"Check the address, or start a server there: rundial server"
             ) from error
 
@@ -131,3 +160,16 @@ class Caller:
 def given(**fields: object) -> Json:
     """Return the fields that have a value: the API reads an absent one as "no wish"."""
     return {name: value for name, value in fields.items() if value is not None}
+
+
+def origin_of(endpoint: str) -> str:
+    """Return an address's scheme, host and port."""
+    parts = urlsplit(endpoint)
+    return f"{parts.scheme}://{parts.netloc}"
+
+
+def _encoded(body: Mapping[str, object], what: str) -> bytes:
+    try:
+        return json.dumps(body).encode()
+    except (TypeError, ValueError, RecursionError) as error:
+        raise ConfigError(f"{what}: an argument is no JSON ({error}); nothing was sent") from error

@@ -1,60 +1,91 @@
-"""The control and query API of a Rundial server, one method a route.
+"""`Client`: one Rundial server, as Python calls.
 
-Used by the command line and by the handshake of `rundial.init`. Every call is bounded by one
-timeout, follows no redirect and raises `RundialRequestError` with advice when the answer is not
-the one that the API promises: an error status, a login page, a proxy's HTML, an old server.
-Answers are the server's JSON objects as they came. Telemetry does not go this way.
+The control and query API has one method a route. Every call is bounded by one timeout, follows no
+redirect and raises `RundialRequestError` with advice when the answer is not the one that the API
+promises: an error status, a login page, a proxy's HTML, an old server. Answers are the server's JSON
+objects as they came; their keys and types are in `rundial.api.calls.shapes`.
+
+A client records as well: into runs that it starts or joins, over the same pipeline as the runs of
+`rundial.init`. Until it does, it has no thread and no file, and that part is not even imported.
 
 Any thread may call any method.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from types import TracebackType
-from urllib.parse import quote
+from typing import TYPE_CHECKING
 
-from rundial.api.caller import Caller, Json, given
+from rundial.api.caller import Caller
+from rundial.api.calls import access, places, reading, runs, signin, writing
 from rundial.api.exchange import Exchange, HttpExchange
 from rundial.api.key import Key
-from rundial.errors import RundialRequestError
+from rundial.api.recordoptions import RecordOptions
 from rundial.profiles import normalise
-from rundial.version import __version__
 
-CLIENT_NAME = "rundial-sdk-python"
+if TYPE_CHECKING:
+    from rundial.api.recording import Recording
+    from rundial.settings import Distributed
+
+# What closing without draining may take: for bringing everything to disk, and not for sending it.
+SEAL_S = 0.5
 
 
 class Client:
-    """Talks to one server with one key.
+    """Talks to one server with one key or one session.
 
     Args:
         endpoint: The server's address, such as `http://127.0.0.1:8787`.
         api_key: Sent as a bearer token to this endpoint only; None sends none. A run's client is given
             the run's own, so that both always use the same.
+        session_token: Of a login, sent where there is no key; `login_credentials` sets it.
         request_timeout_seconds: What one call may take in all, from 0.1.
-        ca_certs: A PEM file to trust instead of the system's certificates.
+        ca_certs: A PEM file to trust instead of the system's certificates, for calls; telemetry goes by
+            `OTEL_EXPORTER_OTLP_CERTIFICATE`.
         exchange: How requests travel; tests pass a fake.
+        distributed: `rank0`: other ranks record nothing. `all`: every rank records, tagged with its rank.
+        distributed_rank: This process's rank; from the launcher's environment when None.
+        spool_enabled: False keeps out of the spool directory: what is under way, and what a server has
+            not taken when the client closes, is in this user's place in the temporary directory.
+        start_worker_on_init: Makes no difference: threads start with the first record, or with `start`.
+        **options: Settings for recording, such as `mode` and `spool_directory`; see the settings page.
 
     Raises:
-        ConfigError: The endpoint is not an http or https address.
+        ConfigError: The endpoint is not an http or https address, or an option is wrong or unknown.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - a published signature
         self,
         endpoint: str,
         *,
         api_key: str | Key | None = None,
+        session_token: str | None = None,
         request_timeout_seconds: float = 5.0,
         ca_certs: str | None = None,
         exchange: Exchange | None = None,
+        distributed: Distributed = "rank0",
+        distributed_rank: int | None = None,
+        spool_enabled: bool = True,
+        start_worker_on_init: bool = True,
+        **options: object,
     ) -> None:
+        del start_worker_on_init
         self._endpoint = normalise(endpoint)
-        self._key = api_key if isinstance(api_key, Key) else Key(api_key)
+        self._key = api_key if isinstance(api_key, Key) else Key(api_key, session_token=session_token)
+        self._options = RecordOptions.checked(
+            options,
+            distributed=distributed,
+            distributed_rank=distributed_rank,
+            spool_enabled=spool_enabled,
+        )
         self._owned: HttpExchange | None = None
         if exchange is None:
             exchange = self._owned = HttpExchange(ca_certs=ca_certs)
         timeout_s = max(0.1, request_timeout_seconds)
         self._caller = Caller(self._endpoint, self._key, timeout_s=timeout_s, exchange=exchange)
+        self._recording: Recording | None = None
+        # Slugs of workspace and project by project id, as far as the server has told.
+        self.known_places: dict[str, tuple[str, str]] = {}
 
     def __repr__(self) -> str:
         return f"Client({self._endpoint!r})"
@@ -87,232 +118,112 @@ class Client:
     def api_key(self, value: str | None) -> None:
         self._key.set(value)
 
-    def close(self) -> None:
-        """Close idle connections; idempotent, and a later call opens new ones."""
+    @property
+    def session_token(self) -> str | None:
+        """The session that is sent where there is no key, or None."""
+        return self._key.session_token
+
+    def set_session_token(self, session_token: str | None) -> None:
+        """Use another session from the next request on, telemetry included; None sends none.
+
+        Raises:
+            ConfigError: It is not a text that a cookie can carry; the former one stays.
+        """
+        self._key.set_session(session_token)
+
+    def close(self, timeout_seconds: float = 5.0, *, drain: bool = True) -> bool:
+        """Stop recording, send what is left, and let go of threads and connections. Idempotent.
+
+        Runs are left and not ended: `finish` does that. Reading goes on to work, recording does not.
+
+        Args:
+            timeout_seconds: The deadline of the whole call.
+            drain: False only brings everything to disk and leaves the sending to others.
+
+        Returns:
+            True when everything is answered (offline: is on disk). What is not stays in the spool for
+            `rundial sync` or the next run, and a warning says where.
+        """
+        is_done = True
+        if self._recording is not None:
+            is_done = self._recording.close(timeout_seconds if drain else min(SEAL_S, timeout_seconds))
         if self._owned is not None:
             self._owned.close()
+        return is_done
+
+    @property
+    def caller(self) -> Caller:
+        """What sends the requests of this client's methods; not for users."""
+        return self._caller
+
+    @property
+    def key(self) -> Key:
+        """What this client's requests and its telemetry show to be let in; not for users."""
+        return self._key
+
+    @property
+    def recording(self) -> Recording:
+        """What this client records, made when it is first asked for; not for users."""
+        if self._recording is None:
+            from rundial.api.recording import Recording  # the pipeline, which reading never needs
+
+            self._recording = Recording(self, self._options)
+        return self._recording
 
     # The server and who we are to it.
 
-    def health(self) -> Json:
-        """Return `{"status", "serverId"}`; needs no key."""
-        return self._caller.get("/health/ready", what="the health check", sends_key=False)
+    health = signin.health
+    get_cli_capabilities = signin.get_cli_capabilities
+    whoami = signin.whoami
+    login_credentials = signin.login_credentials
+    logout_session = signin.logout_session
 
-    def whoami(self) -> Json:
-        """Return who the key belongs to.
+    # Keys, agents, and what was done with them.
 
-        Raises:
-            RundialRequestError: Also when the server says that the key is not authenticated.
-        """
-        found = self._caller.get("/api/v1/auth/whoami", what="whoami")
-        if found.get("authenticated") is False:
-            raise RundialRequestError(
-                f"{self._endpoint} does not know this API key; check RUNDIAL_API_KEY or the stored profile",
-                401,
-                "UNAUTHORIZED",
-            )
-        return found
+    create_api_key = access.create_api_key
+    list_api_keys = access.list_api_keys
+    revoke_api_key = access.revoke_api_key
+    create_agent = access.create_agent
+    list_agents = access.list_agents
+    revoke_agent = access.revoke_agent
+    create_agent_api_key = access.create_agent_api_key
+    list_agent_api_keys = access.list_agent_api_keys
+    list_audit_events = access.list_audit_events
 
-    def list_workspaces(self, *, limit: int = 100, max_pages: int = 10) -> list[Json]:
-        """Return the workspaces that the key may see, at most `limit * max_pages`."""
-        return self._caller.pages("/api/v1/workspaces", "workspaces", limit=limit, max_pages=max_pages)
+    # Where runs live.
 
-    def list_projects(self, *, workspace_slug: str, limit: int = 100, max_pages: int = 10) -> list[Json]:
-        """Return a workspace's projects, at most `limit * max_pages`."""
-        path = f"/api/v1/workspaces/{_part(workspace_slug)}/projects"
-        return self._caller.pages(path, "projects", limit=limit, max_pages=max_pages)
+    list_workspaces = places.list_workspaces
+    list_projects = places.list_projects
+    resolve_run_target = places.resolve_run_target
+    resolve_project_id = places.resolve_project_id
 
-    # A run's life.
+    # Runs as the server has them.
 
-    def resolve_run_target(self, *, workspace: str | None = None, project: str) -> dict[str, str]:
-        """Return the ids behind a workspace and a project, making the project where the key may.
+    announce_run = runs.announce_run
+    update_run_config = runs.update_run_config
+    update_run_status = runs.update_run_status
+    query_runs = runs.query_runs
+    iter_runs = runs.iter_runs
+    get_run_details = runs.get_run_details
 
-        Args:
-            workspace: Slug; None means the key's only workspace.
-            project: Slug.
+    # What they have recorded.
 
-        Raises:
-            RundialRequestError: Also when the server is too old to know the route.
-        """
-        what = f"resolving {workspace or 'the workspace'}/{project}"
-        found = self._caller.post(
-            "/api/v1/runs/resolve-target",
-            given(workspace=workspace, project=project),
-            what=what,
-            stale_advice="This server build is older than the client; upgrade and restart the server",
-        )
-        names = ("orgId", "workspaceSlug", "workspaceName", "projectSlug", "projectName", "projectId")
-        missing = [name for name in names if not (isinstance(found.get(name), str) and found[name])]
-        if missing:
-            raise RundialRequestError(
-                f"{what}: the answer of {self._endpoint} lacks {', '.join(missing)}; upgrade the server", 200
-            )
-        return {name: value for name, value in found.items() if isinstance(value, str)}
+    list_metric_keys = reading.list_metric_keys
+    query_series = reading.query_series
+    query_logs = reading.query_logs
+    export_metrics_page = reading.export_metrics_page
+    export_logs_page = reading.export_logs_page
+    iter_points = reading.iter_points
+    iter_lines = reading.iter_lines
+    list_spans = reading.list_spans
 
-    def resolve_project_id(self, *, workspace_slug: str, project_slug: str) -> str:
-        """Return a project's id, making the project where the key may."""
-        return self.resolve_run_target(workspace=workspace_slug, project=project_slug)["projectId"]
+    # Recording.
 
-    def start_run(  # noqa: PLR0913 - a published signature
-        self,
-        *,
-        project_id: str,
-        run_id: str | None = None,
-        kind: str = "training",
-        resume: str = "never",
-        run_name: str | None = None,
-        group: str | None = None,
-        job_type: str | None = None,
-        tags: Sequence[str] | None = None,
-        config: Mapping[str, object] | None = None,
-        instance_id: str | None = None,
-        rank: int | None = None,
-    ) -> Json:
-        """Announce a run and return the server's `{"runId", "projectId", "kind", "attempt", …}`.
-
-        With an `instance_id` the same start may be told again; a `rank` above 0 joins the run.
-        """
-        body = given(
-            projectId=project_id,
-            runId=run_id,
-            kind=kind,
-            resume=resume,
-            runName=run_name,
-            group=group,
-            jobType=job_type,
-            tags=list(tags) if tags is not None else None,
-            config=dict(config) if config is not None else None,
-            instanceId=instance_id,
-            rank=rank,
-            client={"name": CLIENT_NAME, "version": __version__},
-        )
-        return self._caller.post("/api/v1/runs/start", body, what="starting the run")
-
-    def update_run_config(self, *, run_id: str, config: Mapping[str, object]) -> Json:
-        """Merge into a run's config and return the server's `{"config": …}`."""
-        path = f"/api/v1/runs/{_part(run_id)}/config"
-        return self._caller.post(path, {"config": dict(config)}, what=f"updating the config of {run_id}")
-
-    def update_run_status(
-        self, *, run_id: str, status: str, finished_at_ms: int | None = None, reason: str | None = None
-    ) -> Json:
-        """Set a run's final status: `completed`, `failed` or `aborted`."""
-        body = given(status=status, finishedAtMs=finished_at_ms, reason=reason)
-        path = f"/api/v1/runs/{_part(run_id)}/status"
-        return self._caller.post(path, body, what=f"setting {run_id} to {status}")
-
-    # Reading back.
-
-    def query_runs(  # noqa: PLR0913 - a published signature
-        self,
-        *,
-        workspace_slug: str,
-        project_slug: str,
-        statuses: Sequence[str] | None = None,
-        search: str | None = None,
-        limit: int = 25,
-        cursor: str | None = None,
-        order: str = "desc",
-        order_by: str = "startedAtMs",
-    ) -> Json:
-        """Return one page `{"runs": [...], "page": {...}}` of a project's runs."""
-        query = given(
-            limit=limit,
-            order=order,
-            orderBy=order_by,
-            cursor=cursor,
-            search=search or None,
-            statuses=",".join(statuses) if statuses else None,
-        )
-        path = f"{_project(workspace_slug, project_slug)}/runs/query"
-        return self._caller.get(
-            path, query=query, what=f"listing the runs of {workspace_slug}/{project_slug}"
-        )
-
-    def get_run_details(self, *, workspace_slug: str, project_slug: str, run_id: str) -> Json:
-        """Return one run: status, times, config, summary, counts and ledger."""
-        path = f"{_project(workspace_slug, project_slug)}/runs/{_part(run_id)}"
-        return self._caller.get(path, what=f"reading run {run_id}")
-
-    def list_spans(
-        self, *, workspace_slug: str, project_slug: str, run_id: str, limit: int = 1000, max_pages: int = 1000
-    ) -> list[Json]:
-        """Return a run's spans, ended, interrupted and running, at most `limit * max_pages`."""
-        path = f"{_project(workspace_slug, project_slug)}/runs/{_part(run_id)}/spans"
-        return self._caller.pages(path, "spans", limit=limit, max_pages=max_pages)
-
-    def list_metric_keys(self, *, project_id: str, run_id: str | None = None, limit: int = 8) -> list[Json]:
-        """Return `{"metricKey": …}` of a project or a run, at most `limit`."""
-        query = given(projectId=project_id, limit=limit, runId=run_id)
-        found = self._caller.get("/api/v1/metrics/keys", query=query, what="listing metric keys")
-        return self._caller.rows(found, "keys")
-
-    def query_series(
-        self, *, project_id: str, run_id: str, metric_keys: Sequence[str], max_points_per_series: int = 25
-    ) -> Json:
-        """Return `{"runId", "series": [{"metricKey", "points": [{"step", "timestampMs", "value"}]}]}`."""
-        body = {
-            "projectId": project_id,
-            "runId": run_id,
-            "metricKeys": list(metric_keys),
-            "range": "full_run",
-            "maxPointsPerSeries": max_points_per_series,
-            "order": "asc",
-        }
-        return self._caller.post("/api/v1/query/series", body, what=f"reading series of {run_id}")
-
-    def query_logs(
-        self,
-        *,
-        project_id: str,
-        run_id: str,
-        limit: int = 100,
-        min_level: str = "trace",
-        text: str | None = None,
-        cursor: str | None = None,
-    ) -> Json:
-        """Return `{"runId", "rows": [{"timestampMs", "sequence", "level", "message"}]}`, newest first."""
-        body = given(
-            projectId=project_id,
-            runId=run_id,
-            limit=limit,
-            minLevel=min_level,
-            order="desc",
-            text=text,
-            cursor=cursor,
-        )
-        return self._caller.post("/api/v1/query/logs", body, what=f"reading text of {run_id}")
-
-    def export_metrics_page(  # noqa: PLR0913 - a published signature
-        self,
-        *,
-        project_id: str,
-        run_id: str,
-        start_ms: int,
-        end_ms: int,
-        metric_keys: Sequence[str] | None = None,
-        limit: int = 1000,
-        cursor: str | None = None,
-    ) -> Json:
-        """Return one page `{"rows": [...], "page": {"hasMore", "nextCursor"}}` of stored points."""
-        body = given(
-            projectId=project_id,
-            runId=run_id,
-            startMs=start_ms,
-            endMs=end_ms,
-            limit=limit,
-            format="json",
-            metricKeys=list(metric_keys) if metric_keys else None,
-            cursor=cursor,
-        )
-        return self._caller.post("/api/v1/export/metrics", body, what=f"exporting points of {run_id}")
-
-
-def _part(text: str) -> str:
-    """Escape one part of a path: a name is never more than one part."""
-    # A lone dot would be folded away by URL handling on the way, escaped or not.
-    return quote(text, safe="").replace(".", "%2E") if text in {".", ".."} else quote(text, safe="")
-
-
-def _project(workspace: str, project: str) -> str:
-    return f"/api/v1/workspaces/{_part(workspace)}/projects/{_part(project)}"
+    run = writing.run
+    start_run = writing.start_run
+    start_run_for_workspace_project = writing.start_run_for_workspace_project
+    log_metric = writing.log_metric
+    log_text = writing.log_text
+    start = writing.start
+    flush = writing.flush
+    diagnostics = writing.diagnostics

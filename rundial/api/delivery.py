@@ -71,8 +71,8 @@ class RunDelivery:
             return False
         return self._drain(end)
 
-    def finish(self, timeout_s: float, status: str, reason: str | None) -> bool:
-        """End the run; True when everything is answered (offline: on disk)."""
+    def finish(self, timeout_s: float, status: str | None, reason: str | None) -> bool:
+        """End the run here, without a status only here; True when all is answered (offline: on disk)."""
         end = time.monotonic() + timeout_s
         if not self._lock.acquire(timeout=max(0.0, timeout_s)):
             return False
@@ -90,6 +90,21 @@ class RunDelivery:
             return True
         finally:
             self._lock.release()
+
+    def let_go(self) -> bool:
+        """Send no more of what is on disk: the next run or `rundial sync` does.
+
+        Returns:
+            False where something is not on disk yet; then nothing was changed.
+        """
+        if not self._is_released:
+            return False
+        if not self._is_done:
+            sender, source = self._attached.sender, self._attached.source
+            if sender is not None and source is not None:
+                sender.remove(source)
+            self._attached.spool.close()
+        return True
 
     def beat(self) -> None:
         """Say that the run lives; on the encoder's thread, now and then, and not while there is a backlog."""
@@ -149,12 +164,12 @@ class RunDelivery:
             ledger=ledger,
         )
 
-    def _end(self, status: str, reason: str | None, end: float) -> None:
+    def _end(self, status: str | None, reason: str | None, end: float) -> None:
         if self._attached.watch is not None:
             self._attached.watch.end(min(LAST_SAMPLE_S, max(0.0, end - time.monotonic())))
         # From here on nothing is accepted, so that what was is all there when it is counted.
         self._attached.recorder.close()
-        if self._ends_run:
+        if self._ends_run and status is not None:
             body = {"status": status, "reason": reason, "finished_unix_ns": time.time_ns()}
             self._attached.recorder.event(semconv.EVENT_RUN_FINISH, body)
 

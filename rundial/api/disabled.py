@@ -78,7 +78,7 @@ class DisabledDelivery:
         del timeout_s
         return True
 
-    def finish(self, timeout_s: float, status: str, reason: str | None) -> bool:
+    def finish(self, timeout_s: float, status: str | None, reason: str | None) -> bool:
         """Nothing ends."""
         del timeout_s, status, reason
         return True

@@ -9,6 +9,7 @@ through `rundial.export`.
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -39,11 +40,19 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What came back: status, headers with lower-case names, and the body."""
+    """What came back.
+
+    Attributes:
+        status: HTTP status.
+        headers: By lower-case name.
+        body: At most 64 MiB.
+        set_cookies: The `Set-Cookie` headers, of which there may be several; kept out of `repr`.
+    """
 
     status: int
-    headers: Mapping[str, str]
+    headers: Mapping[str, str] = field(repr=False)
     body: bytes
+    set_cookies: tuple[str, ...] = field(default=(), repr=False)
 
 
 class NoAnswerError(Exception):
@@ -69,10 +78,15 @@ class HttpExchange:
     """
 
     def __init__(self, *, ca_certs: str | None = None) -> None:
-        self._pool = urllib3.PoolManager(maxsize=2, retries=False, ca_certs=ca_certs)
+        self._ca_certs = ca_certs
+        self._pool = self._new_pool()
 
     def __call__(self, request: Request, *, timeout_s: float) -> Answer:
         """Send one request; see `Exchange`."""
+        if self._pid != os.getpid():
+            # Forked: the open connections are the parent's, and two processes on one get each
+            # other's answers.
+            self._pool = self._new_pool()
         attempt = _Attempt(self._pool, request, timeout_s)
         thread = threading.Thread(target=attempt.work, name="rundial-request", daemon=True)
         thread.start()
@@ -87,6 +101,10 @@ class HttpExchange:
     def close(self) -> None:
         """Close idle connections; idempotent."""
         self._pool.clear()
+
+    def _new_pool(self) -> urllib3.PoolManager:
+        self._pid = os.getpid()
+        return urllib3.PoolManager(maxsize=2, retries=False, ca_certs=self._ca_certs)
 
 
 class _Attempt:
@@ -134,7 +152,8 @@ class _Attempt:
         finally:
             response.release_conn()
         headers = {name.lower(): value for name, value in response.headers.items()}
-        return Answer(status=response.status, headers=headers, body=bytes(body))
+        cookies = tuple(response.headers.getlist("set-cookie"))
+        return Answer(status=response.status, headers=headers, body=bytes(body), set_cookies=cookies)
 
 
 def _words(error: BaseException) -> str:

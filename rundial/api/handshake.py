@@ -62,7 +62,7 @@ def announce(settings: Settings, run: Announcement) -> Answer | None:
     with Client(settings.endpoint, api_key=settings.api_key, request_timeout_seconds=half) as client:
         try:
             target = client.resolve_run_target(workspace=settings.workspace, project=settings.project)
-            started = client.start_run(
+            started = client.announce_run(
                 project_id=target["projectId"],
                 run_id=run.run_id,
                 kind=run.kind,

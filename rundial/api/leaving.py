@@ -12,13 +12,14 @@ import signal
 import sys
 import threading
 import time
+from collections.abc import Sequence
 from types import FrameType
 from typing import TYPE_CHECKING
 
 from rundial.api.child import ChildSide
 
 if TYPE_CHECKING:
-    from rundial.api.run import Status
+    from rundial.api.run import Run, Status
     from rundial.api.session import Session
     from rundial.api.start import Left, Parts
 
@@ -40,7 +41,11 @@ def at_exit(session: Session) -> None:
     limits = [run.settings.finish_timeout_seconds for run in parts.live]
     end = time.monotonic() + max(limits, default=0.0)
     for run in open_runs:
-        run.finish(max(0.0, end - time.monotonic()), status=status, reason=reason)
+        left_s = max(0.0, end - time.monotonic())
+        if run.outlives_process:
+            run.leave(left_s)
+        else:
+            run.finish(left_s, status=status, reason=reason)
     for run, (attached, delivery) in list(parts.live.items()):
         # What a finish could not wait for may have been answered since.
         if not delivery.is_done:
@@ -55,6 +60,35 @@ def at_exit(session: Session) -> None:
     for attached, _ in parts.live.values():
         attached.spool.close()
     session.parts = None
+
+
+def let_go(session: Session, runs: Sequence[Run]) -> None:
+    """Leave to others what ended runs have on disk, and end this process's threads if no run needs them.
+
+    The next run of the process makes parts of its own.
+    """
+    parts: Parts | None = session.parts
+    if parts is None:
+        return
+    from rundial.api.start import Left
+
+    for run in runs:
+        known = parts.live.get(run)
+        if known is not None and run.has_finished and known[1].let_go():
+            _say(Left.of(run, *known))
+            del parts.live[run]
+    with session.lock:
+        if session.parts is not parts or parts.live or parts.beginning:
+            return
+        session.parts = None
+    parts.watching.stop(STOP_S)
+    parts.pipeline.stop(STOP_S)
+    for thread in parts.adopters:
+        # It has nothing more to wait for: its sender has stopped.
+        thread.join(STOP_S)
+    for left in parts.left:
+        if left.waiting:
+            _say(left)
 
 
 def catch_sigterm(session: Session) -> None:

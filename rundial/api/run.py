@@ -49,6 +49,7 @@ class Run:
         name: What people call it.
         kind: `training`, `agent` or `eval`.
         config: What the run was started with.
+        outlives_process: Whether it goes on when its process ends without having finished it.
 
     Threads: every method may be called from any thread.
     """
@@ -71,6 +72,7 @@ class Run:
         self.name: str | None = identity["name"]
         self.kind: RunKind = identity["kind"]
         self.config: dict[str, object] = dict(identity["config"])
+        self.outlives_process: bool = identity.get("outlives_process", False)
         self.settings = settings
         self._tally = Tally(strict=settings.strict)
         self._sink = sink
@@ -83,7 +85,7 @@ class Run:
         self._highest_step = 0
         self._offer_row = sink.row
         self._notices = Notices()
-        self._status: Status | None = None
+        self._status: Status | Literal["left"] | None = None
         self._client: Client | None = None
         # What stops before the run does: capture, collection, sampling.
         self.before_finish: list[Callable[[float], None]] = []
@@ -93,7 +95,7 @@ class Run:
 
     @property
     def has_finished(self) -> bool:
-        """Whether `finish` was called."""
+        """Whether `finish` or `leave` was called."""
         return self._status is not None
 
     @property
@@ -108,6 +110,10 @@ class Run:
 
             self._client = Client(self.settings.endpoint, api_key=self._delivery.key)
         return self._client
+
+    def share_client(self, client: Client) -> None:
+        """Be one of a client's runs, so that `run.client` is that client; not for users."""
+        self._client = client
 
     def rewire(self, sink: Sink, delivery: Delivery, *, make_tracer: Callable[[], Any] | None = None) -> None:
         """Go on with other parts, in a forked child; not for users.
@@ -318,14 +324,8 @@ class Run:
             self._status = status
         elif self._status != status:
             return False
-        try:
-            left_s = max(0.0, end - time.monotonic())
-            return self._delivery.finish(left_s, status, reason[:512] if reason else None)
-        except Exception as error:
-            if self.settings.strict:
-                raise
-            self._notices.warn("finish", f"finish of {self.run_id} failed; its data is kept", error=error)
-            return False
+        left_s = max(0.0, end - time.monotonic())
+        return self._end_here(left_s, status, reason[:512] if reason else None)
 
     def complete(self, reason: str | None = None, timeout_seconds: float = 5.0) -> bool:
         """Finish as completed."""
@@ -339,8 +339,26 @@ class Run:
         """Finish as aborted."""
         return self.finish(timeout_seconds, status="aborted", reason=reason)
 
+    def leave(self, timeout_seconds: float = 5.0) -> bool:
+        """Stop recording here without ending the run: other processes go on with it, or end it.
+
+        Args:
+            timeout_seconds: The deadline of the whole call.
+
+        Returns:
+            As for `finish`; False also for a run that has finished.
+        """
+        if self._status is None:
+            self._stop_parts(timeout_seconds)
+            self._status = "left"
+        elif self._status != "left":
+            return False
+        return self._end_here(timeout_seconds, None, None)
+
     def close(self, timeout_seconds: float = 5.0) -> bool:
         """Finish with whatever status the run has; completed when it has none. Idempotent."""
+        if self._status == "left":
+            return self.leave(timeout_seconds)
         return self.finish(timeout_seconds, status=self._status or "completed")
 
     def __enter__(self) -> Run:
@@ -410,6 +428,15 @@ class Run:
         self._sink.drop("lines", "internal_error", 1)
         if error is not None:
             self._notices.warn("failed:console", "console output could not be recorded", error=error)
+
+    def _end_here(self, timeout_s: float, status: Status | None, reason: str | None) -> bool:
+        try:
+            return self._delivery.finish(timeout_s, status, reason)
+        except Exception as error:
+            if self.settings.strict:
+                raise
+            self._notices.warn("finish", f"finish of {self.run_id} failed; its data is kept", error=error)
+            return False
 
     def _stop_parts(self, timeout_s: float) -> None:
         parts, self.before_finish = self.before_finish, []

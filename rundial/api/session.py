@@ -96,12 +96,57 @@ def init(  # noqa: PLR0913 - the published signature
         **options,
     }
     settings = _settings(given)
-    if kind not in KINDS:
-        raise ConfigError(f"kind must be one of {', '.join(KINDS)}, not {kind!r}; nothing was started")
     if resume != "never":
         raise ConfigError(f"resume={resume!r} is not available in this version; nothing was started")
     rank = rank_of(distributed_rank, distributed, os.environ)
-    identity = {
+    identity = identity_of(
+        settings,
+        run_id=run_id,
+        name=name,
+        kind=kind,
+        config=config,
+        group=group,
+        job_type=job_type,
+        tags=tags,
+        resume=resume,
+        rank=rank if distributed == "all" else None,
+    )
+    if settings.mode == "disabled" or (distributed == "rank0" and rank not in (None, 0)):
+        return silent(identity, settings)
+    check_platform()
+    from rundial.api import start
+
+    run = start.start(identity, settings, session=_SESSION)
+    install_hooks()
+    return run
+
+
+def current() -> Session:
+    """Return what this process has."""
+    return _SESSION
+
+
+def identity_of(  # noqa: PLR0913 - what makes up a run
+    settings: Settings,
+    *,
+    run_id: str | None = None,
+    name: str | None = None,
+    kind: str = "training",
+    config: Mapping[str, object] | None = None,
+    group: str | None = None,
+    job_type: str | None = None,
+    tags: Sequence[str] | None = None,
+    resume: str = "never",
+    rank: int | None = None,
+) -> dict[str, Any]:
+    """Return what a run is before it has begun; arguments as for `init`.
+
+    Raises:
+        ConfigError: One of them is wrong.
+    """
+    if kind not in KINDS:
+        raise ConfigError(f"kind must be one of {', '.join(KINDS)}, not {kind!r}; nothing was started")
+    return {
         "run_id": _run_id(run_id),
         "project_id": settings.project,
         "workspace": settings.workspace,
@@ -113,16 +158,8 @@ def init(  # noqa: PLR0913 - the published signature
         "job_type": job_type,
         "tags": [str(tag) for tag in tags or ()],
         "resume": resume,
-        "rank": rank if distributed == "all" else None,
+        "rank": rank,
     }
-    if settings.mode == "disabled" or (distributed == "rank0" and rank not in (None, 0)):
-        return _silent(identity, settings)
-    _check_platform()
-    from rundial.api import start
-
-    run = start.start(identity, settings, session=_SESSION)
-    _install_hooks()
-    return run
 
 
 def _settings(given: Mapping[str, object]) -> Settings:
@@ -159,7 +196,12 @@ def _mapping(config: Mapping[str, object] | None) -> dict[str, object]:
     return {str(key): value for key, value in config.items()}
 
 
-def _check_platform() -> None:
+def check_platform() -> None:
+    """Refuse to record where a crash would lose records.
+
+    Raises:
+        ConfigError: This is neither Linux nor macOS.
+    """
     if not sys.platform.startswith(("linux", "darwin")):
         raise ConfigError(
             f"Rundial records on Linux and macOS, not on {sys.platform}; "
@@ -167,7 +209,8 @@ def _check_platform() -> None:
         )
 
 
-def _silent(identity: Mapping[str, Any], settings: Settings) -> Run:
+def silent(identity: Mapping[str, Any], settings: Settings) -> Run:
+    """Return a run that does nothing."""
     return Run(
         identity,
         settings,
@@ -177,7 +220,8 @@ def _silent(identity: Mapping[str, Any], settings: Settings) -> Run:
     )
 
 
-def _install_hooks() -> None:
+def install_hooks() -> None:
+    """Let the process end and fork in order, from its first run on."""
     with _SESSION.lock:
         if _SESSION.has_hooks:
             return

@@ -62,8 +62,11 @@ class Delivery(Protocol):
         """Wait until everything is answered (offline: on disk)."""
         ...
 
-    def finish(self, timeout_s: float, status: str, reason: str | None) -> bool:
-        """End the run; True when everything is answered (offline: on disk)."""
+    def finish(self, timeout_s: float, status: str | None, reason: str | None) -> bool:
+        """End the run here; True when everything is answered (offline: on disk).
+
+        Without a status the run itself goes on elsewhere.
+        """
         ...
 
     def diagnostics(self, counts: Mapping[str, Any]) -> RundialDiagnostics:

@@ -5,10 +5,12 @@ from __future__ import annotations
 import os
 import time
 import uuid
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
+from threading import Thread
 from typing import TYPE_CHECKING, Any
 
 from rundial.api.delivery import RunDelivery
@@ -63,6 +65,8 @@ class Parts:
         pipeline: The process's pipeline.
         live: Attachment and delivery by run; a forked child starts with none.
         gatherer: The latest run's; a program of many runs looks at its environment now and then.
+        adopters: The threads that deliver what earlier processes have left.
+        beginning: How many runs are about to be live.
         left: What finished offline runs have left for `rundial sync`.
         watching: The system metrics.
     """
@@ -70,6 +74,8 @@ class Parts:
     def __init__(self, settings: Settings, *, after: Any = None) -> None:
         self.live: dict[Run, tuple[Attached, RunDelivery]] = {}
         self.left: list[Left] = []
+        self.adopters: list[Thread] = []
+        self.beginning = 0
         self.gatherer: Gatherer | None = None
         self.pipeline = Pipeline(settings, on_pass=self._beat, after=after)
         self.watching = Watching(self.pipeline.ring, is_child=after is not None)
@@ -87,9 +93,9 @@ class Parts:
 
 def start(identity: dict[str, Any], settings: Settings, *, session: Session) -> Run:
     """Start a run; see `rundial.init`."""
-    settings = replace(settings, spool_directory=_spool_root(settings))
+    settings = replace(settings, spool_directory=spool_root(settings))
     target = _target(settings)
-    config = _without_secrets(identity["config"])
+    config = without_secrets(identity["config"])
     identity["instance_id"] = uuid.uuid4().hex
     identity["attempt"] = 1
     answer = None
@@ -99,16 +105,76 @@ def start(identity: dict[str, Any], settings: Settings, *, session: Session) -> 
         identity["workspace"] = answer.workspace
         identity["project_id"] = answer.project_id
         identity["attempt"] = answer.attempt
+    return begin(identity, settings, target, answer, config=config, session=session)
+
+
+def begin(
+    identity: dict[str, Any],
+    settings: Settings,
+    target: Target,
+    answer: Answer | None,
+    *,
+    config: Mapping[str, Any],
+    session: Session,
+) -> Run:
+    """Let this process record into a run.
+
+    Args:
+        identity: The run, with its `instance_id` and `attempt`; `is_joined` where another tells its start.
+        settings: With a spool directory that exists.
+        target: Where its records go.
+        answer: What the server told of the run; None where it was not asked.
+        config: What is told of the run's config, without secrets.
+        session: This process's.
+
+    Raises:
+        ConfigError: The spool directory cannot be used.
+    """
+    with _parts(session, settings) as parts:
+        attached = attach(parts, identity, settings, target, answer)
+        delivery = RunDelivery(parts.pipeline, attached, settings)
+        run = make_run(identity, settings, attached, delivery)
+        parts.live[run] = (attached, delivery)
+    # A program may have any number of runs, one after another.
+    delivery.on_done = lambda: parts.forget(run)
+    _tell_beginning(attached, identity, config)
+    _start_capture(run, parts, attached, identity)
+    if settings.mode == "online":
+        from rundial.api.adoption import adopt_in_background
+
+        server_id = answer.server_id if answer else None
+        adopter = adopt_in_background(parts.pipeline, settings, target, server_id)
+        if adopter is not None:
+            parts.adopters.append(adopter)
+    return run
+
+
+def make_parts(settings: Settings, *, session: Session) -> None:
+    """Make what the process's runs share, before there is a run."""
+    with _parts(session, settings):
+        pass
+
+
+@contextmanager
+def _parts(session: Session, settings: Settings) -> Iterator[Parts]:
+    """Yield the process's parts, made by its first run; nobody ends them meanwhile."""
     with session.lock:
         if session.parts is None:
             session.parts = Parts(settings)
         parts: Parts = session.parts
-    attached = attach(parts, identity, settings, target, answer)
-    delivery = RunDelivery(parts.pipeline, attached, settings)
-    run = make_run(identity, settings, attached, delivery)
-    parts.live[run] = (attached, delivery)
-    # A program may have any number of runs, one after another.
-    delivery.on_done = lambda: parts.forget(run)
+        parts.beginning += 1
+    try:
+        yield parts
+    finally:
+        with session.lock:
+            parts.beginning -= 1
+
+
+def _tell_beginning(attached: Attached, identity: Mapping[str, Any], config: Mapping[str, Any]) -> None:
+    if identity.get("is_joined", False):
+        if config:
+            attached.recorder.event(semconv.EVENT_RUN_CONFIG, {"config": config})
+        return
     attached.recorder.event(
         semconv.EVENT_RUN_START,
         {
@@ -123,12 +189,6 @@ def start(identity: dict[str, Any], settings: Settings, *, session: Session) -> 
             "started_unix_ns": time.time_ns(),
         },
     )
-    _start_capture(run, parts, attached, identity)
-    if settings.mode == "online":
-        from rundial.api.adoption import adopt_in_background
-
-        adopt_in_background(parts.pipeline, settings, target, answer.server_id if answer else None)
-    return run
 
 
 def _start_capture(run: Run, parts: Parts, attached: Attached, identity: Mapping[str, Any]) -> None:
@@ -138,7 +198,9 @@ def _start_capture(run: Run, parts: Parts, attached: Attached, identity: Mapping
         from rundial.api.console import Console
 
         run.before_finish.append(Console(run).close)
-    if settings.capture_environment and identity["rank"] in (None, 0):
+    # Who joins a run is not what the run is made of.
+    is_whole = not identity.get("is_joined", False)
+    if settings.capture_environment and identity["rank"] in (None, 0) and is_whole:
         from rundial.api.gatherer import Gatherer
 
         tell = partial(attached.recorder.event, semconv.EVENT_RUN_ENVIRONMENT)
@@ -232,7 +294,7 @@ def tracer_maker(attached: Attached) -> Any:
     return make
 
 
-def _without_secrets(config: Mapping[str, Any]) -> Mapping[str, Any]:
+def without_secrets(config: Mapping[str, Any]) -> Mapping[str, Any]:
     """Return a config as it may leave the machine; the run itself keeps the caller's own."""
     if not config:
         return config
@@ -262,7 +324,7 @@ def _target(settings: Settings) -> Target:
     return Target(settings.endpoint, key)
 
 
-def _spool_root(settings: Settings) -> Path:
+def spool_root(settings: Settings) -> Path:
     """The spool directory, made; a default one that cannot be made gives way to the user's own.
 
     Raises:

@@ -67,15 +67,12 @@ class Target:
 
     def headers(self) -> Mapping[str, str]:
         """Return the headers of the next request."""
-        headers = {
+        return {
             **self._extra,
             "x-rundial-client": f"rundial-python/{__version__}",
             "x-rundial-protocol": "1",
+            **self.key.headers(),
         }
-        api_key = self.key.value
-        if api_key:
-            headers["authorization"] = f"Bearer {api_key}"
-        return headers
 
 
 class RunSource:

@@ -61,7 +61,7 @@ def tail(
                 min_level=options["min_level"],
                 text=options["text"],
             )
-            rows = [row for row in found.get("rows") or [] if isinstance(row, dict)]
+            rows: Rows = [dict(row) for row in found["rows"]]
             fresh = [row for row in rows if _identity(row) not in seen]
             if fresh or turn == 0:
                 _print(session.output, run_id, fresh)

@@ -79,7 +79,7 @@ def _read(client: Client, project_id: str, run_id: str, *, keys: list[str], poin
         found = client.query_series(
             project_id=project_id, run_id=run_id, metric_keys=keys, max_points_per_series=most
         )
-        series = [row for row in found.get("series") or [] if isinstance(row, dict)]
+        series = [dict(row) for row in found["series"]]
         if all(len(row.get("points") or []) >= row.get("totalPoints", 0) for row in series):
             break
     return [{**row, "points": list(row.get("points") or [])[-points:]} for row in series]

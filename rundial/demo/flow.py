@@ -115,6 +115,6 @@ def _read_back(
         stored=stored,
         metrics=final,
         is_equal=is_whole and details.get("status") == "completed",
-        loss={key: [(p["step"], p["value"]) for p in series.get(key, [])] for key in CHARTED},
+        loss={key: [(p["step"] or 0, p["value"]) for p in series.get(key, [])] for key in CHARTED},
         seconds=round(elapsed_s(), 1),
     )

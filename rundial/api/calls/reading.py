@@ -1,0 +1,242 @@
+"""What a run has recorded, read back: series, points, text, spans."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, cast
+
+from rundial.api.caller import given
+from rundial.api.calls import paging, paths
+
+if TYPE_CHECKING:
+    from rundial.api.calls.shapes import (
+        LogPage,
+        LogRow,
+        MetricKey,
+        PointPage,
+        PointRow,
+        SeriesAnswer,
+        SpanRow,
+    )
+    from rundial.api.client import Client
+
+
+def list_metric_keys(
+    self: Client, *, project_id: str, run_id: str | None = None, limit: int = 8
+) -> list[MetricKey]:
+    """Return `{"metricKey": …}` of a project or a run, at most `limit`."""
+    query = given(projectId=project_id, limit=limit, runId=run_id)
+    found = self.caller.get("/api/v1/metrics/keys", query=query, what="listing metric keys")
+    return cast("list[MetricKey]", paging.rows_of(found, "keys", self.endpoint))
+
+
+def query_series(
+    self: Client, *, project_id: str, run_id: str, metric_keys: Sequence[str], max_points_per_series: int = 25
+) -> SeriesAnswer:
+    """Return curves, one point a step, long ones thinned without losing a spike.
+
+    Args:
+        project_id: The project's id.
+        run_id: The run.
+        metric_keys: At most 200 names.
+        max_points_per_series: 1 to 100,000.
+
+    Returns:
+        `{"runId", "series": [{"metricKey", "points": [{"step", "timestampMs", "value"}]}]}`.
+    """
+    body = {
+        "projectId": project_id,
+        "runId": run_id,
+        "metricKeys": list(metric_keys),
+        "range": "full_run",
+        "maxPointsPerSeries": max_points_per_series,
+        "order": "asc",
+    }
+    found = self.caller.post("/api/v1/query/series", body, what=f"reading series of {run_id}")
+    paging.rows_of(found, "series", self.endpoint)
+    return cast("SeriesAnswer", found)
+
+
+def query_logs(  # noqa: PLR0913 - a published signature
+    self: Client,
+    *,
+    project_id: str,
+    run_id: str,
+    limit: int = 100,
+    min_level: str = "trace",
+    text: str | None = None,
+    cursor: str | None = None,
+) -> LogPage:
+    """Return one page of a run's text, newest first; `iter_lines` yields all of it, oldest first.
+
+    Args:
+        project_id: The project's id.
+        run_id: The run.
+        limit: Rows of a page.
+        min_level: trace, debug, info, warn, error or fatal.
+        text: Only lines that hold this.
+        cursor: `page.nextCursor` of the page before.
+
+    Returns:
+        `{"runId", "rows": [{"timestampMs", "sequence", "level", "message"}], "page"}`.
+    """
+    body = given(
+        projectId=project_id,
+        runId=run_id,
+        limit=limit,
+        minLevel=min_level,
+        order="desc",
+        text=text,
+        cursor=cursor,
+    )
+    return cast("LogPage", _rows(self, "/api/v1/query/logs", body, f"reading text of {run_id}"))
+
+
+def export_metrics_page(  # noqa: PLR0913 - a published signature
+    self: Client,
+    *,
+    project_id: str,
+    run_id: str,
+    start_ms: int,
+    end_ms: int,
+    metric_keys: Sequence[str] | None = None,
+    limit: int = 1000,
+    cursor: str | None = None,
+) -> PointPage:
+    """Return one page of every stored point as it is; `iter_points` yields them all.
+
+    Args:
+        project_id: The project's id.
+        run_id: The run.
+        start_ms: From this time on, in milliseconds since 1970.
+        end_ms: Up to and with this time.
+        metric_keys: Only these names; None is all.
+        limit: Rows of a page, at most 10,000.
+        cursor: `page.nextCursor` of the page before.
+
+    Returns:
+        `{"rows": [{"metricKey", "step", "timestampMs", "value"}], "page": {"hasMore", "nextCursor"}}`.
+    """
+    asked = _export(project_id, run_id, (start_ms, end_ms), limit, cursor)
+    if metric_keys:
+        asked["metricKeys"] = list(metric_keys)
+    return cast("PointPage", _rows(self, "/api/v1/export/metrics", asked, f"exporting points of {run_id}"))
+
+
+def export_logs_page(  # noqa: PLR0913 - a published signature
+    self: Client,
+    *,
+    project_id: str,
+    run_id: str,
+    start_ms: int,
+    end_ms: int,
+    limit: int = 1000,
+    cursor: str | None = None,
+) -> LogPage:
+    """Return one page of a run's text, oldest first; `iter_lines` yields all of it.
+
+    Args:
+        project_id: The project's id.
+        run_id: The run.
+        start_ms: From this time on, in milliseconds since 1970.
+        end_ms: Up to and with this time.
+        limit: Rows of a page, at most 1,000.
+        cursor: `page.nextCursor` of the page before.
+
+    Returns:
+        `{"rows": [{"timestampMs", "sequence", "level", "message"}], "page": {"hasMore", "nextCursor"}}`.
+    """
+    asked = _export(project_id, run_id, (start_ms, end_ms), limit, cursor)
+    return cast("LogPage", _rows(self, "/api/v1/export/logs", asked, f"exporting text of {run_id}"))
+
+
+def iter_points(  # noqa: PLR0913 - those of export_metrics_page
+    self: Client,
+    *,
+    project_id: str,
+    run_id: str,
+    metric_keys: Sequence[str] | None = None,
+    start_ms: int | None = None,
+    end_ms: int | None = None,
+    page_size: int = 1000,
+) -> Iterator[PointRow]:
+    """Yield every stored point of a run, asking for `page_size` at a time.
+
+    Args:
+        project_id: The project's id.
+        run_id: The run.
+        metric_keys: Only these names; None is all.
+        start_ms: From this time on, in milliseconds since 1970; None is the beginning.
+        end_ms: Up to and with this time; None is the end.
+        page_size: Rows of one request, at most 10,000.
+    """
+
+    def fetch(cursor: str | None) -> Mapping[str, Any]:
+        asked = _export(project_id, run_id, (start_ms, end_ms), page_size, cursor)
+        if metric_keys:
+            asked["metricKeys"] = list(metric_keys)
+        return _rows(self, "/api/v1/export/metrics", asked, f"exporting points of {run_id}")
+
+    for page in paging.pages(fetch):
+        yield from page["rows"]
+
+
+def iter_lines(
+    self: Client,
+    *,
+    project_id: str,
+    run_id: str,
+    start_ms: int | None = None,
+    end_ms: int | None = None,
+    page_size: int = 1000,
+) -> Iterator[LogRow]:
+    """Yield a run's whole text, oldest first, asking for `page_size` lines at a time.
+
+    Args:
+        project_id: The project's id.
+        run_id: The run.
+        start_ms: From this time on, in milliseconds since 1970; None is the beginning.
+        end_ms: Up to and with this time; None is the end.
+        page_size: Rows of one request, at most 1,000.
+    """
+
+    def fetch(cursor: str | None) -> Mapping[str, Any]:
+        asked = _export(project_id, run_id, (start_ms, end_ms), page_size, cursor)
+        return _rows(self, "/api/v1/export/logs", asked, f"exporting text of {run_id}")
+
+    for page in paging.pages(fetch):
+        yield from page["rows"]
+
+
+def list_spans(
+    self: Client,
+    *,
+    workspace_slug: str,
+    project_slug: str,
+    run_id: str,
+    limit: int = 1000,
+    max_pages: int = 1000,
+) -> list[SpanRow]:
+    """Return a run's spans, ended, interrupted and running, at most `limit * max_pages`."""
+    path = f"{paths.project(workspace_slug, project_slug)}/runs/{paths.part(run_id)}/spans"
+    return cast("list[SpanRow]", self.caller.pages(path, "spans", limit=limit, max_pages=max_pages))
+
+
+def _export(
+    project_id: str, run_id: str, between: tuple[int | None, int | None], limit: int, cursor: str | None
+) -> dict[str, Any]:
+    return given(
+        projectId=project_id,
+        runId=run_id,
+        startMs=between[0],
+        endMs=between[1],
+        limit=limit,
+        format="json",
+        cursor=cursor,
+    )
+
+
+def _rows(client: Client, path: str, body: Mapping[str, object], what: str) -> dict[str, Any]:
+    found = client.caller.post(path, body, what=what)
+    paging.rows_of(found, "rows", client.endpoint)
+    return found

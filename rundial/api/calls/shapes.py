@@ -1,0 +1,353 @@
+"""What calls answer: plain dictionaries, with their keys and types written down.
+
+A key that every server of the API has is required; what newer servers add may be absent. Times in
+`…Ms` are milliseconds since 1970; times in `…Ns` are nanoseconds, as text.
+"""
+
+from __future__ import annotations
+
+from typing import Any, TypedDict
+
+
+class Health(TypedDict, total=False):
+    """A server that can be reached."""
+
+    status: str
+    serverId: str
+
+
+class Capabilities(TypedDict, total=False):
+    """What a server can do, for command lines."""
+
+    version: str
+
+
+class KeyFacts(TypedDict, total=False):
+    """The key of a request."""
+
+    keyId: str
+    label: str | None
+    role: str
+    scopes: list[str]
+    workspaceSlug: str | None
+    projectSlug: str | None
+
+
+class _Caller(TypedDict):
+    authenticated: bool
+
+
+class Whoami(_Caller, total=False):
+    """Who asks: `principal` is `api_key` or `user`."""
+
+    principal: str
+    apiKey: KeyFacts
+    user: dict[str, Any]
+    serverId: str
+
+
+class Login(TypedDict, total=False):
+    """A session that was begun."""
+
+    authenticated: bool
+    user: dict[str, Any]
+
+
+class _Page(TypedDict):
+    hasMore: bool
+
+
+class Page(_Page, total=False):
+    """Whether a listing goes on, and where."""
+
+    nextCursor: str | None
+
+
+class _Workspace(TypedDict):
+    workspaceSlug: str
+
+
+class Workspace(_Workspace, total=False):
+    """A workspace that the key may see."""
+
+    name: str
+    role: str
+
+
+class _Project(TypedDict):
+    projectSlug: str
+
+
+class Project(_Project, total=False):
+    """A project of a workspace."""
+
+    name: str
+    projectId: str
+    runCount: int
+
+
+class _RunTarget(TypedDict):
+    orgId: str
+    workspaceSlug: str
+    workspaceName: str
+    projectSlug: str
+    projectName: str
+    projectId: str
+
+
+class RunTarget(_RunTarget, total=False):
+    """The ids behind a workspace and a project."""
+
+    serverId: str
+
+
+class _StartedRun(TypedDict):
+    runId: str
+    projectId: str
+
+
+class StartedRun(_StartedRun, total=False):
+    """A run that was announced."""
+
+    kind: str
+    attempt: int
+    resumed: bool
+    serverId: str
+
+
+class RunStatus(TypedDict, total=False):
+    """How a run stands after it was told."""
+
+    runId: str
+    status: str
+
+
+class RunConfig(TypedDict, total=False):
+    """A run's whole config."""
+
+    runId: str
+    config: dict[str, Any]
+
+
+class _RunBrief(TypedDict):
+    runId: str
+    status: str
+
+
+class RunBrief(_RunBrief, total=False):
+    """One row of the run table."""
+
+    kind: str
+    runName: str
+    startedAtMs: int
+    updatedAtMs: int
+
+
+class _RunPage(TypedDict):
+    runs: list[RunBrief]
+
+
+class RunPage(_RunPage, total=False):
+    """One page of the run table."""
+
+    page: Page
+
+
+class RunDetails(RunBrief, total=False):
+    """One run: its life, what is stored of it, and its ledger."""
+
+    projectId: str
+    finishedAtMs: int | None
+    reason: str | None
+    attempt: int
+    config: dict[str, Any]
+    summary: dict[str, Any]
+    tags: list[str]
+    group: str | None
+    jobType: str | None
+    counts: dict[str, int]
+    ledger: dict[str, Any]
+    instances: list[dict[str, Any]]
+    environment: dict[str, Any] | None
+
+
+class _Span(TypedDict):
+    traceId: str
+    spanId: str
+    name: str
+
+
+class SpanRow(_Span, total=False):
+    """One span; `endNs` is None while it runs."""
+
+    parentSpanId: str | None
+    kind: str
+    startNs: str
+    endNs: str | None
+    status: str
+    statusMessage: str | None
+    interrupted: bool
+    running: bool
+    attributes: dict[str, Any]
+    events: list[dict[str, Any]]
+    links: list[dict[str, Any]]
+
+
+class _MetricKey(TypedDict):
+    metricKey: str
+
+
+class MetricKey(_MetricKey, total=False):
+    """One series, without its points."""
+
+    context: dict[str, Any]
+    unit: str | None
+    count: int
+    min: float
+    max: float
+    lastStep: int | None
+    lastValue: float
+    lastTimestampMs: int
+
+
+class SeriesPoint(TypedDict):
+    """One point of a curve."""
+
+    step: int | None
+    timestampMs: int
+    value: float
+
+
+class _Series(TypedDict):
+    metricKey: str
+    points: list[SeriesPoint]
+
+
+class Series(_Series, total=False):
+    """One curve, thinned to at most the points that were asked for."""
+
+    context: dict[str, Any]
+    unit: str | None
+    totalPoints: int
+
+
+class SeriesAnswer(TypedDict):
+    """The curves of a run."""
+
+    runId: str
+    series: list[Series]
+
+
+class _LogRow(TypedDict):
+    timestampMs: int
+    level: str
+    message: str
+
+
+class LogRow(_LogRow, total=False):
+    """One text line."""
+
+    timestampNs: str
+    sequence: int | None
+    truncated: bool
+    step: int | None
+    traceId: str | None
+    spanId: str | None
+    attributes: dict[str, Any]
+
+
+class _LogPage(TypedDict):
+    rows: list[LogRow]
+
+
+class LogPage(_LogPage, total=False):
+    """One page of a run's text."""
+
+    runId: str
+    page: Page
+
+
+class _PointRow(TypedDict):
+    metricKey: str
+    step: int | None
+    timestampMs: int
+    value: float
+
+
+class PointRow(_PointRow, total=False):
+    """One stored point."""
+
+    context: dict[str, Any]
+    timestampNs: str
+    instanceId: str
+    attempt: int
+
+
+class _PointPage(TypedDict):
+    rows: list[PointRow]
+
+
+class PointPage(_PointPage, total=False):
+    """One page of a run's stored points."""
+
+    runId: str
+    page: Page
+
+
+class _ApiKey(TypedDict):
+    keyId: str
+
+
+class ApiKey(_ApiKey, total=False):
+    """An API key; the secret itself is in `CreatedApiKey` alone."""
+
+    label: str | None
+    scopes: list[str]
+    createdAtMs: int
+    expiresAtMs: int | None
+    revokedAtMs: int | None
+
+
+class CreatedApiKey(TypedDict, total=False):
+    """A key that was made just now; its secret is shown this once."""
+
+    keyId: str
+    key: str
+    label: str | None
+    scopes: list[str]
+    expiresAtMs: int | None
+
+
+class _Agent(TypedDict):
+    agentId: str
+
+
+class Agent(_Agent, total=False):
+    """An agent: a name that keys belong to and that can be revoked with all of them."""
+
+    name: str
+    status: str
+    updatedAtMs: int
+
+
+class Revoked(TypedDict, total=False):
+    """What was revoked."""
+
+    keyId: str
+    agentId: str
+    revokedAtMs: int
+
+
+class _AuditEvent(TypedDict):
+    createdAtMs: int
+    action: str
+
+
+class AuditEvent(_AuditEvent, total=False):
+    """Who did what to what."""
+
+    actorKind: str
+    actorId: str | None
+    targetKind: str | None
+    targetId: str | None
+    agentId: str | None

@@ -1,0 +1,295 @@
+"""What a client records: the runs that it has started or joined, over the one pipeline of the process.
+
+Nothing is made before the first run is: no thread, no file. A client's runs are its own; they share
+ring, encoder and senders with the runs of `rundial.init`.
+
+Threads: any may record. Closing waits at most its deadline.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+import time
+import uuid
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from threading import RLock
+from typing import TYPE_CHECKING, Any
+
+from rundial.api import leaving, session, start, together
+from rundial.api.guard import Notices
+from rundial.api.handshake import Answer
+from rundial.api.ranks import rank_of
+from rundial.api.target import Target
+from rundial.diagnostics import Reason, RundialDiagnostics, Signal
+from rundial.errors import ConfigError, RundialError, RunFinishedError
+from rundial.settings import Settings, resolve
+
+if TYPE_CHECKING:
+    from rundial.api.client import Client
+    from rundial.api.recordoptions import RecordOptions
+    from rundial.api.run import Run
+
+# Runs that are joined one after the other must not fill memory when they have ended.
+MAX_ENDED = 64
+
+
+class Recording:
+    """The runs of one client.
+
+    Args:
+        client: Whose they are; announces what it starts.
+        options: How they are recorded.
+    """
+
+    def __init__(self, client: Client, options: RecordOptions) -> None:
+        self._client = client
+        self._options = options
+        self._notices = Notices()
+        self._runs: dict[tuple[str, str], Run] = {}
+        self._past: RundialDiagnostics | None = None
+        self._unkept: dict[Signal, dict[Reason, int]] = {}
+        self._is_closed = False
+        # Guards the runs and what is counted, and lets one thread at a time join a run.
+        self._lock = RLock()
+        self._pid = os.getpid()
+
+    @property
+    def is_announcing(self) -> bool:
+        """Whether what is started is announced to the server, which then knows its project."""
+        return self._settings("any").mode == "online" and not self._is_silent_rank()
+
+    def run(self, project_id: str, run_id: str, *, kind: str, config: Mapping[str, object] | None) -> Run:
+        """Join a run without asking the server; the same one again while it goes on here.
+
+        Raises:
+            ConfigError: An argument or setting is wrong, or the client is closed.
+        """
+        self._refuse_when_closed()
+        with self._guard():
+            known = self._live(project_id, run_id)
+            if known is not None:
+                return known
+            settings = self._settings(project_id)
+            identity = session.identity_of(settings, run_id=run_id, kind=kind, config=config)
+            return self._begin(identity, settings, project_id)
+
+    def started(
+        self,
+        project_id: str,
+        place: tuple[str | None, str] | None,
+        facts: Mapping[str, Any],
+    ) -> Run:
+        """Start a run, announcing it online.
+
+        Args:
+            project_id: The project's id.
+            place: Workspace and project slugs, where they are known better than by the id.
+            facts: Of `session.identity_of`.
+
+        Raises:
+            ConfigError: An argument or setting is wrong, or the client is closed.
+            RundialRequestError: The server refuses, or cannot be reached.
+        """
+        self._refuse_when_closed()
+        settings = self._settings(project_id, place)
+        # Not under the lock: the server may take its time, and others join meanwhile.
+        return self._begin(session.identity_of(settings, **facts), settings, project_id, starts=True)
+
+    def joined(self, project_id: str, run_id: str, signal: Signal) -> Run | None:
+        """Return the run to log into, joined where it was not; None, told and counted, where it cannot be.
+
+        Raises:
+            RundialError: In strict mode, what went wrong.
+        """
+        known = self._live(project_id, run_id)
+        if known is not None:
+            return known
+        if self._is_closed:
+            error = RunFinishedError("this client is closed")
+            self._not_kept(signal, "after_finish", run_id, error)
+            return None
+        try:
+            with self._guard():
+                known = self._live(project_id, run_id)
+                if known is not None:
+                    return known
+                settings = self._settings(project_id)
+                if "system_metrics" not in self._options.values:
+                    # Whoever logs a value into another process's run does not mean this machine's load.
+                    settings = replace(settings, system_metrics=False)
+                return self._begin(session.identity_of(settings, run_id=run_id), settings, project_id)
+        except (RundialError, OSError) as error:
+            self._not_kept(signal, "internal_error", run_id, error)
+            return None
+
+    def begin(self) -> None:
+        """Make the process's parts now, rather than at the first record.
+
+        Raises:
+            ConfigError: A setting is wrong, or the client is closed.
+        """
+        self._refuse_when_closed()
+        settings = self._settings("any")
+        if settings.mode == "disabled" or self._is_silent_rank():
+            return
+        session.check_platform()
+        start.make_parts(self._with_root(settings), session=session.current())
+        session.install_hooks()
+
+    def flush(self, timeout_s: float | None) -> bool:
+        """Wait until everything is answered (offline: on disk)."""
+        end = None if timeout_s is None else time.monotonic() + timeout_s
+        is_done = True
+        for run in list(self._runs.values()):
+            is_done &= run.flush(None if end is None else max(0.0, end - time.monotonic()))
+        return is_done
+
+    def close(self, timeout_s: float) -> bool:
+        """Leave every run and end the threads that nobody else needs; True when all is answered."""
+        end = time.monotonic() + timeout_s
+        with self._guard():
+            self._is_closed = True
+            runs = list(self._runs.values())
+        is_done = True
+        for run in runs:
+            left_s = max(0.0, end - time.monotonic())
+            # One that the program has ended itself is only waited for.
+            is_done &= run.close(left_s) if run.has_finished else run.leave(left_s)
+        leaving.let_go(session.current(), runs)
+        return is_done
+
+    def diagnostics(self) -> RundialDiagnostics:
+        """Return what became of everything that was logged through the client."""
+        snapshots = [run.diagnostics() for run in list(self._runs.values())]
+        past = [] if self._past is None else [self._past]
+        return together.combined([*past, *snapshots], unkept=self._unkept)
+
+    def _begin(
+        self, identity: dict[str, Any], settings: Settings, project_id: str, *, starts: bool = False
+    ) -> Run:
+        options = self._options
+        rank = rank_of(options.distributed_rank, options.distributed, os.environ)
+        identity["project_id"] = project_id
+        identity["rank"] = rank if options.distributed == "all" else None
+        identity.update(outlives_process=True, is_joined=not starts)
+        if settings.mode == "disabled" or self._is_silent_rank():
+            return self._keep(session.silent(identity, settings), project_id)
+        session.check_platform()
+        settings = self._with_root(settings)
+        config = start.without_secrets(identity["config"])
+        identity.update(instance_id=uuid.uuid4().hex, attempt=1)
+        answer = None
+        if starts and settings.mode == "online":
+            answer = self._announced(identity, project_id, config)
+            identity["attempt"] = answer.attempt
+        target = Target(settings.endpoint, self._client.key)
+        run = start.begin(identity, settings, target, answer, config=config, session=session.current())
+        session.install_hooks()
+        run.share_client(self._client)
+        return self._keep(run, project_id)
+
+    def _announced(self, identity: Mapping[str, Any], project_id: str, config: Mapping[str, Any]) -> Answer:
+        told = self._client.announce_run(
+            project_id=project_id,
+            run_id=identity["run_id"],
+            kind=identity["kind"],
+            resume=identity["resume"],
+            run_name=identity["name"],
+            group=identity["group"],
+            job_type=identity["job_type"],
+            tags=identity["tags"],
+            config=config,
+            instance_id=identity["instance_id"],
+            rank=identity["rank"],
+        )
+        attempt = told.get("attempt")
+        return Answer(
+            identity["workspace"] or "",
+            told["projectId"],
+            told.get("serverId"),
+            attempt if isinstance(attempt, int) else 1,
+        )
+
+    def _keep(self, run: Run, project_id: str) -> Run:
+        with self._guard():
+            before = self._runs.pop((project_id, run.run_id), None)
+            if before is not None:
+                # It has ended here and may still be on its way: kept, beside the one that goes on.
+                self._runs[(project_id, f"{run.run_id}/{before.identity['instance_id']}")] = before
+            self._put_away()
+            self._runs[(project_id, run.run_id)] = run
+        return run
+
+    def _put_away(self) -> None:
+        """Keep of runs that are over and answered only what is counted of them."""
+        parts = session.current().parts
+        live = parts.live if parts is not None else {}
+        over = [key for key, run in self._runs.items() if run.has_finished and run not in live]
+        if len(over) <= MAX_ENDED:
+            return
+        past = [] if self._past is None else [self._past]
+        self._past = together.combined([*past, *(self._runs.pop(key).diagnostics() for key in over)])
+
+    def _live(self, project_id: str, run_id: str) -> Run | None:
+        known = self._runs.get((project_id, run_id))
+        return None if known is None or known.has_finished else known
+
+    def _not_kept(self, signal: Signal, reason: Reason, run_id: str, error: Exception) -> None:
+        if self._options.values.get("strict"):
+            raise error
+        with self._guard():
+            counts = self._unkept.setdefault(signal, {})
+            counts[reason] = counts.get(reason, 0) + 1
+        self._notices.warn(f"{signal}:{run_id}", f"{signal} of run {run_id} are dropped and counted: {error}")
+
+    def _refuse_when_closed(self) -> None:
+        if self._is_closed:
+            raise ConfigError("this client is closed; nothing was started. Make another one")
+
+    def _guard(self) -> RLock:
+        if self._pid != os.getpid():
+            # Forked: the lock may have been held by a thread that is no more.
+            self._lock, self._pid = RLock(), os.getpid()
+        return self._lock
+
+    def _settings(self, project_id: str, place: tuple[str | None, str] | None = None) -> Settings:
+        workspace, project = place or self._client.known_places.get(project_id) or (None, project_id)
+        if not isinstance(project, str) or not project.strip():
+            raise ConfigError("project_id must be a text that is not empty; nothing was started")
+        values = {
+            **self._options.values,
+            "endpoint": self._client.endpoint,
+            "project": project,
+        }
+        settings = resolve(values, environ=os.environ, profile={})
+        return replace(settings, workspace=workspace, api_key=self._client.api_key)
+
+    def _with_root(self, settings: Settings) -> Settings:
+        if not self._options.spool_enabled:
+            settings = replace(settings, spool_directory=_temporary_root())
+        return replace(settings, spool_directory=start.spool_root(settings))
+
+    def _is_silent_rank(self) -> bool:
+        options = self._options
+        rank = rank_of(options.distributed_rank, options.distributed, os.environ)
+        return options.distributed == "rank0" and rank not in (None, 0)
+
+
+def _temporary_root() -> Path:
+    """Where a client without a spool of its own keeps what is under way: this user's place in the temp dir.
+
+    Raises:
+        ConfigError: Another user has it.
+    """
+    path = Path(tempfile.gettempdir()) / f"rundial-{os.getuid()}"
+    path.mkdir(mode=0o700, exist_ok=True)
+    found = path.lstat()
+    if path.is_symlink() or found.st_uid != os.getuid() or found.st_mode & 0o077:
+        raise ConfigError(
+            f"{path} is not this user's own; nothing was started. Remove it, or give the client a "
+            "spool_directory and leave spool_enabled as it is"
+        )
+    return path
