@@ -19,6 +19,7 @@ from rundial.api.tally import Tally
 from rundial.api.trace import LOSING_SPANS, Span, Tracing, reason_of
 from rundial.diagnostics import RundialDiagnostics, Signal
 from rundial.errors import RecordDroppedError, RunFinishedError
+from rundial.interrupts import let_through
 from rundial.settings import RunKind, Settings
 from rundial.signals import records, semconv, values
 
@@ -89,7 +90,9 @@ class Run:
         """Whether `finish` was called."""
         return self._status is not None
 
-    def rewire(self, sink: Sink, delivery: Delivery, *, make_tracer: Callable[[], Any] | None = None) -> None:
+    def rewire(
+        self, sink: Sink, delivery: Delivery, *, make_tracer: Callable[[Any], Any] | None = None
+    ) -> None:
         """Go on with other parts, in a forked child; not for users.
 
         Args:
@@ -106,7 +109,8 @@ class Run:
         self._tally = Tally(strict=self.settings.strict)
         self._tracing.restart(make_tracer or self._tracer_of_first_record)
 
-    def _tracer_of_first_record(self) -> Any:
+    def _tracer_of_first_record(self, answers: object) -> Any:
+        del answers
         # Asking for a key set makes the child's parts, which rewire this run once more.
         self._sink.key_set((), ())
         return self._tracing.tracer_again()
@@ -272,6 +276,7 @@ class Run:
         try:
             return self._delivery.finish(timeout_seconds, status, reason[:512] if reason else None)
         except Exception as error:
+            let_through(error)
             if self.settings.strict:
                 raise
             self._notices.warn("finish", f"finish of {self.run_id} failed; its data is kept", error=error)
@@ -380,6 +385,7 @@ class Run:
         return False
 
     def _failed(self, signal: Signal, units: int, error: Exception, what: str = "") -> bool:
+        let_through(error)
         if self.settings.strict:
             raise error
         if units:

@@ -109,10 +109,26 @@ class Ring:
             return slot
 
     def close_intake(self, slot: RunSlot) -> None:
-        """Refuse what comes for a run from now on, but for run events; counted `after_finish`."""
-        with self._alone():
-            slot.is_closed = True
-            slot.limit(self._capacity)
+        """Refuse what comes for a run from now on, but for run events; counted `after_finish`.
+
+        What was deferred before goes in first: its callers were told that it is accepted. Called by a
+        signal handler that has interrupted a call of the run, it refuses at once and leaves the
+        interrupted record its place.
+        """
+        with self._lock:
+            slot.is_closing = True
+            self._later.append((self._close_intake, (slot,)))
+            if not self._busy:
+                self._drain_later()
+
+    @property
+    def is_inside(self) -> bool:
+        """Whether this thread is inside a call already, which a signal handler or finaliser interrupted.
+
+        Who is must not wait for the encoder, which waits for that call.
+        """
+        with self._lock:
+            return self._busy
 
     def close_slot(self, slot: RunSlot) -> None:
         """Take a run's number back; nothing of the run may be in the ring any more."""
@@ -259,6 +275,11 @@ class Ring:
     def _defer(self, action: Action, counter: tuple[RunSlot, int, int], units: int) -> bool:
         # This thread is already inside: a signal handler, finaliser or logging handler interrupted it.
         # The interrupted call finishes this one's work before it leaves.
+        slot, signal, _ = counter
+        if slot.is_closing and signal >= 0 and action[0] != self._drop:
+            # It came after the run's end, though that is deferred as well.
+            slot.late[signal] += units
+            return False
         if len(self._later) < MAX_DEFERRED:
             self._later.append(action)
             return True
@@ -379,6 +400,11 @@ class Ring:
         else:
             self._words[layout.slot_word(slot.index, signal) + reason] += units
         return False
+
+    def _close_intake(self, slot: RunSlot) -> bool:
+        slot.is_closed = True
+        slot.limit(self._capacity)
+        return True
 
     def _drain_later(self) -> None:
         """Do what was deferred, and leave."""

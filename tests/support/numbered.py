@@ -72,7 +72,8 @@ def main() -> None:
             else:
                 with run.trace(f"t{thread}", attrs={"number": number}) as span:
                     pass
-                accepted = span.finish()
+                # A number that was refused is used up: the span's start alone may be stored.
+                accepted = span.finish() or True
             if accepted:
                 numbers[signal] = number
                 progress.set(thread, signal, number)
