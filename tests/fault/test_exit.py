@@ -39,7 +39,8 @@ ENDS = {
     "end": ("", 0, "completed"),
     "sys.exit": ("    sys.exit(3)\n", 3, "completed"),
     "exception": ("    raise KeyError('mine')\n", 1, "failed"),
-    "interrupt": ("    signal.raise_signal(signal.SIGINT)\n    threading.Event().wait(9)\n", -2, "aborted"),
+    # Pythons differ in how they end then, of a program given by `-c`.
+    "interrupt": ("    signal.raise_signal(signal.SIGINT)\n    threading.Event().wait(9)\n", None, "aborted"),
     "SIGTERM": ("    os.kill(os.getpid(), 15)\n    threading.Event().wait(9)\n", 143, "aborted"),
     "thread": ("    threading.Thread(target=run.log, args=({'x': 500.0},)).start()\n", 0, "completed"),
 }
@@ -75,7 +76,7 @@ def test_a_program_that_leaves_without_finish_loses_nothing(
             timeout=TIMEOUT_S,
             env=environment(),
         )
-        assert done.returncode == status, done.stderr
+        assert done.returncode == status or (status is None and done.returncode), done.stderr
         assert "Traceback" not in done.stderr or way in ("exception", "interrupt"), done.stderr
         assert way != "exception" or "KeyError: 'mine'" in done.stderr
     report = sync([spool], endpoint=server.url, api_key=server.key, timeout_s=30)
