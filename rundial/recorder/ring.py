@@ -72,7 +72,7 @@ class Ring:
     def __init__(self, file: RingFile, *, wake: Callable[[], None], after: Ring | None = None) -> None:
         self._slots = Slots()
         # Positions go on from the ring before, so that a key set written there counts as overwritten here.
-        self._install(file, file.capacity if after is None else _round_up(after.head + 1, file.capacity))
+        self._install(file, layout.round_up(after.head + 1 if after else 1, file.capacity))
         self.seq: int = 0 if after is None else after.seq
         self._last_ns: int = 0 if after is None else after._last_ns
         self._wake = wake
@@ -109,24 +109,17 @@ class Ring:
             return slot
 
     def close_intake(self, slot: RunSlot) -> None:
-        """Refuse what comes for a run from now on, but for run events; counted `after_finish`.
-
-        What was deferred before goes in first: its callers were told that it is accepted. Called by a
-        signal handler that has interrupted a call of the run, it refuses at once and leaves the
-        interrupted record its place.
-        """
+        """Refuse what comes for a run from now on, but for run events; counted `after_finish`."""
         with self._lock:
             slot.is_closing = True
-            self._later.append((self._close_intake, (slot,)))
+            # Behind what was deferred and the call that it interrupted: those were, or will be, accepted.
+            self._later.append((slot.close, (self._capacity,)))
             if not self._busy:
                 self._drain_later()
 
     @property
     def is_inside(self) -> bool:
-        """Whether this thread is inside a call already, which a signal handler or finaliser interrupted.
-
-        Who is must not wait for the encoder, which waits for that call.
-        """
+        """Whether this thread has interrupted a call of its own, for which the encoder may be waiting."""
         with self._lock:
             return self._busy
 
@@ -277,7 +270,6 @@ class Ring:
         # The interrupted call finishes this one's work before it leaves.
         slot, signal, _ = counter
         if slot.is_closing and signal >= 0 and action[0] != self._drop:
-            # It came after the run's end, though that is deferred as well.
             slot.late[signal] += units
             return False
         if len(self._later) < MAX_DEFERRED:
@@ -401,11 +393,6 @@ class Ring:
             self._words[layout.slot_word(slot.index, signal) + reason] += units
         return False
 
-    def _close_intake(self, slot: RunSlot) -> bool:
-        slot.is_closed = True
-        slot.limit(self._capacity)
-        return True
-
     def _drain_later(self) -> None:
         """Do what was deferred, and leave."""
         while self._later or self._crowded:
@@ -477,11 +464,7 @@ class Ring:
             self.tail = int(self._words[layout.WORD_TAIL])
 
     def move(self, file: RingFile) -> tuple[RingFile, int, int]:
-        """Go on in other memory, because the file lost its name; counters move along.
-
-        Returns:
-            The old memory, and the positions in it between which records still wait.
-        """
+        """Go on in other memory; return the old one, and the positions in it between which records wait."""
         with self._alone():
             left = (self.file, self.tail, self.head)
             first = layout.SLOTS_AT_WORD
@@ -489,7 +472,7 @@ class Ring:
             file.words[first:last] = self._words[first:last]
             self._evictions.forget()
             self._slots.mark()
-            self._install(file, _round_up(self.head + 1, file.capacity))
+            self._install(file, layout.round_up(self.head + 1, file.capacity))
             return left
 
     def _install(self, file: RingFile, start: int) -> None:
@@ -513,7 +496,3 @@ class Ring:
     def abandon_in_child(self) -> None:
         """Let go of the parent's memory after a fork, without touching the parent's lock."""
         self.file.close()
-
-
-def _round_up(position: int, unit: int) -> int:
-    return (position + unit - 1) // unit * unit

@@ -45,6 +45,12 @@ class RunSlot:
         self.is_closed = False
         self.limit(capacity)
 
+    def close(self, capacity: int) -> bool:
+        """End the run's intake in a ring of this capacity; done, hence True."""
+        self.is_closed = True
+        self.limit(capacity)
+        return True
+
     def limit(self, capacity: int) -> None:
         """Set the shares of a ring: a log storm must not drop the loss curve, nor a curve the run's end."""
         self.limit_points = -1 if self.is_closed else capacity * 15 // 16
