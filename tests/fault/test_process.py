@@ -258,7 +258,8 @@ ENDING = """
     def strike(frame, event, argument):
         if frame.f_code.co_filename.endswith("recorder/ring.py"):
             frame.f_trace_opcodes = True
-            if ring._busy and not said:
+            # Not the flag alone, which the encoder sets as well.
+            if ring.is_inside and not said:
                 signal.raise_signal(signal.SIGUSR1)
         return strike
 
