@@ -3,7 +3,8 @@
     lock           held by the owner as long as it lives
     meta.json      what another process must know to deliver it; never a key
     events/ metrics/ logs/ traces/     the lanes, each with its segments and its `ack`
-    rejected/      refused request bodies, for a person to look at
+    spare          one block of disk, for the moment that there is no other
+    rejected/      refused request bodies, for a person to look at; they outlive the directory
 
 A directory is made under a name that nobody looks for, locked, and renamed, and goes the other
 way round, so whoever finds one by its name finds it whole: owned by a live process, or left by
@@ -27,13 +28,14 @@ from typing import TYPE_CHECKING, Any
 
 from rundial.clock import Clock, SystemClock
 from rundial.errors import SpoolError
-from rundial.spool import durable
+from rundial.spool import durable, rejected
 from rundial.spool import meta as meta_file
 from rundial.spool.bounds import MAX_AGE_S, MAX_BYTES, SEGMENT_BYTES, Bounds, Durability, Limits
 from rundial.spool.frame import LANES
 from rundial.spool.lane import Lane
 from rundial.spool.lock import NAME as LOCK_NAME
 from rundial.spool.lock import DirectoryLock
+from rundial.spool.spare import Spare
 
 if TYPE_CHECKING:
     from rundial.spool.meta import Meta
@@ -59,11 +61,16 @@ class Spool:
         self._meta = meta
         self._meta_lock = threading.Lock()  # guards _meta and its file
         self._limits = limits
+        self._clock = clock
         self._bounds = Bounds(str(path), limits, clock)
+        self._spare = Spare(str(path))
+        self._spare.keep()
         self.lanes: dict[str, Lane] = {}
         for name in LANES:
             durable.make_directory(path / name)
-            self.lanes[name] = Lane(path / name, name, limits=limits, clock=clock, room=self._bounds)
+            self.lanes[name] = Lane(
+                path / name, name, limits=limits, clock=clock, room=self._bounds, spare=self._spare
+            )
         self._bounds.watch(tuple(self.lanes.values()))
 
     @classmethod
@@ -201,7 +208,7 @@ class Spool:
         self._lock.close()
 
     def remove(self) -> None:
-        """Remove the directory with all that is in it, and close.
+        """Remove the directory with all that is in it but copies of what was refused, and close.
 
         Raises:
             SpoolError: The directory under this name is not, or no longer, ours.
@@ -212,6 +219,7 @@ class Spool:
         try:
             if not self.exists():
                 raise SpoolError(f"spool at {self.path} is not ours; nothing was removed")
+            self._keep_rejected()
             # Renamed first and unlocked last: at no moment can a half-removed one be adopted.
             gone = self.path.with_name(f"{_GONE}{self.path.name}-{secrets.token_hex(4)}")
             os.rename(self.path, gone)
@@ -222,6 +230,15 @@ class Spool:
             self.path.parent.rmdir()
         except OSError:
             # Other instances of the run still live in it.
+            return
+
+    def _keep_rejected(self) -> None:
+        try:
+            rejected.keep_aside(
+                self.path, max_age_s=self._limits.max_age_s, now_unix_ns=self._clock.time_unix_ns()
+            )
+        except OSError:
+            # They are counted, and the count is told: copies that find no room go with the spool.
             return
 
     def abandon_in_child(self) -> None:
