@@ -15,6 +15,8 @@ from rundial.server.keys import Principal, StoredKey
 from rundial.server.problems import Problem
 from rundial.server.store.tables import api_keys, facts, projects, workspaces
 
+_ID_PREFIX = "prj_"
+
 
 @dataclass(frozen=True, slots=True)
 class Workspace:
@@ -107,9 +109,16 @@ def claim_project(
 ) -> Project:
     """The named project, made now when the key may make it.
 
+    A client that knows a project by its id alone names it by that; an id that the key may not see is a
+    slug like any other.
+
     Raises:
         Problem: 403, the key may not write there; the hint says which may.
     """
+    if workspace_slug is None and project_slug.startswith(_ID_PREFIX):
+        known = find_project_by_public_id(connection, principal, project_slug)
+        if known is not None:
+            return known
     workspace = find_workspace(connection, principal, workspace_slug)
     if workspace is None:
         workspace = _claim_workspace(connection, principal, workspace_slug or "", now_unix_ns)
@@ -122,7 +131,7 @@ def claim_project(
             f"this key may not write to project {project_slug!r}",
             "the key is bound to one project; use that project, or a key of the workspace",
         )
-    public_id = f"prj_{secrets.token_hex(8)}"
+    public_id = f"{_ID_PREFIX}{secrets.token_hex(8)}"
     row_id = connection.execute(
         insert(projects).values(
             public_id=public_id,
