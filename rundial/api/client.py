@@ -84,6 +84,7 @@ class Client:
         timeout_s = max(0.1, request_timeout_seconds)
         self._caller = Caller(self._endpoint, self._key, timeout_s=timeout_s, exchange=exchange)
         self._recording: Recording | None = None
+        self._is_closed = False
         # Slugs of workspace and project by project id, as far as the server has told.
         self.known_places: dict[str, tuple[str, str]] = {}
 
@@ -144,6 +145,7 @@ class Client:
             True when everything is answered (offline: is on disk). What is not stays in the spool for
             `rundial sync` or the next run, and a warning says where.
         """
+        self._is_closed = True
         is_done = True
         if self._recording is not None:
             is_done = self._recording.close(timeout_seconds if drain else min(SEAL_S, timeout_seconds))
@@ -167,7 +169,10 @@ class Client:
         if self._recording is None:
             from rundial.api.recording import Recording  # the pipeline, which reading never needs
 
-            self._recording = Recording(self, self._options)
+            made = Recording(self, self._options)
+            if self._is_closed:
+                made.close(0.0)
+            self._recording = made
         return self._recording
 
     # The server and who we are to it.

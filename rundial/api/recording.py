@@ -238,12 +238,18 @@ class Recording:
         return None if known is None or known.has_finished else known
 
     def _not_kept(self, signal: Signal, reason: Reason, run_id: str, error: Exception) -> None:
-        if self._options.values.get("strict"):
+        if self._is_strict():
             raise error
         with self._guard():
             counts = self._unkept.setdefault(signal, {})
             counts[reason] = counts.get(reason, 0) + 1
         self._notices.warn(f"{signal}:{run_id}", f"{signal} of run {run_id} are dropped and counted: {error}")
+
+    def _is_strict(self) -> bool:
+        try:
+            return self._settings("any").strict
+        except ConfigError:
+            return bool(self._options.values.get("strict"))
 
     def _refuse_when_closed(self) -> None:
         if self._is_closed:

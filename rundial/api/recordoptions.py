@@ -8,8 +8,12 @@ from typing import NamedTuple
 
 from rundial.api.ranks import rank_of
 from rundial.errors import ConfigError
-from rundial.settings import resolve
+from rundial.settings import OPTIONS, resolve
 
+# What each run has of its own, and what the client itself is given.
+_OF_A_RUN = frozenset(
+    {"project", "workspace", "run_id", "name", "kind", "resume", "group", "job_type", "tags", "config"}
+)
 _SEAMS = {
     "transport": "records travel as OTLP over HTTP: set the endpoint to whatever shall receive them",
     "artifact_transport": "files travel over the server's artifact routes",
@@ -46,18 +50,29 @@ class RecordOptions(NamedTuple):
             ConfigError: One of them is wrong or unknown, or two contradict each other.
         """
         given = {name: value for name, value in values.items() if value is not None}
-        for name, why in _SEAMS.items():
-            if name in given:
-                raise ConfigError(
-                    f"{name} cannot be injected: {why}; nothing was started. See the page on migration"
-                )
+        rank_of(distributed_rank, distributed, {})
         if given:
-            rank_of(distributed_rank, distributed, {})
+            _refuse_unknown(given)
             settings = resolve({**given, "project": "checked"}, environ=os.environ, profile={})
             if settings.mode == "offline" and not spool_enabled:
                 raise ConfigError(
                     "mode='offline' needs the spool: leave spool_enabled as it is; nothing was started"
                 )
-        elif distributed != "rank0" or distributed_rank is not None:
-            rank_of(distributed_rank, distributed, {})
         return cls(given, distributed, distributed_rank, spool_enabled)
+
+
+def _refuse_unknown(given: Mapping[str, object]) -> None:
+    known = [option.name for option in OPTIONS if option.name not in _OF_A_RUN]
+    for name in given:
+        if name in _SEAMS:
+            raise ConfigError(
+                f"{name} cannot be injected: {_SEAMS[name]}; nothing was started. See the page on migration"
+            )
+        if name in _OF_A_RUN:
+            raise ConfigError(f"{name} belongs to a run, not to a client: pass it where the run starts")
+        if name not in known:
+            from difflib import get_close_matches  # a client without a mistake never pays for it
+
+            near = get_close_matches(name, known, 1, 0.6)
+            hint = f"; did you mean {near[0]}?" if near else f"; known options: {', '.join(known)}"
+            raise ConfigError(f"Client() has no option {name!r}{hint}")

@@ -116,7 +116,10 @@ def test_everything_that_was_recorded_can_be_read_back(client: Client, local: Lo
     place: Any = {"project_id": run.project_id, "run_id": run.run_id}
 
     keys = client.list_metric_keys(**place, limit=50)
-    assert sorted(key["metricKey"] for key in keys if not key["metricKey"].startswith("system/")) == ["a", "b"]
+    assert sorted(key["metricKey"] for key in keys if not key["metricKey"].startswith("system/")) == [
+        "a",
+        "b",
+    ]
     (series,) = client.query_series(**place, metric_keys=["a"], max_points_per_series=100)["series"]
     assert [point["value"] for point in series["points"]] == [float(step) for step in range(31)]
     rows = list(client.iter_points(**place, metric_keys=["b"], page_size=7))

@@ -140,17 +140,17 @@ def test_api_error_carries_code_message_and_hint() -> None:
 
 def test_names_are_one_part_of_a_path_each() -> None:
     """A run id with slashes and dots cannot reach another route."""
-    client, script = _client(_ok(), _ok())
+    client, script = _client(_ok(runId="r", status="running"))
     client.get_run_details(workspace_slug="w", project_slug="..", run_id="a/../b?c#d")
 
     path = urlsplit(script.asked[0].url).path
     assert path == "/api/v1/workspaces/w/projects/%2E%2E/runs/a%2F..%2Fb%3Fc%23d"
 
 
-def test_start_run_sends_only_what_was_given() -> None:
+def test_announcing_a_run_sends_only_what_was_given() -> None:
     """An absent field leaves the decision to the server."""
     client, script = _client(_ok(runId="r", projectId="p", kind="training"))
-    client.start_run(project_id="p", run_id="r", tags=["a"])
+    client.announce_run(project_id="p", run_id="r", tags=["a"])
 
     sent = _body(script)
     assert sent.pop("client")["name"] == "rundial-sdk-python"
