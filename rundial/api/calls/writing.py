@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from rundial.errors import ConfigError
 
@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from rundial.api.client import Client
     from rundial.api.run import Run
     from rundial.diagnostics import RundialDiagnostics
+    from rundial.settings import RunKind
 
 
 def run(
@@ -18,7 +19,7 @@ def run(
     *,
     project_id: str,
     run_id: str,
-    kind: str = "training",
+    kind: RunKind = "training",
     config: Mapping[str, object] | None = None,
 ) -> Run:
     """Join a run that was started elsewhere; the server is not asked.
@@ -43,8 +44,8 @@ def start_run(  # noqa: PLR0913 - a published signature
     *,
     project_id: str,
     run_id: str | None = None,
-    kind: str = "training",
-    resume: str = "never",
+    kind: RunKind = "training",
+    resume: Literal["never", "allow", "must"] = "never",
     run_name: str | None = None,
     group: str | None = None,
     job_type: str | None = None,
@@ -92,8 +93,8 @@ def start_run_for_workspace_project(  # noqa: PLR0913 - a published signature
     workspace_slug: str | None = None,
     project_slug: str | None = None,
     run_id: str | None = None,
-    kind: str = "training",
-    resume: str = "never",
+    kind: RunKind = "training",
+    resume: Literal["never", "allow", "must"] = "never",
     run_name: str | None = None,
     group: str | None = None,
     job_type: str | None = None,
