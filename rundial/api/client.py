@@ -16,6 +16,7 @@ from __future__ import annotations
 from types import TracebackType
 from typing import TYPE_CHECKING
 
+from rundial.api import surroundings
 from rundial.api.caller import Caller
 from rundial.api.calls import access, places, reading, runs, signin, writing
 from rundial.api.exchange import Exchange, HttpExchange
@@ -35,9 +36,10 @@ class Client:
     """Talks to one server with one key or one session.
 
     Args:
-        endpoint: The server's address, such as `http://127.0.0.1:8787`.
-        api_key: Sent as a bearer token to this endpoint only; None sends none. A run's client is given
-            the run's own, so that both always use the same.
+        endpoint: The server's address, such as `http://127.0.0.1:8787`. None means the one that
+            `rundial.init` would take (`RUNDIAL_ENDPOINT`, then the active profile), with its key.
+        api_key: Sent as a bearer token to this endpoint only; None sends none to an endpoint that is
+            given. A run's client is given the run's own, so that both always use the same.
         session_token: Of a login, sent where there is no key; `login_credentials` sets it.
         request_timeout_seconds: What one call may take in all, from 0.1.
         ca_certs: A PEM file to trust instead of the system's certificates, for calls; telemetry goes by
@@ -56,7 +58,7 @@ class Client:
 
     def __init__(  # noqa: PLR0913 - a published signature
         self,
-        endpoint: str,
+        endpoint: str | None = None,
         *,
         api_key: str | Key | None = None,
         session_token: str | None = None,
@@ -70,7 +72,9 @@ class Client:
         **options: object,
     ) -> None:
         del start_worker_on_init
-        self._endpoint = normalise(endpoint)
+        self._endpoint = surroundings.endpoint() if endpoint is None else normalise(endpoint)
+        if endpoint is None and api_key is None and session_token is None:
+            api_key = surroundings.key_for(self._endpoint)
         self._key = api_key if isinstance(api_key, Key) else Key(api_key, session_token=session_token)
         self._options = RecordOptions.checked(
             options,

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
+from rundial import profiles
 from rundial.api.client import Client
 from rundial.api.exchange import Answer, NoAnswerError, Request
 from rundial.errors import ConfigError, RundialRequestError
@@ -219,3 +221,21 @@ def test_endpoint_that_is_no_address_is_refused_at_once() -> None:
     """A wrong endpoint is found before anything is sent."""
     with pytest.raises(ConfigError):
         Client("127.0.0.1:8787")
+
+
+def test_client_without_arguments_takes_what_init_would_take(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Environment, then the stored profile and its key; a key goes to no endpoint that is named beside it."""
+    profiles.store_local("http://127.0.0.1:9000", "rdk_stored", "default-workspace")
+    monkeypatch.setenv("RUNDIAL_ENDPOINT", "http://127.0.0.1:9000/")
+    stored, named = Client(), Client(URL)
+    assert (stored.endpoint, stored.api_key) == ("http://127.0.0.1:9000", "rdk_stored")
+    assert (named.endpoint, named.api_key) == (URL, None)
+
+    monkeypatch.setenv("RUNDIAL_API_KEY", "rdk_environment")
+    assert Client().api_key == "rdk_environment"
+    assert (Client(session_token="rds_1").api_key, Client(URL).api_key) == (None, None)
+    monkeypatch.setenv("RUNDIAL_ENDPOINT", "http://127.0.0.1:9001")
+    monkeypatch.delenv("RUNDIAL_API_KEY")
+    assert Client().api_key is None

@@ -16,7 +16,7 @@ from tests.support.stored import Stored, read
 
 PROJECT = "clients"
 
-pytestmark = pytest.mark.fault
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(60)]
 
 
 @pytest.fixture
