@@ -87,8 +87,8 @@ class Client:
             exchange = self._owned = HttpExchange(ca_certs=ca_certs)
         timeout_s = max(0.1, request_timeout_seconds)
         self._caller = Caller(self._endpoint, self._key, timeout_s=timeout_s, exchange=exchange)
-        self._recording: Recording | None = None
         self._is_closed = False
+        self._lazy: dict[str, Recording] = {}
         # Slugs of workspace and project by project id, as far as the server has told.
         self.known_places: dict[str, tuple[str, str]] = {}
 
@@ -151,8 +151,8 @@ class Client:
         """
         self._is_closed = True
         is_done = True
-        if self._recording is not None:
-            is_done = self._recording.close(timeout_seconds if drain else min(SEAL_S, timeout_seconds))
+        if self._lazy:
+            is_done = self.recording.close(timeout_seconds if drain else min(SEAL_S, timeout_seconds))
         if self._owned is not None:
             self._owned.close()
         return is_done
@@ -170,14 +170,13 @@ class Client:
     @property
     def recording(self) -> Recording:
         """What this client records, made when it is first asked for; not for users."""
-        if self._recording is None:
-            from rundial.api.recording import Recording  # the pipeline, which reading never needs
+        known = self._lazy.get("recording")
+        if known is not None:
+            return known
+        from rundial.api.recording import Recording  # the pipeline, which reading never needs
 
-            made = Recording(self, self._options)
-            if self._is_closed:
-                made.close(0.0)
-            self._recording = made
-        return self._recording
+        # Threads that come at once make one each, which starts nothing yet, and share the first.
+        return self._lazy.setdefault("recording", Recording(self, self._options, is_closed=self._is_closed))
 
     # The server and who we are to it.
 

@@ -27,6 +27,8 @@ logger = logging.getLogger("rundial")
 
 TERMINATED_EXIT = 128 + signal.SIGTERM
 STOP_S = 0.3
+# The process goes on, and would keep the ring's file of threads that were not waited for.
+LET_GO_S = 1.0
 
 
 def at_exit(session: Session) -> None:
@@ -82,11 +84,11 @@ def let_go(session: Session, runs: Sequence[Run]) -> None:
         if session.parts is not parts or parts.live or parts.beginning:
             return
         session.parts = None
-    parts.watching.stop(STOP_S)
-    parts.pipeline.stop(STOP_S)
+    parts.watching.stop(LET_GO_S)
+    parts.pipeline.stop(LET_GO_S)
     for thread in parts.adopters:
         # It has nothing more to wait for: its sender has stopped.
-        thread.join(STOP_S)
+        thread.join(LET_GO_S)
     for left in parts.left:
         if left.waiting:
             _say(left)

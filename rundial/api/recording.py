@@ -42,16 +42,17 @@ class Recording:
     Args:
         client: Whose they are; announces what it starts.
         options: How they are recorded.
+        is_closed: Whether the client was closed before it recorded anything.
     """
 
-    def __init__(self, client: Client, options: RecordOptions) -> None:
+    def __init__(self, client: Client, options: RecordOptions, *, is_closed: bool = False) -> None:
         self._client = client
         self._options = options
         self._notices = Notices()
         self._runs: dict[tuple[str, str], Run] = {}
         self._past: RundialDiagnostics | None = None
         self._unkept: dict[Signal, dict[Reason, int]] = {}
-        self._is_closed = False
+        self._is_closed = is_closed
         # Guards the runs and what is counted, and lets one thread at a time join a run.
         self._lock = RLock()
         self._pid = os.getpid()
@@ -98,12 +99,16 @@ class Recording:
         # Not under the lock: the server may take its time, and others join meanwhile.
         return self._begin(session.identity_of(settings, **facts), settings, project_id, starts=True)
 
-    def joined(self, project_id: str, run_id: str, signal: Signal) -> Run | None:
+    def joined(self, project_id: Any, run_id: Any, signal: Signal) -> Run | None:
         """Return the run to log into, joined where it was not; None, told and counted, where it cannot be.
 
         Raises:
             RundialError: In strict mode, what went wrong.
         """
+        if not (isinstance(project_id, str) and isinstance(run_id, str)):
+            error: RundialError = ConfigError("project_id and run_id must be texts")
+            self._not_kept(signal, "invalid", run_id, error)
+            return None
         known = self._live(project_id, run_id)
         if known is not None:
             return known
@@ -121,8 +126,8 @@ class Recording:
                     # Whoever logs a value into another process's run does not mean this machine's load.
                     settings = replace(settings, system_metrics=False)
                 return self._begin(session.identity_of(settings, run_id=run_id), settings, project_id)
-        except (RundialError, OSError) as error:
-            self._not_kept(signal, "internal_error", run_id, error)
+        except (RundialError, OSError) as failure:
+            self._not_kept(signal, "internal_error", run_id, failure)
             return None
 
     def begin(self) -> None:
@@ -186,10 +191,13 @@ class Recording:
             answer = self._announced(identity, project_id, config)
             identity["attempt"] = answer.attempt
         target = Target(settings.endpoint, self._client.key)
-        run = start.begin(identity, settings, target, answer, config=config, session=session.current())
-        session.install_hooks()
-        run.share_client(self._client)
-        return self._keep(run, project_id)
+        with self._guard():
+            # Asked again: the announcement took its time.
+            self._refuse_when_closed()
+            run = start.begin(identity, settings, target, answer, config=config, session=session.current())
+            session.install_hooks()
+            run.share_client(self._client)
+            return self._keep(run, project_id)
 
     def _announced(self, identity: Mapping[str, Any], project_id: str, config: Mapping[str, Any]) -> Answer:
         told = self._client.announce_run(
@@ -237,7 +245,7 @@ class Recording:
         known = self._runs.get((project_id, run_id))
         return None if known is None or known.has_finished else known
 
-    def _not_kept(self, signal: Signal, reason: Reason, run_id: str, error: Exception) -> None:
+    def _not_kept(self, signal: Signal, reason: Reason, run_id: object, error: Exception) -> None:
         if self._is_strict():
             raise error
         with self._guard():

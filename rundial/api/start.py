@@ -145,7 +145,7 @@ def begin(
         server_id = answer.server_id if answer else None
         adopter = adopt_in_background(parts.pipeline, settings, target, server_id)
         if adopter is not None:
-            parts.adopters.append(adopter)
+            parts.adopters = [*(each for each in parts.adopters if each.is_alive()), adopter]
     return run
 
 

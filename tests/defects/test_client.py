@@ -21,6 +21,7 @@ from rundial.api.session import Session
 from rundial.errors import RundialRequestError
 from tests.support.collector import Answer, Collector
 from tests.support.control import Faulty, control, exports
+from tests.support.waiting import wait_until
 
 Start = Callable[..., Run]
 PLACE: dict[str, Any] = {"project_id": "prj_1", "run_id": "r"}
@@ -48,6 +49,11 @@ def client(collector: Collector, session: Session, spool_dir: Path) -> Client:
 def threads() -> set[str]:
     """The names of our threads that are alive."""
     return {thread.name for thread in threading.enumerate() if thread.name.startswith("rundial")}
+
+
+def wait_for_no_threads() -> None:
+    """Wait until all of them are gone; on a busy machine the last ones need a moment."""
+    wait_until(lambda: threads() == set(), 10)
 
 
 @pytest.mark.parametrize("bad", BAD, ids=lambda bad: type(bad).__name__)
@@ -115,11 +121,11 @@ def test_a9_a_span_after_finish_restarts_nothing(client: Client, collector: Coll
     run.log({"x": 1}, step=1)
     assert run.finish(10)
     assert client.close(10)
-    before = threads()
+    wait_for_no_threads()
 
     with run.trace("late"):
         pass
-    assert (before, threads()) == (set(), set())
+    assert threads() == set()
     assert [span.name for span in collector.spans] == []
     assert client.diagnostics().ledger.spans.dropped == {"after_finish": 1}
 
@@ -181,7 +187,8 @@ def test_a11_nothing_is_left_alive_when_a_client_has_closed(
         assert threads() >= {"rundial-encoder", "rundial-sender", "rundial-sampler"}
 
     assert len(collector.points) >= 100
-    assert (threads(), session.parts) == (set(), None)
+    wait_for_no_threads()
+    assert session.parts is None
     assert [path for path in spool_dir.rglob("*") if path.is_file()] == []
 
 
@@ -198,7 +205,7 @@ def test_a11_a_client_closes_in_time_whatever_the_server_does(
     collector.release()
 
     assert elapsed_s < 5
-    assert threads() == set()
+    wait_for_no_threads()
     assert f"1 records wait in {spool_dir}" in caplog.text
     assert "rundial sync" in caplog.text
 
@@ -230,7 +237,7 @@ def test_a11_a_client_that_adopts_for_a_broken_server_closes_all_the_same(
     with Client(collector.url, spool_directory=spool_dir) as second:
         second.log_metric(**PLACE, metric_key="x", step=2, value=2)
         assert second.close(0.3) is False
-    assert threads() == set()
+    wait_for_no_threads()
 
     collector.rules = [control()]
     with Client(collector.url, spool_directory=spool_dir) as third:
@@ -249,5 +256,5 @@ def test_a11_thirty_clients_one_after_another_leave_nothing(
             assert client.log_metric(**PLACE, metric_key="x", step=number, value=number)
 
     assert sorted(point.value for point in collector.points) == [float(number) for number in range(30)]
-    assert threads() == set()
+    wait_for_no_threads()
     assert [path for path in spool_dir.rglob("*") if path.is_file()] == []

@@ -23,7 +23,11 @@ def list_projects(
 ) -> list[Project]:
     """Return a workspace's projects, at most `limit * max_pages`."""
     path = f"{paths.workspace(workspace_slug)}/projects"
-    return cast("list[Project]", self.caller.pages(path, "projects", limit=limit, max_pages=max_pages))
+    found = cast("list[Project]", self.caller.pages(path, "projects", limit=limit, max_pages=max_pages))
+    for project in found:
+        if project.get("projectId") and project.get("projectSlug"):
+            self.known_places[project["projectId"]] = (workspace_slug, project["projectSlug"])
+    return found
 
 
 def resolve_run_target(self: Client, *, workspace: str | None = None, project: str) -> RunTarget:
