@@ -11,11 +11,11 @@ from threading import Lock
 from typing import TYPE_CHECKING, Any
 
 from rundial.api.pipeline import Attached, Pipeline
-from rundial.diagnostics import DiagnosticsHealth, Ledger, RundialDiagnostics
 from rundial.settings import Settings
 from rundial.signals import semconv
 
 if TYPE_CHECKING:
+    from rundial.diagnostics import DiagnosticsHealth, Ledger, RundialDiagnostics
     from rundial.export.slot import LaneReport
 
 # Long enough to stand for "for ever" and short enough for every timer.
@@ -103,6 +103,8 @@ class RunDelivery:
 
     def diagnostics(self, counts: Mapping[str, Any]) -> RundialDiagnostics:
         """Return a snapshot; `counts` are what the run itself counts."""
+        from rundial.diagnostics import RundialDiagnostics
+
         ledger = self._attached.recorder.ledger()
         watch = self._attached.watch
         reports = self._reports()

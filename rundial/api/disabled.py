@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from rundial.diagnostics import Ledger, Reason, RundialDiagnostics, Signal
+if TYPE_CHECKING:
+    from rundial.diagnostics import Ledger, RundialDiagnostics
+    from rundial.reasons import Reason, Signal
 
 _TIMES = itertools.count(1, 2)
 
@@ -59,6 +61,8 @@ class DisabledSink:
 
     def ledger(self) -> Ledger:
         """Return an empty account."""
+        from rundial.diagnostics import Ledger
+
         return Ledger()
 
 
@@ -77,6 +81,8 @@ class DisabledDelivery:
 
     def diagnostics(self, counts: Mapping[str, Any]) -> RundialDiagnostics:
         """Return zeros, and what the run itself counted."""
+        from rundial.diagnostics import RundialDiagnostics
+
         return RundialDiagnostics(
             enqueued_points=0,
             accepted_points=0,

@@ -7,7 +7,6 @@ what is left and how to send it.
 from __future__ import annotations
 
 import contextlib
-import logging
 import signal
 import sys
 import threading
@@ -16,13 +15,13 @@ from types import FrameType
 from typing import TYPE_CHECKING
 
 from rundial.api.child import ChildSide
+from rundial.logger import logger
 
 if TYPE_CHECKING:
     from rundial.api.run import Status
     from rundial.api.session import Session
     from rundial.api.start import Left, Parts
 
-logger = logging.getLogger("rundial")
 
 TERMINATED_EXIT = 128 + signal.SIGTERM
 STOP_S = 0.3

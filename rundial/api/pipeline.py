@@ -6,18 +6,17 @@ record. Everything here runs on the caller of `init` and `finish`; the threads a
 
 from __future__ import annotations
 
-import base64
-import logging
 import os
 import time
+from binascii import b2a_base64
 from collections.abc import Callable
-from dataclasses import dataclass, replace
 from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING, Any
 
 from rundial.api.target import RunSource, Target
 from rundial.clock import SystemClock
+from rundial.logger import logger
 from rundial.recorder import place
 from rundial.recorder.encoder import Encoder
 from rundial.recorder.keysets import KeySets
@@ -36,13 +35,11 @@ if TYPE_CHECKING:
     from rundial.export.sender import Sender
     from rundial.system.watch import Watch
 
-logger = logging.getLogger("rundial")
 
 CHILD_RING_BYTES = 2 << 20
 RING_CHECK_S = 1.0
 
 
-@dataclass(slots=True, eq=False)
 class Attached:
     """One run in this process: its recorder, its spool, and who sends it.
 
@@ -57,14 +54,17 @@ class Attached:
         watch: The run's system metrics; None where none are wanted.
     """
 
-    recorder: RunRecorder
-    spool: Spool
-    target: Target
-    run_encoder: RunEncoder
-    source: RunSource | None
-    sender: Sender | None
-    processor: Any = None
-    watch: Watch | None = None
+    __slots__ = ("processor", "recorder", "run_encoder", "sender", "source", "spool", "target", "watch")
+
+    def __init__(self, recorder: RunRecorder, spool: Spool, target: Target, run_encoder: RunEncoder) -> None:
+        self.recorder = recorder
+        self.spool = spool
+        self.target = target
+        self.run_encoder = run_encoder
+        self.source: RunSource | None = None
+        self.sender: Sender | None = None
+        self.processor: Any = None
+        self.watch: Watch | None = None
 
 
 class Pipeline:
@@ -122,7 +122,7 @@ class Pipeline:
             raise
         run_encoder = RunEncoder(slot.index, spool, resource)
         recorder = RunRecorder(self.ring, slot, self.keysets, encoder=self.encoder, run_encoder=run_encoder)
-        attached = Attached(recorder, spool, target, run_encoder, None, None)
+        attached = Attached(recorder, spool, target, run_encoder)
         self.encoder.add(run_encoder)
         if settings.mode == "online":
             attached.source = RunSource(spool.lanes, target, label=f"run {identity.run_id}")
@@ -172,12 +172,11 @@ class Pipeline:
         self.encoder.wake()
 
     def _described(self, meta: Meta, slot: int, resource: bytes) -> Meta:
-        return replace(
-            meta,
+        return meta._replace(
             ring_path=str(self.ring.file.path) if self.ring.file.path else None,
             ring_id=self.ring.file.ring_id.hex(),
             run_index=slot,
-            resource_b64=base64.b64encode(resource).decode(),
+            resource_b64=b2a_base64(resource, newline=False).decode(),
             host_id=place.host_id(),
             boot_id=place.boot_id().hex(),
             pid=self.pid,

@@ -10,20 +10,18 @@ import atexit
 import os
 import re
 import sys
-import uuid
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from threading import Lock
 from typing import Any, Literal
 
 from rundial import profiles
-from rundial.api.disabled import DisabledDelivery, DisabledSink, no_tracer
 from rundial.api.ranks import rank_of
 from rundial.api.run import Run
 from rundial.api.trace import Tracing
 from rundial.errors import ConfigError
 from rundial.settings import KINDS, RunKind, Settings, resolve
 
+RUN_ID = r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,127}"
 RUN_ID_CHARS = "letters, digits, '_', '-' and '.', at most 128, the first not a dot"
 
 
@@ -139,14 +137,14 @@ def _settings(given: Mapping[str, object]) -> Settings:
     settings = resolve(given, environ=os.environ, profile=profile)
     if settings.api_key is None and not settings.is_plain_otlp:
         # A stored key goes to the endpoint that it was stored with, and to no other.
-        settings = replace(settings, api_key=known.key_for(settings.endpoint))
+        settings = settings._replace(api_key=known.key_for(settings.endpoint))
     return settings
 
 
 def _run_id(run_id: str | None) -> str:
     if run_id is None:
-        return f"run_{uuid.uuid4().hex}"
-    if not isinstance(run_id, str) or not re.fullmatch(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,127}", run_id):
+        return f"run_{os.urandom(16).hex()}"
+    if not isinstance(run_id, str) or not re.fullmatch(RUN_ID, run_id):
         raise ConfigError(f"run_id {run_id!r} must be {RUN_ID_CHARS}; nothing was started")
     return run_id
 
@@ -168,6 +166,8 @@ def _check_platform() -> None:
 
 
 def _silent(identity: Mapping[str, Any], settings: Settings) -> Run:
+    from rundial.api.disabled import DisabledDelivery, DisabledSink, no_tracer
+
     return Run(
         identity,
         settings,

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
-from rundial.diagnostics import Ledger, Reason, RundialDiagnostics, Signal
+from rundial.diagnostics import Ledger, RundialDiagnostics
+from rundial.reasons import Reason, Signal
 
 
 class Keys(Protocol):

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import os
 import time
-import uuid
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from rundial.api.delivery import RunDelivery
 from rundial.api.pipeline import Attached, Pipeline
@@ -31,8 +29,7 @@ if TYPE_CHECKING:
 DEFAULT_SPOOL = ".rundial_spool"
 
 
-@dataclass(frozen=True, slots=True)
-class Left:
+class Left(NamedTuple):
     """What a run leaves on disk when its process ends.
 
     Attributes:
@@ -82,9 +79,9 @@ class Parts:
 
 def start(identity: dict[str, Any], settings: Settings, *, session: Session) -> Run:
     """Start a run; see `rundial.init`."""
-    settings = replace(settings, spool_directory=_spool_root(settings))
+    settings = settings._replace(spool_directory=_spool_root(settings))
     target = _target(settings)
-    identity["instance_id"] = uuid.uuid4().hex
+    identity["instance_id"] = os.urandom(16).hex()
     identity["attempt"] = 1
     answer = None
     if settings.mode == "online" and not settings.is_plain_otlp:

@@ -18,7 +18,7 @@ from threading import RLock
 from time import time_ns
 from zlib import crc32
 
-from rundial.diagnostics import Reason, Signal
+from rundial.reasons import Reason, Signal
 from rundial.recorder import layout
 from rundial.recorder.deferred import Action, Counter, Deferred
 from rundial.recorder.evictions import Evictions, Units

@@ -9,12 +9,12 @@ Threads: the encoder's, or the adopter's; counters are read by others under the 
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from rundial.diagnostics import Signal
 from rundial.errors import SpoolError
+from rundial.logger import logger
+from rundial.reasons import Signal
 from rundial.recorder import counters, layout
 from rundial.recorder.batches import MAX_FRAME_RECORDS, PointsBatch, RecordsBatch, empty_body
 from rundial.recorder.keysets import KeySet, decode
@@ -33,7 +33,6 @@ LANE_OF: dict[int, str] = {
     Kind.SPAN_END: "traces",
 }
 SIGNAL_OF: dict[str, Signal] = {"metrics": "points", "logs": "lines", "traces": "spans"}
-logger = logging.getLogger("rundial")
 
 Batch = PointsBatch | RecordsBatch[Any]
 

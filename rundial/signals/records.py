@@ -22,10 +22,9 @@ Packing never raises, whatever the caller hands in, and never gives up a whole r
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
 from itertools import islice
 from struct import Struct
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from rundial.signals import semconv
 from rundial.signals.attributes import Attributes, as_body, as_text, clean_attributes
@@ -43,14 +42,16 @@ MAX_EVENT_BYTES = 60 * 1024
 MAX_NAME_CHARS = 512
 MAX_SPAN_EVENTS = 128
 
+# One for all spans that have none; its type lets nobody change it.
+NO_ATTRIBUTES: Attributes = {}
+
 _TEXT_HEAD = Struct("<BBI")
 _HAS_TRACE = 1
 _STREAM_BITS = {None: 0, "stdout": 2, "stderr": 4}
 _STREAMS: dict[int, str | None] = {0: None, 2: "stdout", 4: "stderr"}
 
 
-@dataclass(frozen=True, slots=True)
-class Text:
+class Text(NamedTuple):
     """One text line.
 
     Attributes:
@@ -76,8 +77,7 @@ class Text:
     iostream: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Event:
+class Event(NamedTuple):
     """One event in the life of a run, such as its start or a new summary value.
 
     Attributes:
@@ -93,8 +93,7 @@ class Event:
     body: Mapping[str, Any]
 
 
-@dataclass(frozen=True, slots=True)
-class SpanData:
+class SpanData(NamedTuple):
     """One span, ended or (with `end_unix_ns` 0) still open.
 
     Attribute values are those of `rundial.signals.attributes`; whoever records a span cleans
@@ -125,7 +124,7 @@ class SpanData:
     kind: Kind
     start_unix_ns: int
     end_unix_ns: int
-    attributes: Attributes = field(default_factory=dict)
+    attributes: Attributes = NO_ATTRIBUTES
     events: Sequence[SpanEvent] = ()
     links: Sequence[SpanLink] = ()
     status: Status = "unset"
@@ -283,8 +282,7 @@ def span_start(span: SpanData, *, seq: int, time_unix_ns: int) -> Event:
 
 def interrupted(span: SpanData, end_unix_ns: int) -> SpanData:
     """Return an open span as it is reported after its process died, ended at `end_unix_ns`."""
-    return replace(
-        span,
+    return span._replace(
         end_unix_ns=max(end_unix_ns, span.start_unix_ns),
         status="error",
         status_message="the process ended before the span did",
@@ -319,15 +317,14 @@ def _within_counts(span: SpanData) -> SpanData:
         # How it began and how it ended say more than what lies between.
         half = MAX_SPAN_EVENTS // 2
         events = [*events[:half], *events[-half:]]
-    return replace(
-        span, name=span.name[:MAX_NAME_CHARS], events=events, dropped_events=span.dropped_events + excess
+    return span._replace(
+        name=span.name[:MAX_NAME_CHARS], events=events, dropped_events=span.dropped_events + excess
     )
 
 
 def _cleaned(span: SpanData) -> SpanData:
     attributes, dropped = clean_attributes(span.attributes)
-    return replace(
-        span,
+    return span._replace(
         name=as_text(span.name),
         status_message=as_text(span.status_message),
         attributes=attributes,
@@ -352,8 +349,7 @@ def _fitted(span: SpanData) -> bytes:
 
 
 def _with_cap(span: SpanData, cap: int) -> SpanData:
-    return replace(
-        span,
+    return span._replace(
         attributes=cut_values(span.attributes, cap),
         events=[(name[:MAX_NAME_CHARS], at, cut_values(of, cap)) for name, at, of in span.events],
         links=[(trace_id, span_id, cut_values(of, cap)) for trace_id, span_id, of in span.links],
@@ -366,13 +362,12 @@ def _halved(span: SpanData) -> SpanData:
     events, links, attributes = len(span.events) // 2, len(span.links) // 2, len(span.attributes) // 2
     if sum(len(of) for _, _, of in span.events) + len(span.events) >= len(span.attributes):
         lost = len(span.events) - events
-        return replace(span, events=span.events[:events], dropped_events=span.dropped_events + lost)
+        return span._replace(events=span.events[:events], dropped_events=span.dropped_events + lost)
     if span.links:
         lost = len(span.links) - links
-        return replace(span, links=span.links[:links], dropped_links=span.dropped_links + lost)
+        return span._replace(links=span.links[:links], dropped_links=span.dropped_links + lost)
     lost = len(span.attributes) - attributes
-    return replace(
-        span,
+    return span._replace(
         attributes=dict(islice(span.attributes.items(), attributes)),
         dropped_attributes=span.dropped_attributes + lost,
     )

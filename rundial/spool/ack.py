@@ -10,8 +10,7 @@ from __future__ import annotations
 
 import struct
 import zlib
-from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from rundial.spool import durable
 
@@ -25,8 +24,7 @@ _BODY = struct.Struct(f"<8sQQQQQ{len(EVICTION_REASONS)}Q")
 _CHECKSUM = struct.Struct("<I")
 
 
-@dataclass(frozen=True, slots=True)
-class Cursor:
+class Cursor(NamedTuple):
     """Where a frame begins.
 
     Attributes:
@@ -38,8 +36,7 @@ class Cursor:
     offset: int
 
 
-@dataclass(frozen=True, slots=True)
-class Ack:
+class Ack(NamedTuple):
     """All that is settled in a lane.
 
     Attributes:

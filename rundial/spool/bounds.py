@@ -15,8 +15,7 @@ from __future__ import annotations
 
 import threading
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, Protocol
+from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol
 
 from rundial.errors import SpoolFullError
 from rundial.spool.segment import HEADER_BYTES
@@ -36,8 +35,7 @@ _MIN_SEGMENTS = 8
 _KEPT_LANE = "events"
 
 
-@dataclass(frozen=True, slots=True)
-class Limits:
+class Limits(NamedTuple):
     """What a spool may take.
 
     Attributes:

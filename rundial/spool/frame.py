@@ -16,8 +16,7 @@ from __future__ import annotations
 
 import struct
 import zlib
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -47,8 +46,7 @@ PREFIX_BYTES = _PREFIX.size
 OVERHEAD_BYTES = _PREFIX.size + _HEAD.size
 
 
-@dataclass(frozen=True, slots=True)
-class Frame:
+class Frame(NamedTuple):
     """One request body on its way, with its place in the ledger.
 
     Attributes:

@@ -15,8 +15,7 @@ import os
 import re
 import struct
 import zlib
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from rundial.errors import SegmentCorruptError
 from rundial.spool import durable
@@ -39,11 +38,10 @@ _MAGIC = b"RDSEG\x00\x00\x01"
 _HEADER = struct.Struct(f"<8sIQqQQ16sQ{len(TOTALS)}Q")
 _CHECKSUM = struct.Struct("<I")
 HEADER_BYTES = _HEADER.size + _CHECKSUM.size
-_NAME = re.compile(r"([0-9]{12})\.seg")
+_NAME = r"([0-9]{12})\.seg"
 
 
-@dataclass(frozen=True, slots=True)
-class LaneState:
+class LaneState(NamedTuple):
     """What a lane knows of everything ever appended to it.
 
     Attributes:
@@ -65,8 +63,7 @@ class LaneState:
         return LaneState(frame.ring, frame.end, frame.totals, self.frames + 1, self.units + frame.units)
 
 
-@dataclass(frozen=True, slots=True)
-class Header:
+class Header(NamedTuple):
     """The first bytes of a segment.
 
     Attributes:
@@ -89,7 +86,9 @@ def file_name(number: int) -> str:
 
 def numbers(directory: str) -> list[int]:
     """Return the numbers of the segments in a directory, ascending; other names are left alone."""
-    return sorted(int(match[1]) for match in map(_NAME.fullmatch, os.listdir(directory)) if match)
+    return sorted(
+        int(match[1]) for match in (re.fullmatch(_NAME, name) for name in os.listdir(directory)) if match
+    )
 
 
 def encode_header(header: Header) -> bytes:
