@@ -28,10 +28,11 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from rundial.errors import ConfigError
+from rundial.value import value
 
 if TYPE_CHECKING:
     import tomlkit
@@ -44,7 +45,8 @@ _MAX_LOCAL_KEYS = 16
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 
 
-class Profile(NamedTuple):
+@value
+class Profile:
     """One named target.
 
     Attributes:
@@ -62,7 +64,8 @@ class Profile(NamedTuple):
     default_format: str = "human"
 
 
-class Profiles(NamedTuple):
+@value
+class Profiles:
     """What the two files said when they were read.
 
     Attributes:

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, Literal, NamedTuple, cast
+from typing import Any, Literal, cast
 
 from rundial.errors import ConfigError
+from rundial.value import as_dict, value
 
 DEFAULT_ENDPOINT = "http://127.0.0.1:8787"
 
@@ -21,7 +22,8 @@ MODES: tuple[Mode, ...] = ("online", "offline", "disabled")
 KINDS: tuple[RunKind, ...] = ("training", "agent", "eval")
 
 
-class Settings(NamedTuple):
+@value
+class Settings:
     """What a run was started with.
 
     Attributes:
@@ -71,11 +73,12 @@ class Settings(NamedTuple):
 
     def __repr__(self) -> str:
         # The key never reaches a log or a traceback.
-        shown = ", ".join(f"{name}={value!r}" for name, value in self._asdict().items() if name != "api_key")
+        shown = ", ".join(f"{name}={value!r}" for name, value in as_dict(self).items() if name != "api_key")
         return f"Settings({shown}, api_key={'set' if self.api_key else None})"
 
 
-class Option(NamedTuple):
+@value
+class Option:
     """One row of the table.
 
     Attributes:

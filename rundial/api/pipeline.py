@@ -14,6 +14,7 @@ from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING, Any
 
+from rundial.api.quiet import Quiet
 from rundial.api.target import RunSource, Target
 from rundial.clock import SystemClock
 from rundial.logger import logger
@@ -27,9 +28,9 @@ from rundial.recorder.runencoder import RunEncoder
 from rundial.recorder.runrecorder import RunRecorder
 from rundial.settings import Settings
 from rundial.signals.resource import Identity, encode_resource, run_resource
-from rundial.signals.split import split_request
 from rundial.spool.meta import Meta
 from rundial.spool.spool import Spool
+from rundial.value import changed
 
 if TYPE_CHECKING:
     from rundial.export.sender import Sender
@@ -84,7 +85,14 @@ class Pipeline:
         self._on_pass = on_pass
         self.ring = Ring(file, wake=self._wake, after=after)
         self.keysets = KeySets()
-        self.encoder = Encoder(self.ring, on_pass=self._upkeep, interval_s=settings.flush_interval_seconds)
+        # Held while modules are imported on the encoder's thread.
+        self.quiet = Quiet()
+        self.encoder = Encoder(
+            self.ring,
+            on_pass=self._upkeep,
+            prepare=self._prepare,
+            interval_s=settings.flush_interval_seconds,
+        )
         self.pid = os.getpid()
         self.attached: list[Attached] = []
         self._senders: dict[str, Sender] = {}
@@ -172,7 +180,8 @@ class Pipeline:
         self.encoder.wake()
 
     def _described(self, meta: Meta, slot: int, resource: bytes) -> Meta:
-        return meta._replace(
+        return changed(
+            meta,
             ring_path=str(self.ring.file.path) if self.ring.file.path else None,
             ring_id=self.ring.file.ring_id.hex(),
             run_index=slot,
@@ -181,6 +190,22 @@ class Pipeline:
             boot_id=place.boot_id().hex(),
             pid=self.pid,
         )
+
+    def _prepare(self) -> None:
+        """Import what a run needs from its first pass on, and at its end.
+
+        All of it here, once: whoever needs it later finds it, whatever has become of the installation
+        meanwhile, and no import of ours is under way when a program forks.
+        """
+        with self.quiet:
+            import logging  # noqa: F401 - for `rundial.logger`
+
+            from rundial import diagnostics  # noqa: F401 - for the ledger
+            from rundial.api import leaving  # noqa: F401 - for the process's end
+            from rundial.recorder import batches  # noqa: F401 - for the passes
+            from rundial.signals import otlp
+
+            otlp.prepare()
 
     def _upkeep(self) -> None:
         """After each pass: keep the ring adoptable, and let the runs send their heartbeats."""
@@ -240,6 +265,7 @@ def make_sender(timeout_s: float) -> Sender:
     """Return a sender with a transport of its own; imports HTTP only now, which offline runs never need."""
     from rundial.export.http import HttpTransport, Tls
     from rundial.export.sender import Sender
+    from rundial.signals.split import split_request
 
     tls = Tls(
         ca_file=os.environ.get("OTEL_EXPORTER_OTLP_CERTIFICATE") or None,

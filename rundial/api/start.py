@@ -6,7 +6,7 @@ import os
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from rundial.api.delivery import RunDelivery
 from rundial.api.pipeline import Attached, Pipeline
@@ -19,6 +19,7 @@ from rundial.settings import Settings
 from rundial.signals import semconv
 from rundial.signals.resource import Identity
 from rundial.spool.meta import Meta
+from rundial.value import changed, value
 
 if TYPE_CHECKING:
     from opentelemetry.trace import Tracer
@@ -29,7 +30,8 @@ if TYPE_CHECKING:
 DEFAULT_SPOOL = ".rundial_spool"
 
 
-class Left(NamedTuple):
+@value
+class Left:
     """What a run leaves on disk when its process ends.
 
     Attributes:
@@ -58,6 +60,7 @@ class Parts:
         live: Attachment and delivery by run; a forked child starts with none.
         left: What finished offline runs have left for `rundial sync`.
         watching: The system metrics.
+        quiets: What a fork waits for.
     """
 
     def __init__(self, settings: Settings, *, after: Any = None) -> None:
@@ -65,6 +68,7 @@ class Parts:
         self.left: list[Left] = []
         self.pipeline = Pipeline(settings, on_pass=self._beat, after=after)
         self.watching = Watching(self.pipeline.ring, is_child=after is not None)
+        self.quiets = (self.pipeline.quiet, self.watching.quiet)
 
     def forget(self, run: Run) -> None:
         """Let go of a run that has nothing left to see to; a program may have thousands."""
@@ -79,7 +83,7 @@ class Parts:
 
 def start(identity: dict[str, Any], settings: Settings, *, session: Session) -> Run:
     """Start a run; see `rundial.init`."""
-    settings = settings._replace(spool_directory=_spool_root(settings))
+    settings = changed(settings, spool_directory=_spool_root(settings))
     target = _target(settings)
     identity["instance_id"] = os.urandom(16).hex()
     identity["attempt"] = 1

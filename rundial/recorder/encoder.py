@@ -47,12 +47,21 @@ class Encoder:
     Args:
         ring: The process's ring.
         on_pass: Called on this thread after every pass, for heartbeats and upkeep; must be quick.
+        prepare: Called on this thread before its first pass, to import what `init` did not wait for.
         interval_s: How long a record may stay in the ring alone.
     """
 
-    def __init__(self, ring: Ring, *, on_pass: Callable[[], None], interval_s: float = INTERVAL_S) -> None:
+    def __init__(
+        self,
+        ring: Ring,
+        *,
+        on_pass: Callable[[], None],
+        prepare: Callable[[], None] | None = None,
+        interval_s: float = INTERVAL_S,
+    ) -> None:
         self.ring = ring
         self._on_pass = on_pass
+        self._prepare = prepare
         self._interval_s = interval_s
         # SimpleQueue.put is re-entrant, so a signal handler that logs may wake us.
         self._inbox: SimpleQueue[Event | _Stop | None] = SimpleQueue()
@@ -155,6 +164,7 @@ class Encoder:
         """
         is_done = False
         try:
+            self._prepare_once()
             with self.pass_lock:
                 is_done = self._pass()
             # On its own: what is on disk is on disk, whatever becomes of the upkeep.
@@ -163,6 +173,15 @@ class Encoder:
             self.failure = error
             self._warn(error)
         return is_done
+
+    def _prepare_once(self) -> None:
+        prepare, self._prepare = self._prepare, None
+        if prepare is None:
+            return
+        try:
+            prepare()
+        except Exception as error:  # noqa: BLE001 - what cannot be imported fails again where it is needed
+            self._warn(error)
 
     def _warn(self, error: Exception) -> None:
         now = monotonic()

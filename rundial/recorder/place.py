@@ -13,7 +13,9 @@ import os
 import re
 import sys
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import Literal
+
+from rundial.value import value
 
 # Measured: these keep a preallocated mapping writable whatever the disk does, touched before or not.
 MAPPABLE = frozenset({"ext2", "ext3", "ext4", "xfs", "tmpfs"})
@@ -26,7 +28,8 @@ ENGINE_FILES = ("/etc/hostname", "/etc/resolv.conf", "/etc/hosts")
 Durability = Literal["disk", "container", "host", "memory"]
 
 
-class Place(NamedTuple):
+@value
+class Place:
     """Where to make a ring.
 
     Attributes:
@@ -82,7 +85,8 @@ def host_id() -> str:
         return os.uname().nodename
 
 
-class _Mount(NamedTuple):
+@value
+class _Mount:
     point: str
     kind: str
     options: str

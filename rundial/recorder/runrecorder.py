@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from rundial.recorder import counters
 from rundial.recorder.encoder import Encoder
@@ -17,6 +17,7 @@ from rundial.recorder.ring import Ring
 from rundial.recorder.runencoder import RunEncoder
 from rundial.recorder.slots import RunSlot
 from rundial.signals import records
+from rundial.value import value
 
 if TYPE_CHECKING:
     from rundial.diagnostics import Ledger, SignalLedger
@@ -37,7 +38,8 @@ def explicit_unix_ns(time_ms: int) -> int:
 _NONE: Mapping[str, int] = {}
 
 
-class Carried(NamedTuple):
+@value
+class Carried:
     """What a lane of a lost spool had counted.
 
     Attributes:

@@ -33,6 +33,12 @@ _KINDS = {"internal": 1, "server": 2, "client": 3, "producer": 4, "consumer": 5}
 _STATUSES = {"unset": 0, "ok": 1, "error": 2}
 
 
+def prepare() -> None:
+    """Import what both encoders need, so that neither does it later."""
+    from opentelemetry.proto.collector.logs.v1 import logs_service_pb2  # noqa: F401 - to have it
+    from opentelemetry.proto.collector.trace.v1 import trace_service_pb2  # noqa: F401 - to have it
+
+
 def encode_logs(resource: bytes, records: Sequence[Text | Event]) -> bytes:
     """Return an ExportLogsServiceRequest with the records, in their order.
 

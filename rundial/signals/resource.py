@@ -12,10 +12,11 @@ from __future__ import annotations
 import functools
 import os
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple, TypeAlias
+from typing import TypeAlias
 
 from rundial.signals import semconv
 from rundial.signals.wire import delimited, double, integer, text
+from rundial.value import value
 from rundial.version import __version__
 
 ResourceValue: TypeAlias = str | bool | int | float | Sequence[str]
@@ -23,7 +24,8 @@ ResourceValue: TypeAlias = str | bool | int | float | Sequence[str]
 _INT64_MAX = 2**63 - 1
 
 
-class Identity(NamedTuple):
+@value
+class Identity:
     """This process as one instance of a run.
 
     Attributes:

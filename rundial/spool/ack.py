@@ -10,9 +10,10 @@ from __future__ import annotations
 
 import struct
 import zlib
-from typing import Literal, NamedTuple
+from typing import Literal
 
 from rundial.spool import durable
+from rundial.value import value
 
 NAME = "ack"
 # Why frames are given up on disk. `internal_error`: a segment was damaged or removed under us.
@@ -24,7 +25,8 @@ _BODY = struct.Struct(f"<8sQQQQQ{len(EVICTION_REASONS)}Q")
 _CHECKSUM = struct.Struct("<I")
 
 
-class Cursor(NamedTuple):
+@value
+class Cursor:
     """Where a frame begins.
 
     Attributes:
@@ -36,7 +38,8 @@ class Cursor(NamedTuple):
     offset: int
 
 
-class Ack(NamedTuple):
+@value
+class Ack:
     """All that is settled in a lane.
 
     Attributes:

@@ -10,11 +10,12 @@ and the state at the start of each segment; nothing is counted twice to be compa
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from rundial.spool.ack import EVICTION_REASONS, Cursor
 from rundial.spool.inventory import Extent
 from rundial.spool.segment import HEADER_BYTES
+from rundial.value import changed, value
 
 if TYPE_CHECKING:
     from rundial.spool.ack import Ack, EvictionReason
@@ -22,7 +23,8 @@ if TYPE_CHECKING:
     from rundial.spool.inventory import Inventory
 
 
-class Counts(NamedTuple):
+@value
+class Counts:
     """A lane's counts at one moment: `appended == delivered + rejected + evicted + waiting`, in units.
 
     Attributes:
@@ -97,7 +99,7 @@ class Books:
     def begin(self, number: int, path: str, now_unix_ns: int) -> list[str]:
         """Enter a new segment; return files that nobody needs any more."""
         if not self.extents:
-            self.settled = self.settled._replace(cursor=Cursor(number, HEADER_BYTES))
+            self.settled = changed(self.settled, cursor=Cursor(number, HEADER_BYTES))
         self.extents.append(Extent(number, path, self.last, now_unix_ns, HEADER_BYTES))
         self.size += HEADER_BYTES
         self.newest_unix_ns = now_unix_ns
@@ -128,20 +130,21 @@ class Books:
             raise ValueError(f"{delivered} delivered and {rejected} rejected are not all of {units} units")
         self.in_flight = None
         settled = self.settled
-        settled = settled._replace(
-            delivered=settled.delivered + delivered, rejected=settled.rejected + rejected
+        settled = changed(
+            settled, delivered=settled.delivered + delivered, rejected=settled.rejected + rejected
         )
         if held.evicted_as is not None:
             # Counted as evicted when its segment went, and it was answered all the same.
-            self.settled = settled._replace(evicted=_counted(settled.evicted, held.evicted_as, -units))
+            self.settled = changed(settled, evicted=_counted(settled.evicted, held.evicted_as, -units))
             return []
-        self.settled = settled._replace(cursor=Cursor(cursor.segment, held.end), frames=settled.frames + 1)
+        self.settled = changed(settled, cursor=Cursor(cursor.segment, held.end), frames=settled.frames + 1)
         return self.forget_answered()
 
     def without_first(self, reason: EvictionReason) -> Ack:
         """Return what will be settled once the first segment is evicted; there must be a second one."""
         behind = self.extents[1].base
-        return self.settled._replace(
+        return changed(
+            self.settled,
             cursor=Cursor(self.extents[1].number, HEADER_BYTES),
             frames=behind.frames,
             evicted=_counted(self.settled.evicted, reason, behind.units - self.settled.units),
@@ -163,7 +166,7 @@ class Books:
             gone = self.extents.pop(0)
             doomed.append(gone.path)
             self.size -= gone.size
-            self.settled = self.settled._replace(cursor=Cursor(self.extents[0].number, HEADER_BYTES))
+            self.settled = changed(self.settled, cursor=Cursor(self.extents[0].number, HEADER_BYTES))
         return doomed
 
     def is_first_older(self, before_unix_ns: int, *, with_last: bool) -> bool:

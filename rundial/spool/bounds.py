@@ -15,10 +15,11 @@ from __future__ import annotations
 
 import threading
 from contextlib import contextmanager, nullcontext
-from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol
 
 from rundial.errors import SpoolFullError
 from rundial.spool.segment import HEADER_BYTES
+from rundial.value import value
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -35,7 +36,8 @@ _MIN_SEGMENTS = 8
 _KEPT_LANE = "events"
 
 
-class Limits(NamedTuple):
+@value
+class Limits:
     """What a spool may take.
 
     Attributes:

@@ -16,7 +16,9 @@ from __future__ import annotations
 
 import struct
 import zlib
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
+
+from rundial.value import value
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -46,7 +48,8 @@ PREFIX_BYTES = _PREFIX.size
 OVERHEAD_BYTES = _PREFIX.size + _HEAD.size
 
 
-class Frame(NamedTuple):
+@value
+class Frame:
     """One request body on its way, with its place in the ledger.
 
     Attributes:

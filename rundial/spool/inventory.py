@@ -8,7 +8,6 @@ the cursor, and files that a crash left without a whole header.
 from __future__ import annotations
 
 import os
-from typing import NamedTuple
 
 from rundial.errors import SegmentCorruptError
 from rundial.spool import ack as ack_file
@@ -16,6 +15,7 @@ from rundial.spool import durable, segment
 from rundial.spool.ack import Ack, Cursor
 from rundial.spool.frame import scan
 from rundial.spool.segment import HEADER_BYTES, LaneState
+from rundial.value import changed, value
 
 
 class Extent:
@@ -39,7 +39,8 @@ class Extent:
         self.size = size
 
 
-class Inventory(NamedTuple):
+@value
+class Inventory:
     """A lane as it was found.
 
     Attributes:
@@ -80,7 +81,7 @@ def read(directory: str, lane: str) -> Inventory:
     durable.remove_files([extent.path for extent in extents if extent.number < kept[0].number])
     ack = _agree(ack, kept, last)
     # A power cut can take frames whose answer is on disk; counts never go back for it.
-    last = last._replace(frames=max(last.frames, ack.frames), units=max(last.units, ack.units))
+    last = changed(last, frames=max(last.frames, ack.frames), units=max(last.units, ack.units))
     newest = max(os.stat(kept[-1].path).st_mtime_ns, kept[-1].created_unix_ns)
     return Inventory(kept, last, ack, was_lost, next_number, newest)
 
@@ -129,11 +130,12 @@ def _agree(ack: Ack, kept: list[Extent], last: LaneState) -> Ack:
     if first.number == ack.cursor.segment:
         return ack
     if first.number < ack.cursor.segment:
-        return ack._replace(cursor=Cursor(first.number, first.size), frames=max(ack.frames, last.frames))
+        return changed(ack, cursor=Cursor(first.number, first.size), frames=max(ack.frames, last.frames))
     # Segments go only when all their frames are answered or counted as evicted on disk. So what is
     # missing between the ack and the first segment was answered, and only the note of it was lost.
     unnoted = max(0, first.base.units - ack.units)
-    return ack._replace(
+    return changed(
+        ack,
         cursor=Cursor(first.number, HEADER_BYTES),
         frames=first.base.frames,
         delivered=ack.delivered + unnoted,

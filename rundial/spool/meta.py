@@ -6,11 +6,12 @@ Written whole or not at all, mode 0600. It holds no key: who adopts a spool brin
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import urlsplit, urlunsplit
 
 from rundial.errors import SpoolError
 from rundial.spool import durable
+from rundial.value import as_dict, field_names, value
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -21,7 +22,8 @@ VERSION = 1
 _NOTHING: Mapping[str, Any] = {}
 
 
-class Meta(NamedTuple):
+@value
+class Meta:
     """One instance of a run, as its spool directory describes it.
 
     Attributes:
@@ -73,12 +75,12 @@ class Meta(NamedTuple):
     version: int = VERSION
 
 
-_FIELDS = frozenset(Meta._fields)
+_FIELDS = frozenset(field_names(Meta))
 
 
 def encode(meta: Meta) -> bytes:
     """Return the file's content, without what must not be stored."""
-    stored = meta._asdict()
+    stored = as_dict(meta)
     stored["endpoint"] = _without_user(meta.endpoint)
     stored["lane_endpoints"] = {
         lane: None if url is None else _without_user(url) for lane, url in meta.lane_endpoints.items()

@@ -15,7 +15,7 @@ import os
 import re
 import struct
 import zlib
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from rundial.errors import SegmentCorruptError
 from rundial.spool import durable
@@ -30,6 +30,7 @@ from rundial.spool.frame import (
     scan,
     unpack,
 )
+from rundial.value import value
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -41,7 +42,8 @@ HEADER_BYTES = _HEADER.size + _CHECKSUM.size
 _NAME = r"([0-9]{12})\.seg"
 
 
-class LaneState(NamedTuple):
+@value
+class LaneState:
     """What a lane knows of everything ever appended to it.
 
     Attributes:
@@ -63,7 +65,8 @@ class LaneState(NamedTuple):
         return LaneState(frame.ring, frame.end, frame.totals, self.frames + 1, self.units + frame.units)
 
 
-class Header(NamedTuple):
+@value
+class Header:
     """The first bytes of a segment.
 
     Attributes:

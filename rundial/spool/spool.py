@@ -30,6 +30,7 @@ from rundial.spool.frame import LANES
 from rundial.spool.lane import Lane
 from rundial.spool.lock import NAME as LOCK_NAME
 from rundial.spool.lock import DirectoryLock
+from rundial.value import changed
 
 if TYPE_CHECKING:
     from rundial.spool.meta import Meta
@@ -92,7 +93,7 @@ class Spool:
         """
         limits = Limits(max_bytes, max_age_s, segment_bytes, durability)
         clock = clock or SystemClock()
-        meta = meta._replace(created_unix_ns=meta.created_unix_ns or clock.time_unix_ns())
+        meta = changed(meta, created_unix_ns=meta.created_unix_ns or clock.time_unix_ns())
         for each in (meta.run_id, meta.instance_id):
             if not _is_plain(each):
                 raise SpoolError(
@@ -175,10 +176,10 @@ class Spool:
             OSError: The former meta stands.
         """
         with self._meta_lock:
-            changed = self._meta._replace(**changes)
-            meta_file.save(str(self.path), changed, sync=self._limits.is_power_safe)
-            self._meta = changed
-        return changed
+            fresh = changed(self._meta, **changes)
+            meta_file.save(str(self.path), fresh, sync=self._limits.is_power_safe)
+            self._meta = fresh
+        return fresh
 
     def publish(self) -> None:
         """Show the sender everything appended so far, in all lanes."""
