@@ -29,23 +29,21 @@ class _Value:
 
     __slots__ = ()
     _names: tuple[str, ...] = ()
+    _fields: frozenset[str] = frozenset()
     _defaults: dict[str, Any] = {}  # noqa: RUF012 - each class has its own, and none is changed
 
     def __init__(self, *given: Any, **named: Any) -> None:
         names = self._names
-        if len(given) > len(names):
-            raise TypeError(f"{type(self).__name__} takes {len(names)} values, not {len(given)}")
-        for name, value in zip(names, given, strict=False):
+        if given:
+            if len(given) > len(names) or not named.keys().isdisjoint(names[: len(given)]):
+                raise TypeError(f"{type(self).__name__} takes {', '.join(names)}, each once")
+            named.update(zip(names, given, strict=False))
+        if len(named) < len(names):
+            named = {**self._defaults, **named}
+        if len(named) != len(names) or not named.keys() <= self._fields:
+            raise TypeError(f"{type(self).__name__} takes {', '.join(names)}, not {', '.join(named)}")
+        for name, value in named.items():
             _set(self, name, value)
-        for name in names[len(given) :]:
-            if name in named:
-                _set(self, name, named.pop(name))
-            elif name in self._defaults:
-                _set(self, name, self._defaults[name])
-            else:
-                raise TypeError(f"{type(self).__name__} needs {name!r}")
-        if named:
-            raise TypeError(f"{type(self).__name__} has no {', '.join(map(repr, named))} to set")
 
     def __setattr__(self, name: str, value: object) -> NoReturn:
         raise AttributeError(f"{type(self).__name__} is immutable: {name!r} cannot be set")
@@ -80,6 +78,7 @@ def value(described: type[T]) -> type[T]:
     space = {key: item for key, item in vars(described).items() if key not in ("__dict__", "__weakref__")}
     names = tuple(described.__annotations__)
     space["_names"] = space["__slots__"] = names
+    space["_fields"] = frozenset(names)
     space["_defaults"] = {name: space.pop(name) for name in names if name in space}
     made: Any = type(described.__name__, (_Value,), space)
     return made  # type: ignore[no-any-return]  # the class as described, made anew with slots

@@ -202,7 +202,7 @@ class Pipeline:
 
             from rundial import diagnostics  # noqa: F401 - for the ledger
             from rundial.api import leaving  # noqa: F401 - for the process's end
-            from rundial.recorder import batches  # noqa: F401 - for the passes
+            from rundial.recorder import batches, scan  # noqa: F401 - for the passes
             from rundial.signals import otlp
 
             otlp.prepare()

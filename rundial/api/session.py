@@ -136,7 +136,7 @@ def _settings(given: Mapping[str, object]) -> Settings:
         "project": active.project if active else None,
     }
     settings = resolve(given, environ=os.environ, profile=profile)
-    if settings.api_key is None and not settings.is_plain_otlp:
+    if settings.api_key is None and settings.mode == "online" and not settings.is_plain_otlp:
         # A stored key goes to the endpoint that it was stored with, and to no other.
         settings = changed(settings, api_key=known.key_for(settings.endpoint))
     return settings

@@ -25,7 +25,6 @@ from rundial.recorder.layout import Kind
 from rundial.recorder.mapping import RingFile
 from rundial.recorder.ring import Ring
 from rundial.recorder.runencoder import KeyReader, RunEncoder, units_of
-from rundial.recorder.scan import scan
 
 INTERVAL_S = 0.25
 # After each piece of about 500 points; measured: a busy loop's p99.9 falls from 5 to 0.8-1.7 ms.
@@ -234,6 +233,8 @@ class Encoder:
 
     def _encode(self, file: RingFile, runs: dict[int, RunEncoder], start: int, end: int) -> bool:
         """Turn what lies between two positions into frames; return whether all runs could be written."""
+        from rundial.recorder.scan import scan
+
         for run in runs.values():
             run.begin(file, start)
         for record in scan(file, start, end):
@@ -261,6 +262,8 @@ class Encoder:
 
     def _evictable(self, runs: dict[int, RunEncoder], start: int) -> list[tuple[int, Units]]:
         """The parts of the ring between marks, and what giving each up would lose."""
+        from rundial.recorder.scan import scan
+
         parts: list[tuple[int, Units]] = []
         marks = iter(sorted(mark for mark in self._marks if mark > start))
         mark = next(marks, None)

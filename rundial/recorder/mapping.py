@@ -16,7 +16,7 @@ from rundial.recorder import layout
 from rundial.recorder.place import Place, boot_id
 
 # Header, slots and the first records of a run.
-TOUCHED_BYTES = 256 << 10
+TOUCHED_BYTES = 128 << 10
 
 
 class RingFile:
@@ -55,7 +55,7 @@ class RingFile:
         if place.directory is None:
             memory, descriptor, path = mmap.mmap(-1, size), -1, None
         else:
-            path = place.directory / f"rundial-{ring_id.hex}.ring"
+            path = place.directory / f"rundial-{ring_id.hex()}.ring"
             memory, descriptor = _map_new_file(path, size)
         _write_header(memory, capacity, ring_id, created_unix_ns)
         return cls(memory, descriptor, path)

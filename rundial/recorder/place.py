@@ -107,7 +107,9 @@ def _parse(mountinfo: str) -> list[_Mount]:
         columns, rest = fields.split(), tail.split()
         if len(columns) < 5 or not rest:
             continue
-        point = re.sub(r"\\([0-7]{3})", lambda m: chr(int(m[1], 8)), columns[4])
+        point = columns[4]
+        if "\\" in point:
+            point = re.sub(r"\\([0-7]{3})", lambda m: chr(int(m[1], 8)), point)
         mounts.append(_Mount(point, rest[0], rest[2] if len(rest) > 2 else ""))
     return mounts
 

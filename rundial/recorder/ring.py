@@ -35,7 +35,6 @@ from rundial.recorder.layout import (
     Kind,
 )
 from rundial.recorder.mapping import RingFile
-from rundial.recorder.scan import scan
 from rundial.recorder.slots import RunSlot, Slots
 
 MAX_RECORD_BYTES = 64 * 1024
@@ -381,6 +380,8 @@ class Ring:
                 self._busy = False
 
     def _do_deferred(self, action: Callable[..., bool], arguments: tuple[object, ...]) -> None:
+        from rundial.recorder.scan import scan
+
         before = self.head
         is_done = False
         try:

@@ -19,13 +19,13 @@ from rundial.recorder import counters, layout
 from rundial.recorder.keysets import KeySet, decode
 from rundial.recorder.layout import REASON_INDEX, SIGNAL_INDEX, Kind
 from rundial.recorder.mapping import RingFile
-from rundial.recorder.scan import Record
 from rundial.signals import records
 from rundial.spool.frame import Frame
 from rundial.spool.spool import Spool
 
 if TYPE_CHECKING:
     from rundial.recorder.batches import PointsBatch, RecordsBatch
+    from rundial.recorder.scan import Record
     from rundial.signals.packer import MetricsPacker
 
     Batch: TypeAlias = PointsBatch | RecordsBatch[Any]
