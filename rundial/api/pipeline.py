@@ -99,6 +99,7 @@ class Pipeline:
         # Guards the list of runs and senders.
         self._lock = Lock()
         self._next_check_s = 0.0
+        self._is_complete = False
         self.encoder.start()
 
     @property
@@ -192,23 +193,33 @@ class Pipeline:
         )
 
     def _prepare(self) -> None:
-        """Import what a run needs from its first pass on, and at its end.
+        """Import what the first pass needs: nothing else, for the ring fills up meanwhile."""
+        with self.quiet:
+            from rundial.recorder import batches, scan  # noqa: F401 - to have them
+            from rundial.signals import otlp
 
-        All of it here, once: whoever needs it later finds it, whatever has become of the installation
-        meanwhile, and no import of ours is under way when a program forks.
+            otlp.prepare_logs()
+
+    def _complete(self) -> None:
+        """Import what a run needs at its end.
+
+        Once, early: whoever needs it finds it, whatever has become of the installation meanwhile, and
+        no import of ours is under way when a program forks.
         """
         with self.quiet:
             import logging  # noqa: F401 - for `rundial.logger`
 
             from rundial import diagnostics  # noqa: F401 - for the ledger
             from rundial.api import leaving  # noqa: F401 - for the process's end
-            from rundial.recorder import batches, scan  # noqa: F401 - for the passes
             from rundial.signals import otlp
 
-            otlp.prepare()
+            otlp.prepare_spans()
 
     def _upkeep(self) -> None:
         """After each pass: keep the ring adoptable, and let the runs send their heartbeats."""
+        if not self._is_complete:
+            self._is_complete = True
+            self._complete()
         now = time.monotonic()
         if now >= self._next_check_s:
             self._next_check_s = now + RING_CHECK_S
