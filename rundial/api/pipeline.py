@@ -39,6 +39,10 @@ if TYPE_CHECKING:
 
 CHILD_RING_BYTES = 2 << 20
 RING_CHECK_S = 1.0
+# How full the ring may be for the encoder's thread to import something that can wait.
+CALM = 0.02
+# The last comes first: for the process's end, the ledger, and what we may have to say.
+LATER = ("logging", "rundial.diagnostics", "rundial.api.leaving")
 
 
 class Attached:
@@ -99,7 +103,7 @@ class Pipeline:
         # Guards the list of runs and senders.
         self._lock = Lock()
         self._next_check_s = 0.0
-        self._is_complete = False
+        self._later = list(LATER)
         self.encoder.start()
 
     @property
@@ -198,28 +202,24 @@ class Pipeline:
             from rundial.recorder import batches, scan  # noqa: F401 - to have them
             from rundial.signals import otlp
 
-            otlp.prepare_logs()
+            otlp.prepare()
 
-    def _complete(self) -> None:
-        """Import what a run needs at its end.
+    def _import_later(self) -> None:
+        """Import one more of what a run needs at its end, while there is little to encode.
 
-        Once, early: whoever needs it finds it, whatever has become of the installation meanwhile, and
-        no import of ours is under way when a program forks.
+        Early: whoever needs it finds it, whatever has become of the installation meanwhile, and no
+        import of ours is under way when a program forks.
         """
+        from importlib import import_module
+
         with self.quiet:
-            import logging  # noqa: F401 - for `rundial.logger`
-
-            from rundial import diagnostics  # noqa: F401 - for the ledger
-            from rundial.api import leaving  # noqa: F401 - for the process's end
-            from rundial.signals import otlp
-
-            otlp.prepare_spans()
+            import_module(self._later.pop())
 
     def _upkeep(self) -> None:
         """After each pass: keep the ring adoptable, and let the runs send their heartbeats."""
-        if not self._is_complete:
-            self._is_complete = True
-            self._complete()
+        # An import beside a busy loop takes a long time, in which a small ring would fill up.
+        if self._later and self.ring.filled < CALM:
+            self._import_later()
         now = time.monotonic()
         if now >= self._next_check_s:
             self._next_check_s = now + RING_CHECK_S

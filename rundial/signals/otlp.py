@@ -33,14 +33,9 @@ _KINDS = {"internal": 1, "server": 2, "client": 3, "producer": 4, "consumer": 5}
 _STATUSES = {"unset": 0, "ok": 1, "error": 2}
 
 
-def prepare_logs() -> None:
+def prepare() -> None:
     """Import what `encode_logs` needs, so that it does not do it later."""
     from opentelemetry.proto.collector.logs.v1 import logs_service_pb2  # noqa: F401 - to have it
-
-
-def prepare_spans() -> None:
-    """Import what `encode_spans` needs, so that it does not do it later."""
-    from opentelemetry.proto.collector.trace.v1 import trace_service_pb2  # noqa: F401 - to have it
 
 
 def encode_logs(resource: bytes, records: Sequence[Text | Event]) -> bytes:
