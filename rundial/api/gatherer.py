@@ -10,7 +10,6 @@ After a fork: the environment is the parent's, and the child tells nothing.
 from __future__ import annotations
 
 import itertools
-import logging
 import os
 import sys
 import threading
@@ -18,7 +17,7 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
-logger = logging.getLogger("rundial")
+from rundial.logger import logger
 
 MAX_ARGUMENTS = 256
 # The program's own start comes first: imports on another thread would slow down both.
@@ -109,7 +108,7 @@ class Gatherer:
             for part in parts(self._program, with_diff=self._with_diff):
                 # Replaced, not changed: the caller of `close` may be reading it.
                 self._found = {**self._found, **part}
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - logged; a run without its environment is a run all the same
             logger.warning("the environment of a run could not be gathered whole", exc_info=error)
         self._send()
         self._done.set()

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-import uuid
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,6 +21,7 @@ from rundial.settings import Settings
 from rundial.signals import semconv
 from rundial.signals.resource import Identity
 from rundial.spool.meta import Meta
+from rundial.value import changed, value
 
 if TYPE_CHECKING:
     from opentelemetry.trace import Tracer
@@ -34,7 +33,7 @@ if TYPE_CHECKING:
 DEFAULT_SPOOL = ".rundial_spool"
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Left:
     """What a run leaves on disk when its process ends.
 
@@ -65,6 +64,7 @@ class Parts:
         gatherer: The latest run's; a program of many runs looks at its environment now and then.
         left: What finished offline runs have left for `rundial sync`.
         watching: The system metrics.
+        quiets: What a fork waits for.
     """
 
     def __init__(self, settings: Settings, *, after: Any = None) -> None:
@@ -73,6 +73,7 @@ class Parts:
         self.gatherer: Gatherer | None = None
         self.pipeline = Pipeline(settings, on_pass=self._beat, after=after)
         self.watching = Watching(self.pipeline.ring, is_child=after is not None)
+        self.quiets = (self.pipeline.quiet, self.watching.quiet)
 
     def forget(self, run: Run) -> None:
         """Let go of a run that has nothing left to see to; a program may have thousands."""
@@ -87,10 +88,10 @@ class Parts:
 
 def start(identity: dict[str, Any], settings: Settings, *, session: Session) -> Run:
     """Start a run; see `rundial.init`."""
-    settings = replace(settings, spool_directory=_spool_root(settings))
+    settings = changed(settings, spool_directory=_spool_root(settings))
     target = _target(settings)
     config = _without_secrets(identity["config"])
-    identity["instance_id"] = uuid.uuid4().hex
+    identity["instance_id"] = os.urandom(16).hex()
     identity["attempt"] = 1
     answer = None
     if settings.mode == "online" and not settings.is_plain_otlp:
