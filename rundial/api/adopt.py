@@ -18,10 +18,10 @@ from rundial.api.client import Client
 from rundial.api.key import Key
 from rundial.api.pipeline import make_sender
 from rundial.api.target import RunSource, Target
-from rundial.diagnostics import REASONS, SIGNALS
 from rundial.errors import RundialError, RundialRequestError, SegmentCorruptError, SpoolLockedError
 from rundial.export.outcome import Outcome, Pause
 from rundial.export.sender import Sender
+from rundial.reasons import REASONS, SIGNALS
 from rundial.recorder import place
 from rundial.recorder.mapping import RingFile
 from rundial.recorder.recovery import Recovered, recover

@@ -11,14 +11,12 @@ Threads: any; a key is read and set by single loads and stores.
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable
 from pathlib import Path
 
 from rundial import profiles
 from rundial.errors import ConfigError
-
-logger = logging.getLogger("rundial")
+from rundial.logger import logger
 
 SESSION_COOKIE = "rd_session"
 # What RFC 6265 keeps out of a cookie's value, beside what is no printable ASCII.

@@ -6,26 +6,20 @@ what is left and how to send it.
 
 from __future__ import annotations
 
-import contextlib
-import logging
-import signal
 import sys
-import threading
 import time
 from collections.abc import Sequence
-from types import FrameType
 from typing import TYPE_CHECKING
 
 from rundial.api.child import ChildSide
+from rundial.logger import logger
 
 if TYPE_CHECKING:
     from rundial.api.run import Run, Status
     from rundial.api.session import Session
     from rundial.api.start import Left, Parts
 
-logger = logging.getLogger("rundial")
 
-TERMINATED_EXIT = 128 + signal.SIGTERM
 STOP_S = 0.3
 # The process goes on, and would keep the ring's file of threads that were not waited for.
 LET_GO_S = 1.0
@@ -94,42 +88,9 @@ def let_go(session: Session, runs: Sequence[Run]) -> None:
             _say(left)
 
 
-def catch_sigterm(session: Session) -> None:
-    """Turn SIGTERM into an orderly exit, where the program has no handler of its own."""
-    if threading.current_thread() is not threading.main_thread():
-        return
-    if signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL:
-        return
-
-    def leave(number: int, frame: FrameType | None) -> None:
-        # Nothing but this: a handler may have interrupted anything, also our own lock.
-        del number, frame
-        session.was_terminated = True
-        raise SystemExit(TERMINATED_EXIT)
-
-    # Not settable in a subinterpreter.
-    with contextlib.suppress(ValueError):
-        signal.signal(signal.SIGTERM, leave)
-
-
-def before_fork(session: Session) -> None:
-    """Let nothing be under way that a child would inherit half done."""
-    parts: Parts | None = session.parts
-    if parts is not None:
-        parts.watching.before_fork()
-
-
-def in_parent(session: Session) -> None:
-    """Go on after a fork."""
-    parts: Parts | None = session.parts
-    if parts is not None:
-        parts.watching.after_fork()
-
-
 def in_child(session: Session) -> None:
     """After a fork: let go of the parent's parts; each run gets parts of its own at its first record."""
     parts: Parts | None = session.parts
-    session.lock = threading.Lock()
     session.parts = None
     if parts is None:
         return

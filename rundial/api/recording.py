@@ -11,9 +11,7 @@ from __future__ import annotations
 import os
 import tempfile
 import time
-import uuid
 from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path
 from threading import RLock
 from typing import TYPE_CHECKING, Any
@@ -26,6 +24,7 @@ from rundial.api.target import Target
 from rundial.diagnostics import Reason, RundialDiagnostics, Signal
 from rundial.errors import ConfigError, RundialError, RunFinishedError
 from rundial.settings import Settings, resolve
+from rundial.value import changed
 
 if TYPE_CHECKING:
     from rundial.api.client import Client
@@ -124,7 +123,7 @@ class Recording:
                 settings = self._settings(project_id)
                 if "system_metrics" not in self._options.values:
                     # Whoever logs a value into another process's run does not mean this machine's load.
-                    settings = replace(settings, system_metrics=False)
+                    settings = changed(settings, system_metrics=False)
                 return self._begin(session.identity_of(settings, run_id=run_id), settings, project_id)
         except (RundialError, OSError) as failure:
             self._not_kept(signal, "internal_error", run_id, failure)
@@ -185,7 +184,7 @@ class Recording:
         session.check_platform()
         settings = self._with_root(settings)
         config = start.without_secrets(identity["config"])
-        identity.update(instance_id=uuid.uuid4().hex, attempt=1)
+        identity.update(instance_id=os.urandom(16).hex(), attempt=1)
         answer = None
         if starts and settings.mode == "online":
             answer = self._announced(identity, project_id, config)
@@ -279,12 +278,12 @@ class Recording:
             "project": project,
         }
         settings = resolve(values, environ=os.environ, profile={})
-        return replace(settings, workspace=workspace, api_key=self._client.api_key)
+        return changed(settings, workspace=workspace, api_key=self._client.api_key)
 
     def _with_root(self, settings: Settings) -> Settings:
         if not self._options.spool_enabled:
-            settings = replace(settings, spool_directory=_temporary_root())
-        return replace(settings, spool_directory=start.spool_root(settings))
+            settings = changed(settings, spool_directory=_temporary_root())
+        return changed(settings, spool_directory=start.spool_root(settings))
 
     def _is_silent_rank(self) -> bool:
         options = self._options

@@ -10,20 +10,19 @@ import atexit
 import os
 import re
 import sys
-import uuid
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from threading import Lock
 from typing import Any, Literal
 
 from rundial import profiles
-from rundial.api.disabled import DisabledDelivery, DisabledSink, no_tracer
 from rundial.api.ranks import rank_of
 from rundial.api.run import Run
 from rundial.api.trace import Tracing
 from rundial.errors import ConfigError
 from rundial.settings import KINDS, RunKind, Settings, resolve
+from rundial.value import changed
 
+RUN_ID = r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,127}"
 RUN_ID_CHARS = "letters, digits, '_', '-' and '.', at most 128, the first not a dot"
 
 
@@ -174,16 +173,16 @@ def _settings(given: Mapping[str, object]) -> Settings:
         "project": active.project if active else None,
     }
     settings = resolve(given, environ=os.environ, profile=profile)
-    if settings.api_key is None and not settings.is_plain_otlp:
+    if settings.api_key is None and settings.mode == "online" and not settings.is_plain_otlp:
         # A stored key goes to the endpoint that it was stored with, and to no other.
-        settings = replace(settings, api_key=known.key_for(settings.endpoint), is_key_stored=True)
+        settings = changed(settings, api_key=known.key_for(settings.endpoint), is_key_stored=True)
     return settings
 
 
 def _run_id(run_id: str | None) -> str:
     if run_id is None:
-        return f"run_{uuid.uuid4().hex}"
-    if not isinstance(run_id, str) or not re.fullmatch(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,127}", run_id):
+        return f"run_{os.urandom(16).hex()}"
+    if not isinstance(run_id, str) or not re.fullmatch(RUN_ID, run_id):
         raise ConfigError(f"run_id {run_id!r} must be {RUN_ID_CHARS}; nothing was started")
     return run_id
 
@@ -211,6 +210,8 @@ def check_platform() -> None:
 
 def silent(identity: Mapping[str, Any], settings: Settings) -> Run:
     """Return a run that does nothing."""
+    from rundial.api.disabled import DisabledDelivery, DisabledSink, no_tracer
+
     return Run(
         identity,
         settings,
@@ -226,12 +227,41 @@ def install_hooks() -> None:
         if _SESSION.has_hooks:
             return
         _SESSION.has_hooks = True
+    from rundial.api.sigterm import catch_sigterm
+
+    atexit.register(_at_exit)
+    os.register_at_fork(before=_before_fork, after_in_parent=_in_parent, after_in_child=_in_child)
+    catch_sigterm(_SESSION)
+
+
+# The hooks import what they need when they run: by the encoder's first pass it is there, and `init` does
+# not wait for it.
+
+
+def _at_exit() -> None:
     from rundial.api import leaving
 
-    atexit.register(leaving.at_exit, _SESSION)
-    os.register_at_fork(
-        before=lambda: leaving.before_fork(_SESSION),
-        after_in_parent=lambda: leaving.in_parent(_SESSION),
-        after_in_child=lambda: leaving.in_child(_SESSION),
-    )
-    leaving.catch_sigterm(_SESSION)
+    leaving.at_exit(_SESSION)
+
+
+def _before_fork() -> None:
+    if _SESSION.parts is not None:
+        for quiet in _SESSION.parts.quiets:
+            quiet.before_fork()
+        # Not in the child, whose file system need not be ours.
+        from rundial.api import leaving  # noqa: F401 - for `_in_child`
+
+
+def _in_parent() -> None:
+    if _SESSION.parts is not None:
+        for quiet in _SESSION.parts.quiets:
+            quiet.after_fork()
+
+
+def _in_child() -> None:
+    # Another thread may have held it, which does not exist here.
+    _SESSION.lock = Lock()
+    if _SESSION.parts is not None:
+        from rundial.api import leaving
+
+        leaving.in_child(_SESSION)

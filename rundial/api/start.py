@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-import uuid
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 from threading import Thread
@@ -25,6 +22,7 @@ from rundial.settings import Settings
 from rundial.signals import semconv
 from rundial.signals.resource import Identity
 from rundial.spool.meta import Meta
+from rundial.value import changed, value
 
 if TYPE_CHECKING:
     from opentelemetry.trace import Tracer
@@ -36,7 +34,7 @@ if TYPE_CHECKING:
 DEFAULT_SPOOL = ".rundial_spool"
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Left:
     """What a run leaves on disk when its process ends.
 
@@ -69,6 +67,7 @@ class Parts:
         beginning: How many runs are about to be live.
         left: What finished offline runs have left for `rundial sync`.
         watching: The system metrics.
+        quiets: What a fork waits for.
     """
 
     def __init__(self, settings: Settings, *, after: Any = None) -> None:
@@ -79,6 +78,7 @@ class Parts:
         self.gatherer: Gatherer | None = None
         self.pipeline = Pipeline(settings, on_pass=self._beat, after=after)
         self.watching = Watching(self.pipeline.ring, is_child=after is not None)
+        self.quiets = (self.pipeline.quiet, self.watching.quiet)
 
     def forget(self, run: Run) -> None:
         """Let go of a run that has nothing left to see to; a program may have thousands."""
@@ -93,10 +93,10 @@ class Parts:
 
 def start(identity: dict[str, Any], settings: Settings, *, session: Session) -> Run:
     """Start a run; see `rundial.init`."""
-    settings = replace(settings, spool_directory=spool_root(settings))
+    settings = changed(settings, spool_directory=spool_root(settings))
     target = _target(settings)
     config = without_secrets(identity["config"])
-    identity["instance_id"] = uuid.uuid4().hex
+    identity["instance_id"] = os.urandom(16).hex()
     identity["attempt"] = 1
     answer = None
     if settings.mode == "online" and not settings.is_plain_otlp:
@@ -130,11 +130,14 @@ def begin(
     Raises:
         ConfigError: The spool directory cannot be used.
     """
-    with _parts(session, settings) as parts:
+    parts = _parts(session, settings)
+    try:
         attached = attach(parts, identity, settings, target, answer)
         delivery = RunDelivery(parts.pipeline, attached, settings)
         run = make_run(identity, settings, attached, delivery)
         parts.live[run] = (attached, delivery)
+    finally:
+        _has_begun(session, parts)
     # A program may have any number of runs, one after another.
     delivery.on_done = lambda: parts.forget(run)
     _tell_beginning(attached, identity, config)
@@ -151,23 +154,22 @@ def begin(
 
 def make_parts(settings: Settings, *, session: Session) -> None:
     """Make what the process's runs share, before there is a run."""
-    with _parts(session, settings):
-        pass
+    _has_begun(session, _parts(session, settings))
 
 
-@contextmanager
-def _parts(session: Session, settings: Settings) -> Iterator[Parts]:
-    """Yield the process's parts, made by its first run; nobody ends them meanwhile."""
+def _parts(session: Session, settings: Settings) -> Parts:
+    """Return the process's parts, made by its first run; nobody ends them until the run has begun."""
     with session.lock:
         if session.parts is None:
             session.parts = Parts(settings)
         parts: Parts = session.parts
         parts.beginning += 1
-    try:
-        yield parts
-    finally:
-        with session.lock:
-            parts.beginning -= 1
+        return parts
+
+
+def _has_begun(session: Session, parts: Parts) -> None:
+    with session.lock:
+        parts.beginning -= 1
 
 
 def _tell_beginning(attached: Attached, identity: Mapping[str, Any], config: Mapping[str, Any]) -> None:

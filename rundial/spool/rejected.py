@@ -13,7 +13,6 @@ Threads: the lane's sender.
 from __future__ import annotations
 
 import os
-import shutil
 from pathlib import Path
 
 from rundial.spool import durable
@@ -99,6 +98,8 @@ def keep_aside(spool: Path, *, max_age_s: float, now_unix_ns: int) -> Path | Non
         return None
     durable.make_directory(kept)
     target = kept / f"{spool.parent.name}.{spool.name}"
+    import shutil
+
     # A copy of a spool that was delivered before: what it refused is the same.
     shutil.rmtree(target, ignore_errors=True)
     os.rename(copies, target)
@@ -111,5 +112,7 @@ def _remove_old(kept: Path, before_unix_ns: int) -> None:
     except OSError:
         # None are kept, or another process is about the same.
         return
+    if old:
+        import shutil
     for path in old:
         shutil.rmtree(path, ignore_errors=True)
