@@ -21,13 +21,17 @@ from rundial.api.caller import Caller
 from rundial.api.calls import access, places, reading, runs, signin, writing
 from rundial.api.exchange import Exchange, HttpExchange
 from rundial.api.key import Key
-from rundial.api.recordoptions import RecordOptions
+from rundial.api.recordoptions import MIN_CALL_S, RecordOptions
 from rundial.profiles import normalise
 
 if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
+    from rundial.api.calls.shapes import Options
     from rundial.api.recording import Recording
     from rundial.settings import Distributed
 
+CALL_S = 5.0
 # What closing without draining may take: for bringing everything to disk, and not for sending it.
 SEAL_S = 0.5
 
@@ -41,7 +45,8 @@ class Client:
         api_key: Sent as a bearer token to this endpoint only; None sends none to an endpoint that is
             given. A run's client is given the run's own, so that both always use the same.
         session_token: Of a login, sent where there is no key; `login_credentials` sets it.
-        request_timeout_seconds: What one call may take in all, from 0.1.
+        request_timeout_seconds: What one call may take in all, from 0.1; 5 s when None. Where it is given,
+            it is the deadline of a request of telemetry too.
         ca_certs: A PEM file to trust instead of the system's certificates, for calls; telemetry goes by
             `OTEL_EXPORTER_OTLP_CERTIFICATE`.
         exchange: How requests travel; tests pass a fake.
@@ -62,14 +67,14 @@ class Client:
         *,
         api_key: str | Key | None = None,
         session_token: str | None = None,
-        request_timeout_seconds: float = 5.0,
+        request_timeout_seconds: float | None = None,
         ca_certs: str | None = None,
         exchange: Exchange | None = None,
         distributed: Distributed = "rank0",
         distributed_rank: int | None = None,
         spool_enabled: bool = True,
         start_worker_on_init: bool = True,
-        **options: object,
+        **options: Unpack[Options],
     ) -> None:
         del start_worker_on_init
         self._endpoint = surroundings.endpoint() if endpoint is None else normalise(endpoint)
@@ -81,11 +86,12 @@ class Client:
             distributed=distributed,
             distributed_rank=distributed_rank,
             spool_enabled=spool_enabled,
+            request_timeout_seconds=request_timeout_seconds,
         )
         self._owned: HttpExchange | None = None
         if exchange is None:
             exchange = self._owned = HttpExchange(ca_certs=ca_certs)
-        timeout_s = max(0.1, request_timeout_seconds)
+        timeout_s = CALL_S if request_timeout_seconds is None else max(MIN_CALL_S, request_timeout_seconds)
         self._caller = Caller(self._endpoint, self._key, timeout_s=timeout_s, exchange=exchange)
         self._is_closed = False
         self._lazy: dict[str, Recording] = {}

@@ -14,6 +14,7 @@ from rundial.settings import OPTIONS, resolve
 _OF_A_RUN = frozenset(
     {"project", "workspace", "run_id", "name", "kind", "resume", "group", "job_type", "tags", "config"}
 )
+MIN_CALL_S = 0.1
 _SEAMS = {
     "transport": "records travel as OTLP over HTTP: set the endpoint to whatever shall receive them",
     "artifact_transport": "files travel over the server's artifact routes",
@@ -43,6 +44,7 @@ class RecordOptions(NamedTuple):
         distributed: str,
         distributed_rank: int | None,
         spool_enabled: bool,
+        request_timeout_seconds: float | None = None,
     ) -> RecordOptions:
         """Return the options, if they can be.
 
@@ -58,6 +60,9 @@ class RecordOptions(NamedTuple):
                 raise ConfigError(
                     "mode='offline' needs the spool: leave spool_enabled as it is; nothing was started"
                 )
+        if request_timeout_seconds is not None:
+            # Not among what is checked: a client that only asks needs no settings at all.
+            given["request_timeout_seconds"] = max(MIN_CALL_S, request_timeout_seconds)
         return cls(given, distributed, distributed_rank, spool_enabled)
 
 

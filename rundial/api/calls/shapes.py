@@ -1,4 +1,4 @@
-"""What calls answer: plain dictionaries, with their keys and types written down.
+"""What calls answer, and what a client's options are: dictionaries with their keys and types written down.
 
 A key that every server of the API has is required; what newer servers add may be absent. Times in
 `…Ms` are milliseconds since 1970; times in `…Ns` are nanoseconds, as text.
@@ -6,7 +6,33 @@ A key that every server of the API has is required; what newer servers add may b
 
 from __future__ import annotations
 
-from typing import Any, TypedDict
+import os
+from collections.abc import Callable, Mapping
+from typing import Any, Literal, TypedDict
+
+
+class Options(TypedDict, total=False):
+    """How a client records; each is a setting, and None leaves it to environment and default."""
+
+    mode: Literal["online", "offline", "disabled"] | None
+    spool_directory: str | os.PathLike[str] | None
+    spool_max_bytes: int | None
+    spool_max_age_seconds: float | None
+    ring_bytes: int | None
+    flush_interval_seconds: float | None
+    init_timeout_seconds: float | None
+    finish_timeout_seconds: float | None
+    durability: Literal["process", "power"] | None
+    strict: bool | None
+    system_metrics: bool | None
+    system_metrics_interval_seconds: float | None
+    system_metrics_backpressure_threshold: float | None
+    system_metrics_provider: Callable[[], Mapping[str, object]] | str | None
+    capture_console: bool | None
+    capture_environment: bool | None
+    capture_diff: bool | None
+    transport: None
+    artifact_transport: None
 
 
 class Health(TypedDict, total=False):

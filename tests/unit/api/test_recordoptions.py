@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import inspect
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 import rundial_sdk
+from rundial.api import recordoptions
+from rundial.api.calls.shapes import Options
 from rundial.api.client import Client
 from rundial.errors import ConfigError
+from rundial.settings import OPTIONS
+from tests.support.processes import own_parts
 
 URL = "http://127.0.0.1:8787"
 
@@ -34,7 +40,7 @@ def test_a_wrong_option_is_told_when_the_client_is_made(options: dict[str, Any],
         Client(URL, **options)
 
 
-def test_options_of_the_published_client_are_taken(tmp_path: Any) -> None:
+def test_options_of_the_published_client_are_taken(tmp_path: Path) -> None:
     """A script for the published client passes its options, None among them."""
     client = rundial_sdk.RundialClient(
         URL,
@@ -57,3 +63,21 @@ def test_options_of_the_published_client_are_taken(tmp_path: Any) -> None:
     )
 
     assert client.endpoint == URL
+
+
+def test_every_setting_of_recording_is_a_typed_option() -> None:
+    """An editor completes each option, and a type checker knows its type."""
+    settings = {option.name for option in OPTIONS} - recordoptions._OF_A_RUN
+    explicit = set(inspect.signature(Client).parameters)
+
+    assert set(Options.__annotations__) == (settings - explicit) | set(recordoptions._SEAMS)
+
+
+def test_a_clients_timeout_is_its_telemetrys_too(tmp_path: Path) -> None:
+    """What a program allows a request counts for every request that it causes, and None for none."""
+    with own_parts():
+        given = Client(URL, mode="offline", spool_directory=tmp_path, request_timeout_seconds=0.7)
+        left = Client(URL, mode="offline", spool_directory=tmp_path)
+        found = [each.run(project_id="p", run_id="r").settings for each in (given, left)]
+
+    assert [each.request_timeout_seconds for each in found] == [0.7, 10.0]
