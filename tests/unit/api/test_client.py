@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -11,7 +12,7 @@ import pytest
 
 from rundial import profiles
 from rundial.api.client import Client
-from rundial.api.exchange import Answer, NoAnswerError, Request
+from rundial.api.exchange import Answer, HttpExchange, NoAnswerError, Request
 from rundial.errors import ConfigError, RundialRequestError
 
 URL = "http://127.0.0.1:8787"
@@ -239,3 +240,47 @@ def test_client_without_arguments_takes_what_init_would_take(
     monkeypatch.setenv("RUNDIAL_ENDPOINT", "http://127.0.0.1:9001")
     monkeypatch.delenv("RUNDIAL_API_KEY")
     assert Client().api_key is None
+
+
+@pytest.mark.parametrize("found", [{}, {"runId": "r"}, {"runId": "", "projectId": "p"}])
+def test_half_an_answer_is_an_error_that_names_the_other_half(found: dict[str, Any]) -> None:
+    """What callers count on is there, or the call says what is missing."""
+    client, _ = _client(_ok(**found))
+
+    with pytest.raises(RundialRequestError, match=r"starting the run.*lacks .*(runId|projectId)"):
+        client.announce_run(project_id="p")
+
+
+def test_argument_that_is_no_json_is_refused_before_anything_is_sent() -> None:
+    """A config that cannot be sent is told as such, in the words of the call."""
+    client, script = _client()
+
+    with pytest.raises(ConfigError, match="updating the config of r"):
+        client.update_run_config(run_id="r", config={"model": object()})
+    assert script.asked == []
+
+
+def test_project_can_be_named_where_two_hold_the_same_run_id() -> None:
+    """Changes of a run reach the run of the project that is meant."""
+    client, script = _client(_ok(runId="r", status="failed"), _ok(config={}))
+    client.update_run_status(run_id="r", status="failed", project_id="prj_1", finished_at_ms=5)
+    assert _body(script) == {"status": "failed", "finishedAtMs": 5, "projectId": "prj_1"}
+
+    client.update_run_config(run_id="r", config={"a": 1}, project_id="prj_1")
+    assert _body(script) == {"config": {"a": 1}, "projectId": "prj_1"}
+
+
+def test_connections_of_a_forked_client_are_its_own() -> None:
+    """A child asks on a connection of its own: two processes on one would get each other's answers."""
+    exchange = HttpExchange()
+    parents = exchange._pool
+
+    child = os.fork()
+    if child == 0:
+        try:
+            exchange(Request("GET", "http://127.0.0.1:9/", {}), timeout_s=1)
+        except NoAnswerError:
+            os._exit(0 if exchange._pool is not parents else 1)
+        os._exit(2)
+    assert os.waitpid(child, 0)[1] == 0
+    assert exchange._pool is parents

@@ -324,3 +324,15 @@ def test_client_of_a_run_refuses_what_is_no_key(run: Run) -> None:
         run.client.api_key = "rdk\r\nsecond"
 
     assert run.client.api_key == "rdk_first"
+
+
+def test_leaving_a_run_tells_no_end(run: Run, read: Callable[[Run], Recorded]) -> None:
+    """Who leaves a run keeps its records and tells no end; it is not theirs to end any more."""
+    assert run.log({"x": 1})
+    assert run.leave()
+    assert (run.leave(), run.close(), run.finish()) == (True, True, False)
+    assert run.log({"x": 2}) is False
+
+    found = read(run)
+    assert found.values("x") == [1]
+    assert "rundial.run.finish" not in [event.event_name for event in found.events]
