@@ -25,6 +25,8 @@ FOR_EVER_S = 10 * 365 * 86400.0
 HEARTBEAT_S = 30.0
 # Sampling takes milliseconds; what takes longer, such as a provider that hangs, is not waited for.
 LAST_SAMPLE_S = 0.5
+# What leaving a run may take beyond its deadline, for bringing it to disk: one pass of the encoder.
+LEAVING_SEAL_S = 0.25
 
 
 class RunDelivery:
@@ -92,7 +94,9 @@ class RunDelivery:
             if not self._has_ended:
                 self._has_ended = True
                 self._end(status, reason, end)
-            if not self._is_released and not self._settle(end):
+            # Who leaves has others to leave too, and what is not on disk could not be left to anybody.
+            seal_end = end if status is not None else max(end, time.monotonic() + LEAVING_SEAL_S)
+            if not self._is_released and not self._settle(end, seal_end):
                 return False
             if not self._drain(end) or not self._tell_rest(end):
                 return False
@@ -186,12 +190,12 @@ class RunDelivery:
             body = {"status": status, "reason": reason, "finished_unix_ns": time.time_ns()}
             self._attached.recorder.event(semconv.EVENT_RUN_FINISH, body)
 
-    def _settle(self, end: float) -> bool:
+    def _settle(self, end: float, seal_end: float) -> bool:
         """Bring everything to disk, with the final account, and leave the ring."""
-        if not self._seal(end):
+        if not self._seal(seal_end):
             return False
         self._tell_ledger()
-        if not self._seal(end):
+        if not self._seal(seal_end):
             return False
         # What the server refuses now belongs into the account that it is given.
         if self._drain(end) and self._attached.recorder.ledger().wire() != self._told:

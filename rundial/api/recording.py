@@ -23,6 +23,7 @@ from rundial.api.ranks import rank_of
 from rundial.api.target import Target
 from rundial.diagnostics import Reason, RundialDiagnostics, Signal
 from rundial.errors import ConfigError, RundialError, RunFinishedError
+from rundial.interrupts import let_through
 from rundial.settings import Settings, resolve
 from rundial.value import changed
 
@@ -33,6 +34,9 @@ if TYPE_CHECKING:
 
 # Runs that are joined one after the other must not fill memory when they have ended.
 MAX_ENDED = 64
+# How long a run that could not be joined is not tried again, and how many of them are remembered.
+RETRY_S = 5.0
+MAX_FAILURES = 1024
 
 
 class Recording:
@@ -50,6 +54,7 @@ class Recording:
         self._notices = Notices()
         self._runs: dict[tuple[str, str], Run] = {}
         self._past: RundialDiagnostics | None = None
+        self._failures: dict[tuple[str, str], tuple[float, Exception]] = {}
         self._unkept: dict[Signal, dict[Reason, int]] = {}
         self._is_closed = is_closed
         # Guards the runs and what is counted, and lets one thread at a time join a run.
@@ -115,6 +120,10 @@ class Recording:
             error = RunFinishedError("this client is closed")
             self._not_kept(signal, "after_finish", run_id, error)
             return None
+        failed = self._failures.get((project_id, run_id))
+        if failed is not None and time.monotonic() < failed[0]:
+            self._not_kept(signal, "internal_error", run_id, failed[1])
+            return None
         try:
             with self._guard():
                 known = self._live(project_id, run_id)
@@ -125,7 +134,12 @@ class Recording:
                     # Whoever logs a value into another process's run does not mean this machine's load.
                     settings = changed(settings, system_metrics=False)
                 return self._begin(session.identity_of(settings, run_id=run_id), settings, project_id)
-        except (RundialError, OSError) as failure:
+        except Exception as failure:  # noqa: BLE001 - counted as internal_error
+            let_through(failure)
+            # Joining reads and writes files, which a call that logs must not do again and again.
+            if len(self._failures) >= MAX_FAILURES:
+                self._failures.clear()
+            self._failures[(project_id, run_id)] = (time.monotonic() + RETRY_S, failure)
             self._not_kept(signal, "internal_error", run_id, failure)
             return None
 
@@ -225,7 +239,7 @@ class Recording:
             before = self._runs.pop((project_id, run.run_id), None)
             if before is not None:
                 # It has ended here and may still be on its way: kept, beside the one that goes on.
-                self._runs[(project_id, f"{run.run_id}/{before.identity['instance_id']}")] = before
+                self._runs[(project_id, f"{run.run_id}/{id(before)}")] = before
             self._put_away()
             self._runs[(project_id, run.run_id)] = run
         return run

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from rundial.api.adopt import sync
 from rundial.api.client import Client
 from rundial.api.run import Run
 from rundial.api.session import Session
@@ -208,6 +209,25 @@ def test_a11_a_client_closes_in_time_whatever_the_server_does(
     wait_for_no_threads()
     assert f"1 records wait in {spool_dir}" in caplog.text
     assert "rundial sync" in caplog.text
+
+
+@pytest.mark.parametrize("timeout_s", [0.0, 0.3])
+def test_a11_a_client_of_many_runs_leaves_them_all_within_one_deadline(
+    client: Client, collector: Collector, spool_dir: Path, timeout_s: float
+) -> None:
+    """However many runs wait for a dead server, all are left to others, on disk and with their locks free."""
+    collector.rules = [control(), Faulty(503, path="/v1/")]
+    for number in range(40):
+        client.log_metric(project_id="prj_1", run_id=f"r{number}", metric_key="x", step=1, value=number)
+    started_s = time.monotonic()
+    assert client.close(timeout_s) is False
+    assert time.monotonic() - started_s < 5
+    wait_for_no_threads()
+
+    collector.rules = [control()]
+    report = sync([spool_dir], endpoint=collector.url, to=collector.url)
+    assert {result.why for result in report.results} == {""}
+    assert sorted(point.value for point in collector.points) == [float(number) for number in range(40)]
 
 
 def test_a11_what_a_closed_client_has_left_is_delivered_by_the_next(

@@ -237,6 +237,16 @@ def test_a_temporary_place_of_somebody_else_is_not_used(
     assert list((tmp_path / "elsewhere").iterdir()) == []
 
 
+def test_a_run_may_be_started_again_while_its_former_start_goes_on(make: Make) -> None:
+    """Two starts of one id are two instances, each with its own records, switched off as well."""
+    for mode in ("offline", "disabled"):
+        with make(mode=mode) as client:
+            runs = [client.start_run(project_id="prj_1", run_id="r") for _ in range(3)]
+            assert [run.log({"x": 1}, step=1) for run in runs] == [True] * 3
+            assert client.flush(10)
+        assert [run.log({"x": 2}) for run in runs] == [mode == "disabled"] * 3
+
+
 @pytest.mark.parametrize("wrong", [None, 7, ["prj_1"], {}])
 def test_ids_that_are_no_texts_cost_records_and_no_exception(make: Make, wrong: Any) -> None:
     """Whatever stands where an id should be, logging is False and counted."""
