@@ -19,7 +19,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:.*multi-threaded:DeprecationWarn
 
 
 def without_stdin(action: Callable[[], bool]) -> bool:
-    """Return what an action returns in a child whose next descriptor is 0, and that keeps its outputs open."""
+    """Return what an action returns in a child whose next descriptor is 0; it keeps its outputs open."""
 
     def run() -> bool:
         os.close(0)
