@@ -34,6 +34,16 @@ def test_spool_filled_to_the_byte_gives_up_only_the_oldest_for_one_more(spool_di
     spool.close()
 
 
+def test_frame_is_asked_for_with_the_segment_that_it_may_begin(spool_dir: Path) -> None:
+    """The header of one more file does not carry the spool over its bound."""
+    spool = Spool.create(spool_dir, meta(), max_bytes=9 * ALONE_BYTES - 1)
+    append(spool, "metrics", range(1, 10), body_bytes=BODY_BYTES)
+
+    assert on_disk(spool) == 8 * ALONE_BYTES
+    assert spool.lanes["metrics"].evicted["spool_full"] == 1
+    spool.close()
+
+
 def test_frame_that_fits_to_the_byte_once_everything_went_is_taken(spool_dir: Path) -> None:
     """A frame as large as the bound allows is kept, at the cost of what waits in other lanes."""
     spool = Spool.create(spool_dir, meta(), max_bytes=8000)

@@ -90,6 +90,26 @@ def test_missing_ack_of_a_lane_that_was_answered_is_lost(tmp_path: Path) -> None
     assert found.ack == Ack(Cursor(2, HEADER_BYTES), frames=5, delivered=5 * UNITS)
 
 
+def test_missing_ack_is_noticed_after_a_single_answered_frame(tmp_path: Path) -> None:
+    """One frame that is gone is enough to know that something was answered."""
+    directory = left(tmp_path, answered=1, segments=(1, 1))
+    os.unlink(f"{directory}/ack")
+    found = inventory.read(directory, "metrics")
+
+    assert (found.ack_was_lost, found.ack.frames, found.ack.delivered) == (True, 1, UNITS)
+
+
+def test_segment_that_never_got_its_header_hides_none_behind_it(tmp_path: Path) -> None:
+    """A kill while a file was begun costs nothing, wherever that file lies."""
+    directory = left(tmp_path, answered=0)
+    empty = Path(directory, segment.file_name(0))
+    empty.touch()
+    found = inventory.read(directory, "metrics")
+
+    assert not empty.exists()
+    assert [each.number for each in found.extents] == [1, 2]
+
+
 def test_answers_beyond_the_ack_are_taken_from_the_first_segment_left(tmp_path: Path) -> None:
     """Segments go only when they are answered, so an ack that is behind them is made to agree."""
     directory = left(tmp_path, answered=2)

@@ -83,6 +83,18 @@ def test_reclaimed_lane_has_nothing_more_to_free(tmp_path: Path) -> None:
     assert segments(tmp_path) == [file_name(2)]
 
 
+def test_frame_larger_than_a_segment_takes_the_empty_one_that_is_there(tmp_path: Path) -> None:
+    """A large record does not leave an empty file behind it."""
+    lane = filled(tmp_path, 3)
+    drain(lane)
+    lane.reclaim()
+    lane.append(frame(4, body_bytes=5000))
+    lane.publish()
+
+    assert segments(tmp_path) == [file_name(2)]
+    assert drain(lane) == [4]
+
+
 def test_any_number_of_segments_holds_one_descriptor(tmp_path: Path) -> None:
     """A run of weeks does not run out of open files."""
     process = psutil.Process()
