@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
+import sys
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -150,6 +151,35 @@ def test_this_machines_own_mountinfo_is_understood(tmp_path: Path) -> None:
 
     assert found.durability in ("disk", "container", "host", "memory")
     assert found.size_bytes <= SIZE
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="Linux alone has a mountinfo")
+def test_this_machines_own_mountinfo_is_what_is_read(tmp_path: Path) -> None:
+    """A run finds the same place as one that is handed the kernel's own text."""
+    text = os.fsdecode(Path("/proc/self/mountinfo").read_bytes())
+    found = place._mount_of(str(tmp_path.resolve()), place._parse(text))
+
+    assert choose(tmp_path, SIZE) == choose(tmp_path, SIZE, mountinfo=text)
+    assert found is not None
+    assert choose(tmp_path, SIZE) != choose(tmp_path, SIZE, mountinfo="") or found.kind not in place.MAPPABLE
+
+
+def test_the_directory_itself_and_what_lies_below_are_inside_a_mount(root: Path, shm: Path) -> None:
+    """A mount point named with a slash at its end, as the root is, holds what lies below it."""
+    below = root / "below"
+    below.mkdir()
+    text = "\n".join([mount("/", "nfs"), mount(f"{root}/", "ext4")])
+
+    assert choose(below, SIZE, mountinfo=text, shm=shm).durability == "disk"
+
+
+def test_all_kinds_of_the_list_together_are_still_known(root: Path, shm: Path) -> None:
+    """Engine files on several good file systems are as good as on one."""
+    good = sorted(place.MAPPABLE - {"tmpfs"})
+    files = [mount(point, kind) for kind in good for point in place.ENGINE_FILES[:1]]
+    text = "\n".join([overlay("/var/lib/engine/none/diff"), *files])
+
+    assert choose(root, SIZE, mountinfo=text, shm=shm).durability == "container"
 
 
 def test_a_boot_and_a_host_have_names_that_stay() -> None:
