@@ -255,3 +255,20 @@ def test_the_last_time_is_the_last_even_one(tmp_path: Path) -> None:
     found = recover(file, run.slot.index, spool, RESOURCE)
 
     assert found.last_unix_ns == times[-2] == max(times[:-1])
+
+
+def test_what_the_dead_process_dropped_itself_is_not_taken_for_what_it_could_not_encode(
+    tmp_path: Path,
+) -> None:
+    """Two losses of one reason are told apart, and each is counted once."""
+    rig = Rig(tmp_path)
+    run = rig.attach()
+    run.recorder.drop("lines", "internal_error", 4)
+    rig.ring.record(layout.Kind.TEXT, run.slot, b"", signal="lines")
+    rig.work()
+    say(run, "good")
+    file, spool = dead_copy(rig, run, tmp_path / "dead")
+    found = recover(file, run.slot.index, spool, RESOURCE)
+
+    assert (found.failed, found.dropped["lines"]) == ((0, 1, 0), {"internal_error": 4})
+    assert spool.lanes["logs"].last.totals[TOTALS.index("internal_error")] == 5

@@ -253,3 +253,19 @@ def test_key_sets_are_the_processs_own(tmp_path: Path) -> None:
     assert keys is two.recorder.key_set(("loss",), (("split", "val"),))
     assert keys is not one.recorder.key_set(("loss",), ())
     assert (keys.names, keys.attributes) == (("loss",), (("split", "val"),))
+
+
+@pytest.mark.parametrize("miscounted", [-1, 2])
+def test_what_an_exception_kept_from_being_counted_is_settled(tmp_path: Path, miscounted: int) -> None:
+    """A signal handler that raises between a record and its count leaves an account that closes."""
+    rig = Rig(tmp_path)
+    run = rig.attach()
+    for line in ("one", "two", "three"):
+        say(run, line)
+    run.slot.accepted[1] += miscounted
+    rig.work()
+    ledger = run.recorder.ledger()
+
+    assert ledger.lines == SignalLedger(recorded=3, waiting_spool=3)
+    say(run, "four")
+    assert run.recorder.ledger().lines == SignalLedger(recorded=4, waiting_ring=1, waiting_spool=3)
