@@ -114,6 +114,8 @@ def test_judge_names_what_answered_in_the_servers_place(kind: str, shown: str) -
         (Answer(404), "answered 404 (check the endpoint)"),
         (Answer(405), "answered 405 (check the endpoint)"),
         (Answer(409), "answered 409"),
+        (Answer(400), "answered 400"),
+        (Answer(300), "answered 300 (check the endpoint, and whether a proxy asks for a login)"),
         (Answer(301), "answered 301 (check the endpoint, and whether a proxy asks for a login)"),
         (
             Answer(399, location="http://a/b"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from random import Random
 
 import pytest
@@ -99,3 +100,16 @@ def test_retry_after_of_any_text_is_seconds_or_none(value: str) -> None:
     seconds = read_retry_after(value, 1_700_000_000.0)
 
     assert seconds is None or seconds >= 0.0
+
+
+def test_retry_after_a_date_means_the_same_in_every_time_zone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A date without a zone is UTC, wherever the cluster stands."""
+    try:
+        with monkeypatch.context() as elsewhere:
+            elsewhere.setenv("TZ", "XYZ-9")
+            time.tzset()
+            seconds = read_retry_after("Tue, 14 Nov 2023 22:13:50 -0000", 1_700_000_000.0)
+    finally:
+        time.tzset()
+
+    assert seconds == 30.0
