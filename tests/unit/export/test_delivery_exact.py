@@ -19,9 +19,11 @@ from tests.unit.export.test_delivery import _deliver, _limit, _refuse
 class FullLane(MemoryLane):
     """A lane whose disk takes no refused part."""
 
+    error = OSError(28, "No space left on device")
+
     def reject(self, cursor: Cursor, body: bytes, units: int) -> None:
         """Refuse to keep it."""
-        raise OSError(28, "No space left on device")
+        raise self.error
 
 
 def begun(frame: Frame, habits: Habits | None = None, lane: MemoryLane | None = None) -> Delivery:
@@ -69,10 +71,17 @@ def test_plain_body_of_an_encoding_that_is_not_supported_waits() -> None:
     assert delivery.next_part() is part
 
 
-def test_refused_part_that_cannot_be_filed_is_counted_and_said(caplog: pytest.LogCaptureFixture) -> None:
+@pytest.mark.parametrize(
+    ("error", "reason"),
+    [(OSError(28, "No space left on device"), "No space left on device"), (OSError("gone"), "OSError")],
+)
+def test_refused_part_that_cannot_be_filed_is_counted_and_said(
+    caplog: pytest.LogCaptureFixture, error: OSError, reason: str
+) -> None:
     """A full disk costs the copy of what was refused, never the count or the delivery."""
     lane = FullLane()
-    delivery = begun(metrics_frame([1.0, 2.0], units=7), lane=lane)
+    lane.error = error
+    delivery = begun(metrics_frame([1.0], units=7), lane=lane)
     with caplog.at_level(logging.WARNING, "rundial"):
         while not delivery.is_answered:
             delivery.next_part()
@@ -81,7 +90,7 @@ def test_refused_part_that_cannot_be_filed_is_counted_and_said(caplog: pytest.Lo
 
     assert (rejected, lane.rejected, lane.delivered) == (7, 7, 0)
     assert {record.levelno for record in caplog.records} == {logging.WARNING}
-    assert "could not be filed (No space left on device); it is counted as rejected" in caplog.text
+    assert f"a refused part of 7 units could not be filed ({reason}); it is counted as" in caplog.text
     assert "Free space where the spool lies." in caplog.text
 
 
@@ -180,6 +189,14 @@ def test_refused_items_that_are_no_units_count_only_all_together(rejected: int, 
     lane, _, _ = _deliver(metrics_frame([1.0, 2.0], units=7), lambda _: Partial(rejected, "no"))
 
     assert (lane.rejected, lane.delivered) == (counted, 7 - counted)
+
+
+def test_refusals_of_several_parts_add_up() -> None:
+    """A frame that left in halves counts what each of them lost."""
+    outcomes = iter([Split(), Partial(1, "no"), Partial(1, "no")])
+    lane, _, _ = _deliver(numbered(2), lambda _: next(outcomes))
+
+    assert (lane.rejected, lane.delivered) == (2, 0)
 
 
 def test_parts_that_were_taken_are_not_counted_with_the_one_that_was_not() -> None:
