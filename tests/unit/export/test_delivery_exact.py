@@ -116,6 +116,15 @@ def test_known_limit_is_only_lowered_by_what_was_too_large(known: int, is_lower:
     assert habits.fits_bytes == (size // 2 if is_lower else known)
 
 
+@pytest.mark.parametrize(("missing", "parts"), [(0, 1), (1, 2)])
+def test_frame_that_fits_its_limit_to_the_byte_leaves_whole(missing: int, parts: int) -> None:
+    """What a server is known to take is not cut smaller than it need be."""
+    size = len(metrics_body([0.0, 1.0]))
+    _, requests, _ = _deliver(numbered(2), lambda _: Accepted(), Habits(fits_bytes=size - missing))
+
+    assert len(requests) == parts
+
+
 def test_known_limit_is_raised_by_what_fits() -> None:
     """A single point above the limit that a server takes after all is known to fit."""
     habits = Habits(fits_bytes=10)

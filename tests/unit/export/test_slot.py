@@ -147,8 +147,9 @@ def test_outcomes_are_counted_and_the_last_fault_is_named(
     slot.note(outcome, is_moving)
 
     assert (slot.failed, slot.last_error) == (failed, error)
+    slot.note(outcome, is_moving)
     slot.note(Accepted(), is_moving=True)
-    assert (slot.failed, slot.last_error) == (failed, None)
+    assert (slot.failed, slot.last_error) == (2 * failed, None)
 
 
 def test_progress_ends_every_backoff(slot: Slot) -> None:
