@@ -182,3 +182,18 @@ def test_threads_that_join_one_run_at_once_join_it_once(client: Client, local: L
 
     found = details(client, run_id)
     assert (found["counts"]["points"], len(found["instances"])) == (8, 1)
+
+
+def test_an_id_that_the_key_may_not_see_opens_no_project(
+    client: Client, local: LocalServer, spool_dir: Path
+) -> None:
+    """Naming a project by its id opens what the key may see; for others it is a name like any other."""
+    foreign = local.project_id(workspace="elsewhere")
+    key = local.make_key(["metrics:write", "logs:write", "project:read"])
+    with Client(local.url, api_key=key, spool_directory=spool_dir) as member:
+        assert member.log_metric(project_id=foreign, run_id="r", metric_key="x", step=1, value=1)
+        assert member.flush(15)
+
+    runs = list(client.iter_runs(workspace_slug="elsewhere", project_slug=PROJECT))
+    own = list(client.iter_runs(workspace_slug=WORKSPACE, project_slug=foreign))
+    assert (runs, [run["runId"] for run in own]) == ([], ["r"])
