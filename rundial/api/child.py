@@ -82,6 +82,10 @@ class ChildSide:
         """Begin, and offer an event."""
         return self._begin().event(name, body)
 
+    def latest(self) -> Mapping[str, float]:
+        """Return nothing: the child has logged nothing yet."""
+        return {}
+
     def drop(self, signal: Signal, reason: Reason, units: int) -> None:
         """Begin, and count a loss."""
         self._begin().drop(signal, reason, units)

@@ -167,6 +167,7 @@ class Client:
         config: Mapping[str, object] | None = None,
         instance_id: str | None = None,
         rank: int | None = None,
+        started_at_ns: int | None = None,
     ) -> Json:
         """Announce a run and return the server's `{"runId", "projectId", "kind", "attempt", …}`.
 
@@ -184,6 +185,7 @@ class Client:
             config=dict(config) if config is not None else None,
             instanceId=instance_id,
             rank=rank,
+            startedAtNs=started_at_ns,
             client={"name": CLIENT_NAME, "version": __version__},
         )
         return self._caller.post("/api/v1/runs/start", body, what="starting the run")
@@ -200,6 +202,21 @@ class Client:
         body = given(status=status, finishedAtMs=finished_at_ms, reason=reason)
         path = f"/api/v1/runs/{_part(run_id)}/status"
         return self._caller.post(path, body, what=f"setting {run_id} to {status}")
+
+    def stop_run(self, *, run_id: str, project_id: str | None = None, reason: str | None = None) -> Json:
+        """Ask a run to stop; it sees that in `run.should_stop`. Return `{"runId", "attempt", "stop": true}`.
+
+        Raises:
+            RundialRequestError: Also when the run has ended already.
+        """
+        body = given(projectId=project_id, reason=reason)
+        return self._caller.post(f"/api/v1/runs/{_part(run_id)}/stop", body, what=f"stopping {run_id}")
+
+    def run_control(self, *, run_id: str, project_id: str | None = None, attempt: int | None = None) -> Json:
+        """Return `{"runId", "stop", "reason"}`: whether an attempt, the latest one for None, is to stop."""
+        query = given(projectId=project_id, attempt=attempt)
+        path = f"/api/v1/runs/{_part(run_id)}/control"
+        return self._caller.get(path, query=query, what=f"asking about {run_id}")
 
     # Reading back.
 

@@ -13,14 +13,15 @@ from math import isfinite
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal
 
+from rundial.api.facts import Facts
 from rundial.api.guard import Notices
 from rundial.api.rows import Found, Rows, as_time_ms
 from rundial.api.sink import Delivery, Sink
 from rundial.api.tally import Tally
 from rundial.api.trace import LOSING_SPANS, Span, Tracing, reason_of
-from rundial.diagnostics import RundialDiagnostics, Signal
+from rundial.diagnostics import RundialDiagnostics
 from rundial.errors import RecordDroppedError, RunFinishedError
-from rundial.settings import RunKind, Settings
+from rundial.settings import Settings
 from rundial.signals import records, semconv, values
 
 if TYPE_CHECKING:
@@ -35,20 +36,14 @@ _LEVELS = {**semconv.SEVERITY, "warning": 13, "critical": 21}
 STATUSES: tuple[Status, ...] = ("completed", "failed", "aborted")
 
 
-class Run:
+class Run(Facts):
     """One execution, with an id; made by `rundial.init`, usable as a context manager.
 
     Leaving the `with` block completes the run; an exception fails it, KeyboardInterrupt and
     SystemExit abort it, and the exception always goes on its way untouched.
 
     Attributes:
-        run_id: The id, unique on the server.
-        project_id: The project's id on the server; its slug until the server has told.
-        workspace: Workspace slug, None until the server has told.
-        project: Project slug.
-        name: What people call it.
-        kind: `training`, `agent` or `eval`.
-        config: What the run was started with.
+        run_id, project_id, workspace, project, name, kind: Who the run is, as in `Facts`.
 
     Threads: every method may be called from any thread.
     """
@@ -63,14 +58,7 @@ class Run:
         tracing: Tracing,
         attributes: tuple[tuple[str, str], ...] = (),
     ) -> None:
-        self.identity = dict(identity)
-        self.run_id: str = identity["run_id"]
-        self.project_id: str = identity["project_id"]
-        self.workspace: str | None = identity["workspace"]
-        self.project: str = identity["project"]
-        self.name: str | None = identity["name"]
-        self.kind: RunKind = identity["kind"]
-        self.config: dict[str, object] = dict(identity["config"])
+        super().__init__(identity)
         self.settings = settings
         self._tally = Tally(strict=settings.strict)
         self._sink = sink
@@ -87,9 +75,6 @@ class Run:
         self._client: Client | None = None
         # What stops before the run does: capture, collection, sampling.
         self.before_finish: list[Callable[[float], None]] = []
-
-    def __repr__(self) -> str:
-        return f"Run({self.run_id!r}, project={self.project!r}, status={self._status or 'running'})"
 
     @property
     def has_finished(self) -> bool:
@@ -120,7 +105,7 @@ class Run:
         self._sink = sink
         self._offer_row = sink.row
         self._delivery = delivery
-        self._client = None  # its connections are the parent's
+        self._client = self._stop = self._alerts = None  # connections, threads and locks are the parent's
         # Key sets are numbered by their ring, and a lock may have been held by a thread that is no more.
         self._rows = Rows(self._attributes)
         self._known = self._rows.known
@@ -289,6 +274,7 @@ class Run:
                 "lines_truncated": tally.lines_truncated,
                 "lines_invalid": tally.lines_invalid,
                 "out_of_order_steps": tally.out_of_order_steps,
+                "config_truncations": tally.config_truncations,
             }
         )
 
@@ -491,13 +477,4 @@ class Run:
         if self.settings.strict:
             raise RunFinishedError(message)
         self._tally.lost("after_finish", signal, message)
-        return False
-
-    def _failed(self, signal: Signal, units: int, error: Exception, what: str = "") -> bool:
-        if self.settings.strict:
-            raise error
-        if units:
-            self._sink.drop(signal, "internal_error", units)
-        message = what or f"Rundial failed to record {signal}; dropped and counted"
-        self._notices.warn(f"failed:{signal}", message, error=error)
         return False

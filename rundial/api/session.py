@@ -14,7 +14,7 @@ import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from threading import Lock
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from rundial import profiles
 from rundial.api.disabled import DisabledDelivery, DisabledSink, no_tracer
@@ -23,6 +23,9 @@ from rundial.api.run import Run
 from rundial.api.trace import Tracing
 from rundial.errors import ConfigError
 from rundial.settings import KINDS, RunKind, Settings, resolve
+
+if TYPE_CHECKING:
+    from rundial.api.config import Changes
 
 RUN_ID_CHARS = "letters, digits, '_', '-' and '.', at most 128, the first not a dot"
 
@@ -100,6 +103,7 @@ def init(  # noqa: PLR0913 - the published signature
         raise ConfigError(f"kind must be one of {', '.join(KINDS)}, not {kind!r}; nothing was started")
     if resume != "never":
         raise ConfigError(f"resume={resume!r} is not available in this version; nothing was started")
+    values, changes = _config(config)
     rank = rank_of(distributed_rank, distributed, os.environ)
     identity = {
         "run_id": _run_id(run_id),
@@ -108,7 +112,7 @@ def init(  # noqa: PLR0913 - the published signature
         "project": settings.project,
         "name": name,
         "kind": kind,
-        "config": _mapping(config),
+        "config": values,
         "group": group,
         "job_type": job_type,
         "tags": [str(tag) for tag in tags or ()],
@@ -116,11 +120,14 @@ def init(  # noqa: PLR0913 - the published signature
         "rank": rank if distributed == "all" else None,
     }
     if settings.mode == "disabled" or (distributed == "rank0" and rank not in (None, 0)):
-        return _silent(identity, settings)
+        run = _silent(identity, settings)
+        run.note_changes(changes)
+        return run
     _check_platform()
     from rundial.api import start
 
     run = start.start(identity, settings, session=_SESSION)
+    run.note_changes(changes)
     _install_hooks()
     return run
 
@@ -151,12 +158,20 @@ def _run_id(run_id: str | None) -> str:
     return run_id
 
 
-def _mapping(config: Mapping[str, object] | None) -> dict[str, object]:
+def _config(config: object) -> tuple[dict[str, Any], Changes]:
+    """Return a config as it is kept, and what could not be kept as it was."""
     if config is None:
-        return {}
-    if not isinstance(config, Mapping):
+        return {}, []
+    from rundial.signals.configvalue import Cleaner, fields_of
+
+    try:
+        fields = fields_of(config)
+    except Exception as error:
+        raise ConfigError(f"config cannot be read ({type(error).__name__}); nothing was started") from error
+    if fields is None:
         raise ConfigError(f"config must be a mapping, not {type(config).__name__}; nothing was started")
-    return {str(key): value for key, value in config.items()}
+    cleaner = Cleaner()
+    return cleaner.mapping(fields), cleaner.changes
 
 
 def _check_platform() -> None:

@@ -27,6 +27,7 @@ from rundial.spool.meta import Meta
 if TYPE_CHECKING:
     from opentelemetry.trace import Tracer
 
+    from rundial.api.config import Changes
     from rundial.api.gatherer import Gatherer
     from rundial.api.handshake import Answer
     from rundial.api.session import Session
@@ -89,12 +90,15 @@ def start(identity: dict[str, Any], settings: Settings, *, session: Session) -> 
     """Start a run; see `rundial.init`."""
     settings = replace(settings, spool_directory=_spool_root(settings))
     target = _target(settings)
-    config = _without_secrets(identity["config"])
+    bodies, cut = _told_config(identity["config"])
     identity["instance_id"] = uuid.uuid4().hex
     identity["attempt"] = 1
+    started_unix_ns = time.time_ns()
     answer = None
     if settings.mode == "online" and not settings.is_plain_otlp:
-        answer = _announce(settings, {**identity, "config": config})
+        answer = _announce(
+            settings, {**identity, "config": bodies[0].get("config", {}), "started_unix_ns": started_unix_ns}
+        )
     if answer is not None:
         identity["workspace"] = answer.workspace
         identity["project_id"] = answer.project_id
@@ -114,15 +118,19 @@ def start(identity: dict[str, Any], settings: Settings, *, session: Session) -> 
         {
             "name": identity["name"],
             "kind": identity["kind"],
-            "config": config,
+            **bodies[0],
             "tags": identity["tags"],
             "group": identity["group"],
             "job_type": identity["job_type"],
             "resume": identity["resume"],
             "attempt": identity["attempt"],
-            "started_unix_ns": time.time_ns(),
+            "started_unix_ns": started_unix_ns,
         },
     )
+    for body in bodies[1:]:
+        # What did not fit the start; the order is that of their numbers.
+        attached.recorder.event(semconv.EVENT_RUN_CONFIG, body)
+    run.note_changes(cut)
     _start_capture(run, parts, attached, identity)
     if settings.mode == "online":
         from rundial.api.adoption import adopt_in_background
@@ -232,15 +240,17 @@ def tracer_maker(attached: Attached) -> Any:
     return make
 
 
-def _without_secrets(config: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Return a config as it may leave the machine; the run itself keeps the caller's own."""
-    if not config:
-        return config
-    from rundial.signals.attributes import as_body
-    from rundial.signals.redaction import redact
+def _told_config(config: Mapping[str, Any]) -> tuple[list[dict[str, Any]], Changes]:
+    """Return a config in the pieces in which it leaves the machine; the run itself keeps the caller's own.
 
-    clean: Mapping[str, Any] = redact(as_body(config))
-    return clean
+    The first one belongs to the start, also when it is empty.
+    """
+    if not config:
+        return [{"config": {}}], []
+    from rundial.signals.changes import bodies_of
+
+    bodies, cut = bodies_of("config", config)
+    return bodies or [{"config": {}}], cut
 
 
 def _ignore(what: str, error: Exception) -> None:
@@ -251,7 +261,18 @@ def _announce(settings: Settings, identity: Mapping[str, Any]) -> Answer | None:
     # HTTP is imported only now: offline runs never need it.
     from rundial.api.handshake import Announcement, announce
 
-    facts = ("run_id", "kind", "name", "group", "job_type", "tags", "config", "instance_id", "rank")
+    facts = (
+        "started_unix_ns",
+        "run_id",
+        "kind",
+        "name",
+        "group",
+        "job_type",
+        "tags",
+        "config",
+        "instance_id",
+        "rank",
+    )
     return announce(settings, Announcement(**{fact: identity[fact] for fact in facts}))
 
 

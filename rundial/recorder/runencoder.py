@@ -18,6 +18,7 @@ from rundial.errors import SpoolError
 from rundial.recorder import counters, layout
 from rundial.recorder.batches import MAX_FRAME_RECORDS, PointsBatch, RecordsBatch, empty_body
 from rundial.recorder.keysets import KeySet, decode
+from rundial.recorder.latest import Latest
 from rundial.recorder.layout import REASON_INDEX, SIGNAL_INDEX, Kind
 from rundial.recorder.mapping import RingFile
 from rundial.recorder.scan import Record
@@ -80,6 +81,7 @@ class RunEncoder:
         drift: Units that the ring counted as accepted and no record of which was found: an
             exception from a signal handler can strike between a record and its count.
         pause: Called after each chunk, so that others get the interpreter.
+        latest: The last value of each metric.
         error: Why a lane could not be written in this take; the other lanes were, all the same.
     """
 
@@ -93,6 +95,7 @@ class RunEncoder:
             lane.last.totals[0] if lane.last.totals else 0
             for lane in (spool.lanes["metrics"], spool.lanes["logs"], spool.lanes["traces"])
         ]
+        self.latest = Latest()
         self.failed = [0, 0, 0]
         self.drift = [0, 0, 0]
         self.on_publish: Callable[[], None] | None = None
@@ -131,7 +134,7 @@ class RunEncoder:
             return
         batch = self._batches.get("metrics")
         if batch is None:
-            batch = self._batches["metrics"] = PointsBatch(self._packer)
+            batch = self._batches["metrics"] = PointsBatch(self._packer, self.latest)
         assert isinstance(batch, PointsBatch)
         step = None if record.step == layout.NO_STEP else record.step
         batch.add(keys, record.time_unix_ns, step, values)
