@@ -22,16 +22,16 @@ def run_url(settings: Settings, workspace: str | None, project: str, run_id: str
     return f"{settings.endpoint}/{parts}"
 
 
-def card(identity: Mapping[str, Any], settings: Settings, status: str, workspace: str | None) -> str:
+def card(identity: Mapping[str, Any], settings: Settings, status: str) -> str:
     """Return the card.
 
     Args:
         identity: The run's.
         settings: The run's.
         status: `running`, or how it ended.
-        workspace: Slug, None while it is not known.
     """
     run_id, project = str(identity["run_id"]), str(identity["project"])
+    workspace = identity["workspace"]
     title = escape(str(identity["name"] or run_id))
     url = run_url(settings, workspace, project, run_id)
     if url is not None:

@@ -74,7 +74,7 @@ class Facts:
         """What a notebook shows of the run: name, status, ids, and a link to the server's page."""
         from rundial.api.card import card
 
-        return card(self.identity, self.settings, self._status or "running", self.workspace)
+        return card(self.identity, self.settings, self._status or "running")
 
     @property
     def config(self) -> Config:
@@ -268,7 +268,8 @@ class Facts:
                     raise RunFinishedError(message)
                 self._tally.lost("after_finish", what, message)
                 return False
-            if all([self._sink.event(event, body) for body in bodies]):
+            offered = [self._sink.event(event, body) for body in bodies]
+            if all(offered):
                 return True
             self._tally.lost(
                 "queue_full", what, f"{what} was refused: the recorder is full; it is not recorded"

@@ -13,12 +13,12 @@ import sys
 import threading
 import time
 from types import FrameType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from rundial.api.child import ChildSide
 
 if TYPE_CHECKING:
-    from rundial.api.run import Status
+    from rundial.api.run import Run, Status
     from rundial.api.session import Session
     from rundial.api.start import Left, Parts
 
@@ -40,7 +40,7 @@ def at_exit(session: Session) -> None:
     limits = [run.settings.finish_timeout_seconds for run in parts.live]
     end = time.monotonic() + max(limits, default=0.0)
     for run in open_runs:
-        run.finish(max(0.0, end - time.monotonic()), status=status, reason=reason)
+        run.finish(max(0.0, end - time.monotonic()), **_end_of(run, status, reason))
     for run, (attached, delivery) in list(parts.live.items()):
         # What a finish could not wait for may have been answered since.
         if not delivery.is_done:
@@ -59,8 +59,9 @@ def at_exit(session: Session) -> None:
 
 def catch_sigterm(session: Session) -> None:
     """Turn SIGTERM into an orderly exit, where the program has no handler of its own."""
-    if threading.current_thread() is not threading.main_thread():
+    if session.catches_sigterm or threading.current_thread() is not threading.main_thread():
         return
+    session.catches_sigterm = True
     if signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL:
         return
 
@@ -108,6 +109,9 @@ def _status(session: Session) -> tuple[Status, str | None]:
     """How the process ends, as far as the interpreter tells."""
     if session.was_terminated:
         return "aborted", "SIGTERM"
+    if hasattr(sys, "ps1"):
+        # A shell or a notebook: an exception ends a cell there, and not the program.
+        return "completed", None
     # Set when an uncaught exception is printed; the interpreter leaves it for such as us.
     error = getattr(sys, "last_exc", None) or getattr(sys, "last_value", None)
     if error is None:
@@ -115,6 +119,14 @@ def _status(session: Session) -> tuple[Status, str | None]:
     if isinstance(error, KeyboardInterrupt):
         return "aborted", "KeyboardInterrupt"
     return "failed", f"{type(error).__name__}: {error}"[:512]
+
+
+def _end_of(run: Run, status: Status, reason: str | None) -> dict[str, Any]:
+    """How a run ends that nobody has finished; one whose machine was taken away did not complete."""
+    if not run.is_preempting:
+        return {"status": status, "reason": reason}
+    said = "preempted" if reason is None else f"preempted; {reason}"
+    return {"status": "aborted" if status == "completed" else status, "reason": said}
 
 
 def _say(left: Left) -> None:

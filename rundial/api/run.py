@@ -76,6 +76,12 @@ class Run(Facts):
         # What stops before the run does: capture, collection, sampling.
         self.before_finish: list[Callable[[float], None]] = []
 
+    def __reduce__(self) -> Any:
+        """In this process the run itself; in another one an instance of it, without the key."""
+        from rundial.api.elsewhere import packed
+
+        return packed(self)
+
     @property
     def has_finished(self) -> bool:
         """Whether `finish` was called."""

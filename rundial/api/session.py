@@ -38,7 +38,10 @@ class Session:
         self.lock = Lock()
         self.parts: Any = None
         self.has_hooks = False
+        self.catches_sigterm = False
         self.was_terminated = False
+        # Runs that were pickled here, by instance: read back in this process, each is itself again.
+        self.packed: Any = None
 
 
 _SESSION = Session()
@@ -128,7 +131,7 @@ def init(  # noqa: PLR0913 - the published signature
 
     run = start.start(identity, settings, session=_SESSION)
     run.note_changes(changes)
-    _install_hooks()
+    install_hooks(_SESSION)
     return run
 
 
@@ -192,17 +195,19 @@ def _silent(identity: Mapping[str, Any], settings: Settings) -> Run:
     )
 
 
-def _install_hooks() -> None:
-    with _SESSION.lock:
-        if _SESSION.has_hooks:
-            return
-        _SESSION.has_hooks = True
+def install_hooks(session: Session) -> None:
+    """Have this process leave in order: once for the exit and for forks, and for SIGTERM when it can be."""
     from rundial.api import leaving
 
-    atexit.register(leaving.at_exit, _SESSION)
+    # Again with each run: the first one may have been started by a thread, where no handler can be set.
+    leaving.catch_sigterm(session)
+    with session.lock:
+        if session.has_hooks:
+            return
+        session.has_hooks = True
+    atexit.register(leaving.at_exit, session)
     os.register_at_fork(
-        before=lambda: leaving.before_fork(_SESSION),
-        after_in_parent=lambda: leaving.in_parent(_SESSION),
-        after_in_child=lambda: leaving.in_child(_SESSION),
+        before=lambda: leaving.before_fork(session),
+        after_in_parent=lambda: leaving.in_parent(session),
+        after_in_child=lambda: leaving.in_child(session),
     )
-    leaving.catch_sigterm(_SESSION)

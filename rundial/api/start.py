@@ -89,7 +89,7 @@ class Parts:
 def start(identity: dict[str, Any], settings: Settings, *, session: Session) -> Run:
     """Start a run; see `rundial.init`."""
     settings = replace(settings, spool_directory=_spool_root(settings))
-    target = _target(settings)
+    target = target_of(settings)
     bodies, cut = _told_config(identity["config"])
     identity["instance_id"] = uuid.uuid4().hex
     identity["attempt"] = 1
@@ -276,7 +276,8 @@ def _announce(settings: Settings, identity: Mapping[str, Any]) -> Answer | None:
     return announce(settings, Announcement(**{fact: identity[fact] for fact in facts}))
 
 
-def _target(settings: Settings) -> Target:
+def target_of(settings: Settings) -> Target:
+    """Return where a run's records are to go."""
     key = Key(settings.api_key, stored_for=settings.endpoint if settings.is_key_stored else None)
     if settings.is_plain_otlp:
         return Target.from_otel(settings.endpoint, key, os.environ)

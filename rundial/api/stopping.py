@@ -1,8 +1,8 @@
 """Whether somebody has asked a run to stop: asked now and then, on a thread of its own.
 
 The answer of an OTLP request cannot carry it, so this is a direct control request. The thread sleeps
-until someone looks, asks at most every `ASK_EVERY_S`, and gives up asking a server that has no such
-route. A server that cannot be reached changes nothing.
+until someone looks and asks at most every `ASK_EVERY_S`. A server that cannot be reached, or has no
+such route, changes nothing.
 
 Threads: the property may be read from any; it takes no lock.
 After a fork: the child begins anew.
@@ -24,8 +24,8 @@ ASK_EVERY_S = 10.0
 # After this long without anyone looking, the thread ends; the next look starts another.
 IDLE_S = 60.0
 
-# Asks the server; None when it has no such route and never will.
-Ask = Callable[[], bool | None]
+# Asks the server; must not raise.
+Ask = Callable[[], bool]
 
 
 class StopWatch:
@@ -74,11 +74,7 @@ class StopWatch:
     def _work(self) -> None:
         while self._wanted.wait(IDLE_S):
             self._wanted.clear()
-            answer = self._ask() if self._ask is not None else None
-            if answer is None:
-                self._ask = None
-                return
-            if answer:
+            if self._ask is not None and self._ask():
                 self._is_asked = True
                 return
 
@@ -87,7 +83,7 @@ def _asker(identity: Mapping[str, Any], settings: Settings, delivery: Delivery) 
     run_id, attempt = identity["run_id"], identity["attempt"]
     project_id = identity["project_id"] if identity["project_id"] != identity["project"] else None
 
-    def ask() -> bool | None:
+    def ask() -> bool:
         from rundial.api.client import Client
         from rundial.errors import RundialRequestError
 
@@ -96,10 +92,9 @@ def _asker(identity: Mapping[str, Any], settings: Settings, delivery: Delivery) 
         ) as client:
             try:
                 found = client.run_control(run_id=run_id, project_id=project_id, attempt=attempt)
-            except RundialRequestError as error:
-                # 405, and a 404 that no run is named in: a server that is older than this route. The run itself
-                # may be unknown yet, when it was started while the server was away.
-                return None if error.status_code == 405 else False
+            except RundialRequestError:
+                # Away, without this route, or not told of the run yet: nobody has asked it to stop.
+                return False
         return found.get("stop") is True
 
     return ask

@@ -1,4 +1,4 @@
-"""`rundial run`: list a project's runs, show one."""
+"""`rundial run`: list a project's runs, show one, ask one to stop."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from rundial.cli.target import Place, session_of
 SIGNALS = ("points", "lines", "spans")
 STATUSES = ("running", "completed", "failed", "aborted", "crashed")
 
-group = Group("run", help="List runs, show one.")
+group = Group("run", help="List runs, show one, stop one.")
 
 
 @group.command("list")
@@ -68,6 +68,25 @@ def status(ctx: click.Context, /, run_id: str, workspace: str | None, project: s
             workspace_slug=place.workspace, project_slug=place.project, run_id=run_id
         )
     session.output.result({"run": found}, lambda: details_of(session.output, place, found))
+
+
+@group.command("stop")
+@click.argument("run_id")
+@click.option("--workspace", metavar="SLUG", help="Workspace; the profile's, else the key's only one.")
+@click.option("--project", metavar="SLUG", help="Project; the profile's, else the workspace's only one.")
+@click.option("--reason", metavar="TEXT", help="Why, in words.")
+@click.pass_context
+def stop(
+    ctx: click.Context, /, run_id: str, workspace: str | None, project: str | None, reason: str | None
+) -> None:
+    """Ask a run to stop; it ends when its program next looks at `run.should_stop`."""
+    session = session_of(ctx, workspace=workspace, project=project)
+    with session.client() as client:
+        place = session.place(client)
+        project_id = client.resolve_project_id(workspace_slug=place.workspace, project_slug=place.project)
+        found = client.stop_run(run_id=run_id, project_id=project_id, reason=reason)
+    said = f"asked {shown(found.get('runId'))} to stop; its program decides when"
+    session.output.result({"run": found}, lambda: [said])
 
 
 def _statuses(given: tuple[str, ...]) -> list[str]:

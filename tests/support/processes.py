@@ -20,7 +20,7 @@ def own_parts() -> Iterator[Session]:
     No exit hook, fork hook or signal handler is installed.
     """
     mine, before = Session(), session._SESSION
-    mine.has_hooks = True
+    mine.has_hooks = mine.catches_sigterm = True
     session._SESSION = mine
     try:
         yield mine
