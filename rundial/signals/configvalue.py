@@ -184,7 +184,9 @@ def entries_of(values: Mapping[str, Any], path: Path = ()) -> tuple[list[list[En
         Groups of (path, value); each group is for one event, and a parent stands before its children.
         And what had to be cut, as a `Cleaner` says it.
     """
-    if len(dump(values)) <= MAX_ENTRY_BYTES:
+    # At the top an event carries names and values as they are; deeper it spells out each path.
+    spelled = len(values) * _overhead(path) if path else 0
+    if len(dump(values)) + spelled <= MAX_ENTRY_BYTES:
         return [[((*path, name), value) for name, value in values.items()]], []
     groups: list[list[Entry]] = [[]]
     changes: list[tuple[str, str]] = []
@@ -203,26 +205,31 @@ def _pieces(
 ) -> Iterator[tuple[Entry, int]]:
     for name, value in values.items():
         here = (*path, name)
-        size = len(dump([here, value]))
+        size = len(dump(value)) + _overhead(here)
         if size <= MAX_ENTRY_BYTES:
             yield (here, value), size
         elif isinstance(value, Mapping):
             # The empty mapping takes the place of what was there; its parts follow.
-            yield (here, {}), len(dump([here, {}]))
+            yield (here, {}), _overhead(here)
             yield from _pieces(value, here, changes)
         else:
             changes.append((_dotted(here), f"{size:,} bytes long; what fits an event is kept"))
             for key, part in _shortened(name, value).items():
-                yield ((*path, key), part), len(dump([path, key, part]))
+                yield ((*path, key), part), len(dump(part)) + _overhead((*path, key))
 
 
 def _shortened(name: str, value: Any) -> dict[str, Any]:
     short: dict[str, Any] = {}
     for cap in CAPS:
         short = cut_values({name: value}, cap)
-        if len(dump(short)) <= MAX_ENTRY_BYTES:
+        if len(dump(short)) <= MAX_ENTRY_BYTES - 2048:
             break
     return short
+
+
+def _overhead(path: Path) -> int:
+    """What an entry takes beside its value: `{"path":[…],"value":…},`."""
+    return len(dump(path)) + 24
 
 
 def _dotted(path: Path) -> str:
