@@ -78,7 +78,9 @@ def test_what_is_set_by_hand_is_recorded_and_wins(run: Run, read: Read) -> None:
 
     assert shown == {"acc": 0.9, "best/epoch": 12, "note": "early stop"}
     assert run.summary["acc"] == 0.5
-    bodies: list[Any] = [event.body for event in read(run).events if event.event_name == "rundial.run.summary"]
+    bodies: list[Any] = [
+        event.body for event in read(run).events if event.event_name == "rundial.run.summary"
+    ]
     assert bodies == [
         {"summary": {"acc": 0.9}},
         {"summary": {"best/epoch": 12, "note": "early stop"}},

@@ -92,7 +92,8 @@ def clean(value: object) -> Any:
 
 
 @pytest.mark.parametrize(
-    "value", [0, -1, 2**62, 2**63 - 1, -(2**63), 1.5, True, False, None, "text", [1, [2.5, "a"]], {"a": {"b": 1}}]
+    "value",
+    [0, -1, 2**62, 2**63 - 1, -(2**63), 1.5, True, False, None, "text", [1, [2.5, "a"]], {"a": {"b": 1}}],
 )
 def test_clean_keeps_plain_values_as_they_are(value: object) -> None:
     """What was a whole number, a list or None is still one on the server."""
@@ -231,7 +232,9 @@ def test_entries_cut_a_list_that_no_event_can_carry_and_say_so() -> None:
 
 
 _ANY: st.SearchStrategy[Any] = st.recursive(
-    st.one_of(st.none(), st.booleans(), st.integers(), st.floats(), st.text(), st.binary(), st.just(Broken())),
+    st.one_of(
+        st.none(), st.booleans(), st.integers(), st.floats(), st.text(), st.binary(), st.just(Broken())
+    ),
     lambda inner: st.one_of(st.lists(inner, max_size=3), st.dictionaries(st.text(), inner, max_size=3)),
     max_leaves=20,
 )
