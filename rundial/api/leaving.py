@@ -28,8 +28,13 @@ TERMINATED_EXIT = 128 + signal.SIGTERM
 STOP_S = 0.3
 
 
-def at_exit(session: Session) -> None:
-    """End what is still open, bring it to disk, send for a bounded time. Idempotent."""
+def at_exit(session: Session, *, tells: bool = True) -> None:
+    """End what is still open, bring it to disk, send for a bounded time. Idempotent.
+
+    Args:
+        session: Whose runs.
+        tells: Say what is left and how to send it.
+    """
     parts: Parts | None = session.parts
     if parts is None:
         return
@@ -45,10 +50,10 @@ def at_exit(session: Session) -> None:
         # What a finish could not wait for may have been answered since.
         if not delivery.is_done:
             run.close(0.0)
-        if not delivery.is_done:
+        if tells and not delivery.is_done:
             _say(Left.of(run, attached, delivery))
     for left in parts.left:
-        if left.waiting:
+        if tells and left.waiting:
             _say(left)
     parts.watching.stop(STOP_S)
     parts.pipeline.stop(STOP_S)

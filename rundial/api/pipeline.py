@@ -58,6 +58,7 @@ class Attached:
         sender: Who sends it; None offline.
         processor: The run's span processor, once it has one.
         watch: The run's system metrics; None where none are wanted.
+        id_generator: Makes the ids of its spans; None makes random ones.
     """
 
     recorder: RunRecorder
@@ -68,6 +69,7 @@ class Attached:
     sender: Sender | None
     processor: Any = None
     watch: Watch | None = None
+    id_generator: Any = None
 
 
 class Pipeline:

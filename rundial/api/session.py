@@ -31,13 +31,22 @@ RUN_ID_CHARS = "letters, digits, '_', '-' and '.', at most 128, the first not a 
 
 
 class Session:
-    """What this process has: its parts, made by its first run, and whether hooks are installed."""
+    """What this process has: its parts, made by its first run, and whether hooks are installed.
+
+    Attributes:
+        overrides: What counts whatever a run asks for, but for being disabled; for tests.
+        id_generator: Makes trace and span ids; None makes random ones.
+    """
+
+    # Of the process, whichever session is its own at the time.
+    has_hooks = False
 
     def __init__(self) -> None:
+        self.overrides: Mapping[str, object] = {}
+        self.id_generator: Any = None
         # Guards the making of the process's parts.
         self.lock = Lock()
         self.parts: Any = None
-        self.has_hooks = False
         self.catches_sigterm = False
         self.was_terminated = False
         # Runs that were pickled here, by instance: read back in this process, each is itself again.
@@ -101,7 +110,7 @@ def init(  # noqa: PLR0913 - the published signature
         "api_key": api_key,
         **options,
     }
-    settings = _settings(given)
+    settings = _settings(given, _SESSION.overrides)
     if kind not in KINDS:
         raise ConfigError(f"kind must be one of {', '.join(KINDS)}, not {kind!r}; nothing was started")
     if resume != "never":
@@ -135,10 +144,13 @@ def init(  # noqa: PLR0913 - the published signature
     return run
 
 
-def _settings(given: Mapping[str, object]) -> Settings:
+def _settings(given: Mapping[str, object], overrides: Mapping[str, object]) -> Settings:
     if (given.get("mode") or os.environ.get("RUNDIAL_MODE")) == "disabled":
         # Switched off, a run depends on nothing: not even on a config file that can be read.
         return resolve(given, environ=os.environ, profile={})
+    if overrides:
+        kept = {"project": given["project"]} if given.get("project") else {}
+        return resolve({**given, **overrides, **kept}, environ=os.environ, profile={})
     known = profiles.load()
     active = known.active
     profile = {
@@ -204,10 +216,18 @@ def install_hooks(session: Session) -> None:
     with session.lock:
         if session.has_hooks:
             return
-        session.has_hooks = True
-    atexit.register(leaving.at_exit, session)
+        Session.has_hooks = True
+    # They outlive a session: what is the process's own then counts.
+    atexit.register(lambda: leaving.at_exit(_SESSION))
     os.register_at_fork(
-        before=lambda: leaving.before_fork(session),
-        after_in_parent=lambda: leaving.in_parent(session),
-        after_in_child=lambda: leaving.in_child(session),
+        before=lambda: leaving.before_fork(_SESSION),
+        after_in_parent=lambda: leaving.in_parent(_SESSION),
+        after_in_child=lambda: leaving.in_child(_SESSION),
     )
+
+
+def exchange(session: Session) -> Session:
+    """Make another session the process's own, and return the one before; for tests."""
+    global _SESSION
+    before, _SESSION = _SESSION, session
+    return before

@@ -108,6 +108,7 @@ def start(identity: dict[str, Any], settings: Settings, *, session: Session) -> 
             session.parts = Parts(settings)
         parts: Parts = session.parts
     attached = attach(parts, identity, settings, target, answer)
+    attached.id_generator = session.id_generator
     delivery = RunDelivery(parts.pipeline, attached, settings)
     run = make_run(identity, settings, attached, delivery)
     parts.live[run] = (attached, delivery)
@@ -230,7 +231,10 @@ def tracer_maker(attached: Attached) -> Any:
         # Sampler and limits are named, so that variables meant for the application's own tracing
         # do not thin out a run's.
         provider = TracerProvider(
-            sampler=ALWAYS_ON, shutdown_on_exit=False, span_limits=SpanLimits(max_span_attributes=128)
+            sampler=ALWAYS_ON,
+            shutdown_on_exit=False,
+            span_limits=SpanLimits(max_span_attributes=128),
+            id_generator=attached.id_generator,
         )
         processor = RecorderSpanProcessor(attached.recorder)
         attached.processor = processor
