@@ -6,13 +6,12 @@ and threads of its own, none of which exist before the child logs. A child never
 
 from __future__ import annotations
 
+import os
 import sys
-import uuid
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from rundial.api.disabled import DisabledDelivery
-from rundial.diagnostics import Ledger, Reason, RundialDiagnostics, Signal
 
 if TYPE_CHECKING:
     from rundial.api.pipeline import Attached
@@ -21,6 +20,8 @@ if TYPE_CHECKING:
     from rundial.api.sink import Delivery, Sink
     from rundial.api.start import Parts
     from rundial.api.target import Target
+    from rundial.diagnostics import Ledger, RundialDiagnostics
+    from rundial.reasons import Reason, Signal
     from rundial.recorder.ring import Ring
 
 
@@ -60,7 +61,7 @@ class ChildSide:
             if session.parts is None:
                 session.parts = start.Parts(run.settings, after=self._parent_ring)
             parts: Parts = session.parts
-            identity = {**self._identity, "instance_id": uuid.uuid4().hex}
+            identity = {**self._identity, "instance_id": os.urandom(16).hex()}
             attached = start.attach(parts, identity, run.settings, self._target, None)
             delivery = RunDelivery(parts.pipeline, attached, run.settings, ends_run=False)
             parts.live[run] = (attached, delivery)
@@ -105,6 +106,8 @@ class ChildSide:
 
     def ledger(self) -> Ledger:
         """Return an empty account: the parent's is the parent's."""
+        from rundial.diagnostics import Ledger
+
         return Ledger()
 
 

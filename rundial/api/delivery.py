@@ -5,20 +5,19 @@ Runs on the caller's thread; every wait has the caller's deadline.
 
 from __future__ import annotations
 
-import base64
 import time
+from binascii import a2b_base64
 from collections.abc import Callable, Mapping
-from threading import Lock
+from threading import Lock, get_ident
 from typing import TYPE_CHECKING, Any
 
-from rundial.api import account
 from rundial.api.key import Key
 from rundial.api.pipeline import Attached, Pipeline
-from rundial.diagnostics import DiagnosticsHealth, Ledger, RundialDiagnostics
 from rundial.settings import Settings
 from rundial.signals import semconv
 
 if TYPE_CHECKING:
+    from rundial.diagnostics import DiagnosticsHealth, Ledger, RundialDiagnostics
     from rundial.export.slot import LaneReport
 
 # Long enough to stand for "for ever" and short enough for every timer.
@@ -38,6 +37,8 @@ class RunDelivery:
         ends_run: Whether `finish` ends the run; False in a forked child, whose parent's run it is.
 
     Attributes:
+        is_cut_short: The last `finish` came from a signal handler inside a call of the run, and could
+            only begin.
         on_done: Called once everything is answered, offline: is on disk, and nothing is left to see to.
     """
 
@@ -50,6 +51,9 @@ class RunDelivery:
         self._ends_run = ends_run
         # Guards finish: two threads must not write two ends.
         self._lock = Lock()
+        # The thread that is inside `finish`; a handler that has interrupted it must not wait for it.
+        self._finisher = 0
+        self.is_cut_short = False
         self._has_ended = False
         self._is_released = False
         self._is_done = False
@@ -76,11 +80,17 @@ class RunDelivery:
         self._pipeline.encoder.wake()
 
     def finish(self, timeout_s: float, status: str, reason: str | None) -> bool:
-        """End the run; True when everything is answered (offline: on disk)."""
+        """End the run; True when everything is answered (offline: on disk).
+
+        False at once from a signal handler that has interrupted this thread's own call: what that one
+        was about to record is not there yet, and the run is brought home when the process exits.
+        """
         end = time.monotonic() + timeout_s
-        if not self._lock.acquire(timeout=max(0.0, timeout_s)):
+        if self._finisher == get_ident() or not self._lock.acquire(timeout=max(0.0, timeout_s)):
             return False
         try:
+            self._finisher = get_ident()
+            self.is_cut_short = self._pipeline.ring.is_inside
             if self._is_done:
                 return True
             if not self._has_ended:
@@ -93,6 +103,7 @@ class RunDelivery:
             self._close()
             return True
         finally:
+            self._finisher = 0
             self._lock.release()
 
     def beat(self) -> None:
@@ -115,6 +126,8 @@ class RunDelivery:
 
     def diagnostics(self, counts: Mapping[str, Any]) -> RundialDiagnostics:
         """Return a snapshot; `counts` are what the run itself counts."""
+        from rundial.diagnostics import RundialDiagnostics
+
         ledger = self._attached.recorder.ledger()
         watch = self._attached.watch
         reports = self._reports()
@@ -176,6 +189,8 @@ class RunDelivery:
         ledger = self._attached.recorder.ledger()
         if ledger.points.waiting_ring or ledger.lines.waiting_ring or ledger.spans.waiting_ring:
             return False
+        from rundial.api import account
+
         spool = self._attached.spool
         facts = {account.BESIDE: self._attached.recorder.beside(), account.TOLD: self._told}
         spool.update_meta(
@@ -191,8 +206,10 @@ class RunDelivery:
         """Tell the server what was refused or given up since the final account."""
         if self._attached.sender is None:
             return True
+        from rundial.api import account
+
         spool = self._attached.spool
-        return account.tell_rest(spool, base64.b64decode(spool.meta.resource_b64), lambda: self._drain(end))
+        return account.tell_rest(spool, a2b_base64(spool.meta.resource_b64), lambda: self._drain(end))
 
     def _seal(self, end: float) -> bool:
         return self._pipeline.encoder.seal(max(0.0, end - time.monotonic()))

@@ -7,11 +7,14 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rundial.api.key import Key
-from rundial.diagnostics import Ledger, Reason, RundialDiagnostics, Signal
 from rundial.signals import semconv
+
+if TYPE_CHECKING:
+    from rundial.diagnostics import Ledger, RundialDiagnostics
+    from rundial.reasons import Reason, Signal
 
 # Names that a program makes up without end must not fill memory.
 MAX_LATEST = 4096
@@ -81,6 +84,8 @@ class DisabledSink:
 
     def ledger(self) -> Ledger:
         """Return an empty account."""
+        from rundial.diagnostics import Ledger
+
         return Ledger()
 
 
@@ -109,6 +114,8 @@ class DisabledDelivery:
 
     def diagnostics(self, counts: Mapping[str, Any]) -> RundialDiagnostics:
         """Return zeros, and what the run itself counted."""
+        from rundial.diagnostics import RundialDiagnostics
+
         return RundialDiagnostics(
             enqueued_points=0,
             accepted_points=0,
@@ -134,8 +141,9 @@ class DisabledDelivery:
         )
 
 
-def no_tracer() -> Any:
+def no_tracer(answers: object) -> Any:
     """Return OTel's tracer that records nothing."""
+    del answers
     from opentelemetry.trace import NoOpTracerProvider
 
     return NoOpTracerProvider().get_tracer("rundial")

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 from weakref import WeakValueDictionary
 
@@ -18,6 +17,7 @@ from rundial.api import session
 from rundial.api.child import ChildSide
 from rundial.api.run import Run
 from rundial.api.trace import Tracing
+from rundial.value import changed
 
 if TYPE_CHECKING:
     from rundial.settings import Settings
@@ -32,7 +32,7 @@ def packed(run: Run) -> tuple[Any, tuple[Any, ...]]:
     if known is None:
         known = session._SESSION.packed = WeakValueDictionary()
     known[_name(run.identity)] = run
-    settings = replace(run.settings, api_key=None, system_metrics=False, system_metrics_provider=None)
+    settings = changed(run.settings, api_key=None, system_metrics=False, system_metrics_provider=None)
     return unpacked, ({**run.identity, "config": run.config.copy()}, settings, run._status)
 
 
@@ -75,9 +75,9 @@ def _with_key(settings: Settings) -> Settings:
     from rundial import profiles
 
     small = min(settings.ring_bytes, WORKER_RING_BYTES)
-    settings = replace(settings, ring_bytes=small, api_key=os.environ.get("RUNDIAL_API_KEY") or None)
+    settings = changed(settings, ring_bytes=small, api_key=os.environ.get("RUNDIAL_API_KEY") or None)
     if settings.api_key is None and settings.mode == "online" and not settings.is_plain_otlp:
-        return replace(settings, api_key=profiles.load().key_for(settings.endpoint), is_key_stored=True)
+        return changed(settings, api_key=profiles.load().key_for(settings.endpoint), is_key_stored=True)
     return settings
 
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from rundial.api.guard import Notices
 from rundial.errors import RecordDroppedError, RunFinishedError
+from rundial.interrupts import let_through
 from rundial.signals import semconv
 
 if TYPE_CHECKING:
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from rundial.api.stopping import StopWatch
     from rundial.api.summary import Summary
     from rundial.api.tally import Tally
-    from rundial.diagnostics import Signal
+    from rundial.reasons import Signal
     from rundial.settings import RunKind, Settings
 
 AlertLevel = Literal["info", "warn", "error"]
@@ -288,6 +289,7 @@ class Facts:
             return {}
 
     def _failed(self, signal: Signal, units: int, error: Exception, what: str = "") -> bool:
+        let_through(error)
         if self.settings.strict:
             raise error
         if units:

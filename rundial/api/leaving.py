@@ -6,25 +6,19 @@ what is left and how to send it.
 
 from __future__ import annotations
 
-import contextlib
-import logging
-import signal
 import sys
-import threading
 import time
-from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 from rundial.api.child import ChildSide
+from rundial.logger import logger
 
 if TYPE_CHECKING:
     from rundial.api.run import Run, Status
     from rundial.api.session import Session
     from rundial.api.start import Left, Parts
 
-logger = logging.getLogger("rundial")
 
-TERMINATED_EXIT = 128 + signal.SIGTERM
 STOP_S = 0.3
 
 
@@ -47,9 +41,10 @@ def at_exit(session: Session, *, tells: bool = True) -> None:
     for run in open_runs:
         run.finish(max(0.0, end - time.monotonic()), **_end_of(run, status, reason))
     for run, (attached, delivery) in list(parts.live.items()):
-        # What a finish could not wait for may have been answered since.
+        # What a finish could not wait for may have been answered since. One inside a signal handler
+        # could not wait at all.
         if not delivery.is_done:
-            run.close(0.0)
+            run.close(max(0.0, end - time.monotonic()) if delivery.is_cut_short else 0.0)
         if tells and not delivery.is_done:
             _say(Left.of(run, attached, delivery))
     for left in parts.left:
@@ -62,43 +57,9 @@ def at_exit(session: Session, *, tells: bool = True) -> None:
     session.parts = None
 
 
-def catch_sigterm(session: Session) -> None:
-    """Turn SIGTERM into an orderly exit, where the program has no handler of its own."""
-    if session.catches_sigterm or threading.current_thread() is not threading.main_thread():
-        return
-    session.catches_sigterm = True
-    if signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL:
-        return
-
-    def leave(number: int, frame: FrameType | None) -> None:
-        # Nothing but this: a handler may have interrupted anything, also our own lock.
-        del number, frame
-        session.was_terminated = True
-        raise SystemExit(TERMINATED_EXIT)
-
-    # Not settable in a subinterpreter.
-    with contextlib.suppress(ValueError):
-        signal.signal(signal.SIGTERM, leave)
-
-
-def before_fork(session: Session) -> None:
-    """Let nothing be under way that a child would inherit half done."""
-    parts: Parts | None = session.parts
-    if parts is not None:
-        parts.watching.before_fork()
-
-
-def in_parent(session: Session) -> None:
-    """Go on after a fork."""
-    parts: Parts | None = session.parts
-    if parts is not None:
-        parts.watching.after_fork()
-
-
 def in_child(session: Session) -> None:
     """After a fork: let go of the parent's parts; each run gets parts of its own at its first record."""
     parts: Parts | None = session.parts
-    session.lock = threading.Lock()
     session.parts = None
     if parts is None:
         return

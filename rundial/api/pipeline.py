@@ -6,18 +6,18 @@ record. Everything here runs on the caller of `init` and `finish`; the threads a
 
 from __future__ import annotations
 
-import base64
-import logging
 import os
 import time
+from binascii import b2a_base64
 from collections.abc import Callable
-from dataclasses import dataclass, replace
 from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING, Any
 
+from rundial.api.quiet import Quiet
 from rundial.api.target import RunSource, Target
 from rundial.clock import SystemClock
+from rundial.logger import logger
 from rundial.recorder import place
 from rundial.recorder.encoder import Encoder
 from rundial.recorder.keysets import KeySets
@@ -28,24 +28,26 @@ from rundial.recorder.runencoder import RunEncoder
 from rundial.recorder.runrecorder import RunRecorder
 from rundial.settings import Settings
 from rundial.signals.resource import Identity, encode_resource, run_resource
-from rundial.signals.split import split_request
 from rundial.spool.meta import Meta
 from rundial.spool.spool import Spool
+from rundial.value import changed
 
 if TYPE_CHECKING:
     from rundial.export.sender import Sender
     from rundial.system.watch import Watch
 
-logger = logging.getLogger("rundial")
 
 CHILD_RING_BYTES = 2 << 20
 RING_CHECK_S = 1.0
 # The runs' finishes have had their time: a request that a server still holds is cut, and sent again
 # by whoever adopts the spool.
 SENDER_STOP_S = 0.1
+# How full the ring may be for the encoder's thread to import something that can wait.
+CALM = 0.02
+# The last comes first: for the process's end, the ledger, and what we may have to say.
+LATER = ("logging", "rundial.diagnostics", "rundial.api.leaving")
 
 
-@dataclass(slots=True, eq=False)
 class Attached:
     """One run in this process: its recorder, its spool, and who sends it.
 
@@ -61,15 +63,28 @@ class Attached:
         id_generator: Makes the ids of its spans; None makes random ones.
     """
 
-    recorder: RunRecorder
-    spool: Spool
-    target: Target
-    run_encoder: RunEncoder
-    source: RunSource | None
-    sender: Sender | None
-    processor: Any = None
-    watch: Watch | None = None
-    id_generator: Any = None
+    __slots__ = (
+        "id_generator",
+        "processor",
+        "recorder",
+        "run_encoder",
+        "sender",
+        "source",
+        "spool",
+        "target",
+        "watch",
+    )
+
+    def __init__(self, recorder: RunRecorder, spool: Spool, target: Target, run_encoder: RunEncoder) -> None:
+        self.recorder = recorder
+        self.spool = spool
+        self.target = target
+        self.run_encoder = run_encoder
+        self.source: RunSource | None = None
+        self.sender: Sender | None = None
+        self.processor: Any = None
+        self.watch: Watch | None = None
+        self.id_generator: Any = None
 
 
 class Pipeline:
@@ -89,13 +104,21 @@ class Pipeline:
         self._on_pass = on_pass
         self.ring = Ring(file, wake=self._wake, after=after)
         self.keysets = KeySets()
-        self.encoder = Encoder(self.ring, on_pass=self._upkeep, interval_s=settings.flush_interval_seconds)
+        # Held while modules are imported on the encoder's thread.
+        self.quiet = Quiet()
+        self.encoder = Encoder(
+            self.ring,
+            on_pass=self._upkeep,
+            prepare=self._prepare,
+            interval_s=settings.flush_interval_seconds,
+        )
         self.pid = os.getpid()
         self.attached: list[Attached] = []
         self._senders: dict[str, Sender] = {}
         # Guards the list of runs and senders.
         self._lock = Lock()
         self._next_check_s = 0.0
+        self._later = list(LATER)
         self.encoder.start()
 
     @property
@@ -127,7 +150,7 @@ class Pipeline:
             raise
         run_encoder = RunEncoder(slot.index, spool, resource)
         recorder = RunRecorder(self.ring, slot, self.keysets, encoder=self.encoder, run_encoder=run_encoder)
-        attached = Attached(recorder, spool, target, run_encoder, None, None)
+        attached = Attached(recorder, spool, target, run_encoder)
         self.encoder.add(run_encoder)
         if settings.mode == "online":
             attached.source = RunSource(spool.lanes, target, label=f"run {identity.run_id}")
@@ -177,19 +200,39 @@ class Pipeline:
         self.encoder.wake()
 
     def _described(self, meta: Meta, slot: int, resource: bytes) -> Meta:
-        return replace(
+        return changed(
             meta,
             ring_path=str(self.ring.file.path) if self.ring.file.path else None,
             ring_id=self.ring.file.ring_id.hex(),
             run_index=slot,
-            resource_b64=base64.b64encode(resource).decode(),
+            resource_b64=b2a_base64(resource, newline=False).decode(),
             host_id=place.host_id(),
             boot_id=place.boot_id().hex(),
             pid=self.pid,
         )
 
+    def _prepare(self) -> None:
+        """Import what the first pass needs: nothing else, for the ring fills up meanwhile."""
+        with self.quiet:
+            from rundial.recorder import batches, scan  # noqa: F401 - to have them
+            from rundial.signals import otlp  # noqa: F401 - as above
+
+    def _import_later(self) -> None:
+        """Import one more of what a run needs at its end, while there is little to encode.
+
+        Early: whoever needs it finds it, whatever has become of the installation meanwhile, and no
+        import of ours is under way when a program forks.
+        """
+        from importlib import import_module
+
+        with self.quiet:
+            import_module(self._later.pop())
+
     def _upkeep(self) -> None:
         """After each pass: keep the ring adoptable, and let the runs send their heartbeats."""
+        # An import beside a busy loop takes a long time, in which a small ring would fill up.
+        if self._later and self.ring.filled < CALM:
+            self._import_later()
         now = time.monotonic()
         if now >= self._next_check_s:
             self._next_check_s = now + RING_CHECK_S
@@ -246,6 +289,7 @@ def make_sender(timeout_s: float) -> Sender:
     """Return a sender with a transport of its own; imports HTTP only now, which offline runs never need."""
     from rundial.export.http import HttpTransport, Tls
     from rundial.export.sender import Sender
+    from rundial.signals.split import split_request
 
     tls = Tls(
         ca_file=os.environ.get("OTEL_EXPORTER_OTLP_CERTIFICATE") or None,

@@ -7,12 +7,14 @@ same names and plain numbers never do. Pure but for the key sets that it asks th
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from math import isfinite
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from rundial.api.sink import Keys, Sink
+from rundial.interrupts import let_through
 from rundial.signals import values
+
+if TYPE_CHECKING:
+    from rundial.api.sink import Keys, Sink
 
 # A row and its key set must each fit a record of 64 KiB, names of 512 characters included.
 MAX_ROW_KEYS = 4000
@@ -24,7 +26,6 @@ MAX_CONTEXT_CHARS = 512
 MAX_TIME_MS = (2**63 - 1) // 1_000_000 - 1
 
 
-@dataclass(slots=True)
 class Found:
     """What became of one call.
 
@@ -36,11 +37,16 @@ class Found:
         invalid: Names and reasons of what is no point.
     """
 
-    rows: list[tuple[Keys, bytes]] = field(default_factory=list)
-    step: int | None = None
-    time_ms: int | None = None
-    non_finite: list[str] = field(default_factory=list)
-    invalid: list[tuple[str, str]] = field(default_factory=list)
+    __slots__ = ("invalid", "non_finite", "rows", "step", "time_ms")
+
+    def __init__(
+        self, *, non_finite: list[str] | None = None, invalid: list[tuple[str, str]] | None = None
+    ) -> None:
+        self.rows: list[tuple[Keys, bytes]] = []
+        self.step: int | None = None
+        self.time_ms: int | None = None
+        self.non_finite = non_finite if non_finite is not None else []
+        self.invalid = invalid if invalid is not None else []
 
 
 class Rows:
@@ -63,7 +69,8 @@ class Rows:
         """Sort out one call; never raises for what the user gave."""
         row = self._again(metrics, context)
         if row is not None:
-            found = Found(rows=[row])
+            found = Found()
+            found.rows.append(row)
             why = _place(found, step, time_ms)
             return found if why is None else _misplaced(list(row[0].names), why)
         entries = values.examine(metrics)
@@ -123,6 +130,7 @@ class Rows:
         try:
             pairs = _pairs(context)
         except Exception as error:  # noqa: BLE001 - the user's own mapping may raise anything
+            let_through(error)
             return (), f"context cannot be read ({type(error).__name__})"
         if pairs is None:
             return (), (
@@ -185,7 +193,8 @@ def _row_end(names: list[str], first: int) -> int:
 def _is_flat(metrics: Any, names: list[str]) -> bool:
     try:
         return isinstance(metrics, Mapping) and list(metrics) == names
-    except Exception:  # noqa: BLE001 - the user's own mapping may raise, also the second time it is read
+    except Exception as error:  # noqa: BLE001 - the user's own mapping may raise, also the second time it is read
+        let_through(error)
         return False
 
 
@@ -207,5 +216,6 @@ def as_time_ms(value: object) -> int | None:
 def _shown(value: object) -> str:
     try:
         return repr(value)[:80]
-    except Exception:  # noqa: BLE001 - the user's own __repr__ failed
+    except Exception as error:  # noqa: BLE001 - the user's own __repr__ failed
+        let_through(error)
         return f"of type {type(value).__name__}"

@@ -10,23 +10,22 @@ import atexit
 import os
 import re
 import sys
-import uuid
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from threading import Lock
 from typing import TYPE_CHECKING, Any, Literal
 
 from rundial import profiles
-from rundial.api.disabled import DisabledDelivery, DisabledSink, no_tracer
 from rundial.api.ranks import rank_of
 from rundial.api.run import Run
 from rundial.api.trace import Tracing
 from rundial.errors import ConfigError
 from rundial.settings import KINDS, RunKind, Settings, resolve
+from rundial.value import changed
 
 if TYPE_CHECKING:
     from rundial.api.config import Changes
 
+RUN_ID = r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,127}"
 RUN_ID_CHARS = "letters, digits, '_', '-' and '.', at most 128, the first not a dot"
 
 
@@ -159,16 +158,16 @@ def _settings(given: Mapping[str, object], overrides: Mapping[str, object]) -> S
         "project": active.project if active else None,
     }
     settings = resolve(given, environ=os.environ, profile=profile)
-    if settings.api_key is None and not settings.is_plain_otlp:
+    if settings.api_key is None and settings.mode == "online" and not settings.is_plain_otlp:
         # A stored key goes to the endpoint that it was stored with, and to no other.
-        settings = replace(settings, api_key=known.key_for(settings.endpoint), is_key_stored=True)
+        settings = changed(settings, api_key=known.key_for(settings.endpoint), is_key_stored=True)
     return settings
 
 
 def _run_id(run_id: str | None) -> str:
     if run_id is None:
-        return f"run_{uuid.uuid4().hex}"
-    if not isinstance(run_id, str) or not re.fullmatch(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,127}", run_id):
+        return f"run_{os.urandom(16).hex()}"
+    if not isinstance(run_id, str) or not re.fullmatch(RUN_ID, run_id):
         raise ConfigError(f"run_id {run_id!r} must be {RUN_ID_CHARS}; nothing was started")
     return run_id
 
@@ -198,6 +197,8 @@ def _check_platform() -> None:
 
 
 def _silent(identity: Mapping[str, Any], settings: Settings) -> Run:
+    from rundial.api.disabled import DisabledDelivery, DisabledSink, no_tracer
+
     return Run(
         identity,
         settings,
@@ -209,21 +210,17 @@ def _silent(identity: Mapping[str, Any], settings: Settings) -> Run:
 
 def install_hooks(session: Session) -> None:
     """Have this process leave in order: once for the exit and for forks, and for SIGTERM when it can be."""
-    from rundial.api import leaving
+    from rundial.api.sigterm import catch_sigterm
 
     # Again with each run: the first one may have been started by a thread, where no handler can be set.
-    leaving.catch_sigterm(session)
+    catch_sigterm(session)
     with session.lock:
         if session.has_hooks:
             return
         Session.has_hooks = True
     # They outlive a session: what is the process's own then counts.
-    atexit.register(lambda: leaving.at_exit(_SESSION))
-    os.register_at_fork(
-        before=lambda: leaving.before_fork(_SESSION),
-        after_in_parent=lambda: leaving.in_parent(_SESSION),
-        after_in_child=lambda: leaving.in_child(_SESSION),
-    )
+    atexit.register(_at_exit)
+    os.register_at_fork(before=_before_fork, after_in_parent=_in_parent, after_in_child=_in_child)
 
 
 def exchange(session: Session) -> Session:
@@ -231,3 +228,36 @@ def exchange(session: Session) -> Session:
     global _SESSION
     before, _SESSION = _SESSION, session
     return before
+
+
+# The hooks import what they need when they run: by the encoder's first pass it is there, and `init` does
+# not wait for it.
+
+
+def _at_exit() -> None:
+    from rundial.api import leaving
+
+    leaving.at_exit(_SESSION)
+
+
+def _before_fork() -> None:
+    if _SESSION.parts is not None:
+        for quiet in _SESSION.parts.quiets:
+            quiet.before_fork()
+        # Not in the child, whose file system need not be ours.
+        from rundial.api import leaving  # noqa: F401 - for `_in_child`
+
+
+def _in_parent() -> None:
+    if _SESSION.parts is not None:
+        for quiet in _SESSION.parts.quiets:
+            quiet.after_fork()
+
+
+def _in_child() -> None:
+    # Another thread may have held it, which does not exist here.
+    _SESSION.lock = Lock()
+    if _SESSION.parts is not None:
+        from rundial.api import leaving
+
+        leaving.in_child(_SESSION)

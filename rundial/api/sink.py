@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 from rundial.api.key import Key
-from rundial.diagnostics import Ledger, Reason, RundialDiagnostics, Signal
+from rundial.diagnostics import Ledger, RundialDiagnostics
+from rundial.reasons import Reason, Signal
 
 
 class Keys(Protocol):

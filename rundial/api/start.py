@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-import uuid
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,6 +21,7 @@ from rundial.settings import Settings
 from rundial.signals import semconv
 from rundial.signals.resource import Identity
 from rundial.spool.meta import Meta
+from rundial.value import changed, value
 
 if TYPE_CHECKING:
     from opentelemetry.trace import Tracer
@@ -35,7 +34,7 @@ if TYPE_CHECKING:
 DEFAULT_SPOOL = ".rundial_spool"
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Left:
     """What a run leaves on disk when its process ends.
 
@@ -66,6 +65,7 @@ class Parts:
         gatherer: The latest run's; a program of many runs looks at its environment now and then.
         left: What finished offline runs have left for `rundial sync`.
         watching: The system metrics.
+        quiets: What a fork waits for.
     """
 
     def __init__(self, settings: Settings, *, after: Any = None) -> None:
@@ -74,6 +74,7 @@ class Parts:
         self.gatherer: Gatherer | None = None
         self.pipeline = Pipeline(settings, on_pass=self._beat, after=after)
         self.watching = Watching(self.pipeline.ring, is_child=after is not None)
+        self.quiets = (self.pipeline.quiet, self.watching.quiet)
 
     def forget(self, run: Run) -> None:
         """Let go of a run that has nothing left to see to; a program may have thousands."""
@@ -88,10 +89,10 @@ class Parts:
 
 def start(identity: dict[str, Any], settings: Settings, *, session: Session) -> Run:
     """Start a run; see `rundial.init`."""
-    settings = replace(settings, spool_directory=_spool_root(settings))
+    settings = changed(settings, spool_directory=_spool_root(settings))
     target = target_of(settings)
     bodies, cut = _told_config(identity["config"])
-    identity["instance_id"] = uuid.uuid4().hex
+    identity["instance_id"] = os.urandom(16).hex()
     identity["attempt"] = 1
     started_unix_ns = time.time_ns()
     answer = None
@@ -221,7 +222,7 @@ def make_run(
 def tracer_maker(attached: Attached) -> Any:
     """Return what makes the run's own tracer; OTel's SDK is imported only then."""
 
-    def make() -> Tracer:
+    def make(answers: dict[int, bool]) -> Tracer:
         from opentelemetry.sdk.trace import SpanLimits, TracerProvider
         from opentelemetry.sdk.trace.sampling import ALWAYS_ON
 
@@ -236,7 +237,7 @@ def tracer_maker(attached: Attached) -> Any:
             span_limits=SpanLimits(max_span_attributes=128),
             id_generator=attached.id_generator,
         )
-        processor = RecorderSpanProcessor(attached.recorder)
+        processor = RecorderSpanProcessor(attached.recorder, answers)
         attached.processor = processor
         provider.add_span_processor(processor)
         return provider.get_tracer(semconv.SCOPE_NAME, __version__)

@@ -9,23 +9,27 @@ Threads: the encoder's, or the adopter's; counters are read by others under the 
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
-from rundial.diagnostics import Signal
 from rundial.errors import SpoolError
+from rundial.logger import logger
+from rundial.reasons import Signal
 from rundial.recorder import counters, layout
-from rundial.recorder.batches import MAX_FRAME_RECORDS, PointsBatch, RecordsBatch, empty_body
 from rundial.recorder.keysets import KeySet, decode
-from rundial.recorder.latest import Latest
 from rundial.recorder.layout import REASON_INDEX, SIGNAL_INDEX, Kind
 from rundial.recorder.mapping import RingFile
-from rundial.recorder.scan import Record
-from rundial.signals import otlp, records
-from rundial.signals.packer import MetricsPacker
+from rundial.signals import records
 from rundial.spool.frame import Frame
 from rundial.spool.spool import Spool
+
+if TYPE_CHECKING:
+    from rundial.recorder.batches import PointsBatch, RecordsBatch
+    from rundial.recorder.latest import Latest
+    from rundial.recorder.scan import Record
+    from rundial.signals.packer import MetricsPacker
+
+    Batch: TypeAlias = PointsBatch | RecordsBatch[Any]
 
 LANE_OF: dict[int, str] = {
     Kind.ROW: "metrics",
@@ -34,9 +38,6 @@ LANE_OF: dict[int, str] = {
     Kind.SPAN_END: "traces",
 }
 SIGNAL_OF: dict[str, Signal] = {"metrics": "points", "logs": "lines", "traces": "spans"}
-logger = logging.getLogger("rundial")
-
-Batch = PointsBatch | RecordsBatch[Any]
 
 
 class KeyReader:
@@ -81,7 +82,7 @@ class RunEncoder:
         drift: Units that the ring counted as accepted and no record of which was found: an
             exception from a signal handler can strike between a record and its count.
         pause: Called after each chunk, so that others get the interpreter.
-        latest: The last value of each metric.
+        latest: The last value of each metric; None before the first.
         error: Why a lane could not be written in this take; the other lanes were, all the same.
     """
 
@@ -89,13 +90,13 @@ class RunEncoder:
         self.run = run
         self.spool = spool
         self._resource = resource
-        self._packer = MetricsPacker(resource)
+        self._packer: MetricsPacker | None = None
         self._ends = {name: lane.last.end for name, lane in spool.lanes.items()}
         self.encoded = [
             lane.last.totals[0] if lane.last.totals else 0
             for lane in (spool.lanes["metrics"], spool.lanes["logs"], spool.lanes["traces"])
         ]
-        self.latest = Latest()
+        self.latest: Latest | None = None
         self.failed = [0, 0, 0]
         self.drift = [0, 0, 0]
         self.on_publish: Callable[[], None] | None = None
@@ -132,10 +133,7 @@ class RunEncoder:
         """Take a row in."""
         if not self._is_wanted("metrics", record):
             return
-        batch = self._batches.get("metrics")
-        if batch is None:
-            batch = self._batches["metrics"] = PointsBatch(self._packer, self.latest)
-        assert isinstance(batch, PointsBatch)
+        batch = cast("PointsBatch", self._batches.get("metrics") or self._begin_points())
         step = None if record.step == layout.NO_STEP else record.step
         batch.add(keys, record.time_unix_ns, step, values)
         self._after_add("metrics", batch, record.end)
@@ -182,6 +180,8 @@ class RunEncoder:
             # Nothing of the lane came behind these. A request without a record says that they are lost,
             # also to whoever finds the spool after a kill.
             if lane not in self._broken:
+                from rundial.recorder.batches import empty_body
+
                 self._append(lane, empty_body(), 0, 0, end)
         if "logs" not in self._broken:
             self._write_announcements(end)
@@ -219,18 +219,35 @@ class RunEncoder:
     def _is_wanted(self, lane: str, record: Record) -> bool:
         return record.position >= self._ends[lane] and lane not in self._broken
 
+    # The packers are imported by the first pass, not by `init`.
+
+    def _begin_points(self) -> PointsBatch:
+        from rundial.recorder.batches import PointsBatch
+        from rundial.recorder.latest import Latest
+        from rundial.signals.packer import MetricsPacker
+
+        self._packer = self._packer or MetricsPacker(self._resource)
+        self.latest = self.latest or Latest()
+        batch = self._batches["metrics"] = PointsBatch(self._packer, self.latest)
+        return batch
+
     def _records_batch(self, lane: str) -> RecordsBatch[Any]:
         batch = self._batches.get(lane)
         if batch is None:
+            from rundial.recorder.batches import RecordsBatch
+
             encode = self._encode_spans if lane == "traces" else self._encode_logs
             batch = self._batches[lane] = RecordsBatch[Any](encode, counts=lane != "events")
-        assert isinstance(batch, RecordsBatch)
-        return batch
+        return cast("RecordsBatch[Any]", batch)
 
     def _encode_logs(self, values: Any) -> bytes:
+        from rundial.signals import otlp
+
         return otlp.encode_logs(self._resource, values)
 
     def _encode_spans(self, values: Any) -> bytes:
+        from rundial.signals import otlp
+
         return otlp.encode_spans(self._resource, values)
 
     def _after_add(self, lane: str, batch: Batch, end: int) -> None:
@@ -256,6 +273,10 @@ class RunEncoder:
         # A take that is read again announces only what it had not: the lane cannot tell by itself,
         # for its text may have been written to the same end before.
         open_spans = [each for each in self._open_spans.values() if each[1].position >= self._announced]
+        if not open_spans:
+            return
+        from rundial.recorder.batches import MAX_FRAME_RECORDS, RecordsBatch
+
         for first in range(0, len(open_spans), MAX_FRAME_RECORDS):
             batch = RecordsBatch[records.Event](self._encode_logs, counts=False)
             for span, start in open_spans[first : first + MAX_FRAME_RECORDS]:

@@ -7,18 +7,21 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
-from rundial.diagnostics import Ledger, Reason, Signal, SignalLedger
 from rundial.recorder import counters
 from rundial.recorder.encoder import Encoder
 from rundial.recorder.keysets import Attributes, KeySet, KeySets
 from rundial.recorder.layout import SIGNAL_INDEX, Kind
 from rundial.recorder.ring import Ring
 from rundial.recorder.runencoder import KeyReader, RunEncoder
-from rundial.recorder.scan import scan
 from rundial.recorder.slots import RunSlot
 from rundial.signals import records
+from rundial.value import value
+
+if TYPE_CHECKING:
+    from rundial.diagnostics import Ledger, SignalLedger
+    from rundial.reasons import Reason, Signal
 
 # Explicit times carry a counter below the millisecond, odd where the clock's own times are even, so
 # that two points which a user stamped alike are still two points.
@@ -32,7 +35,11 @@ def explicit_unix_ns(time_ms: int) -> int:
     return time_ms * _MS + next(_EXPLICIT) % _MS
 
 
-@dataclass(frozen=True, slots=True)
+# Its type lets nobody change it.
+_NONE: Mapping[str, int] = {}
+
+
+@value
 class Carried:
     """What a lane of a lost spool had counted.
 
@@ -44,7 +51,7 @@ class Carried:
 
     delivered: int = 0
     rejected: int = 0
-    evicted: Mapping[str, int] = field(default_factory=dict)
+    evicted: Mapping[str, int] = _NONE
 
 
 class RunRecorder:
@@ -107,8 +114,11 @@ class RunRecorder:
 
         Waits for an encoder's pass that is under way, and reads what waits in the ring.
         """
+        from rundial.recorder.latest import Latest
+        from rundial.recorder.scan import scan
+
         with self._encoder.pass_lock:
-            found = self._run.latest.copy()
+            found = Latest() if self._run.latest is None else self._run.latest.copy()
             if self._final is not None:
                 return found.values()  # the slot may be another run's by now
             keys = KeyReader()
@@ -122,13 +132,24 @@ class RunRecorder:
         return found.values()
 
     def ledger(self) -> Ledger:
-        """Return the exact account; waits for an encoder's pass that is under way."""
+        """Return the exact account; waits for an encoder's pass that is under way.
+
+        One who has interrupted a call of the ring on its own thread cannot wait, for the pass may be
+        waiting for that call: what is under way at that moment is missing from the account.
+        """
+        if self._ring.is_inside:
+            return self._account_of_all()
         with self._encoder.pass_lock:
-            dropped, evicted = self._final or self._counted()
-            accounts = {
-                signal: self._account(signal, lane, dropped[signal], evicted[signal])
-                for signal, lane in LANE_OF.items()
-            }
+            return self._account_of_all()
+
+    def _account_of_all(self) -> Ledger:
+        from rundial.diagnostics import Ledger
+
+        dropped, evicted = self._final or self._counted()
+        accounts = {
+            signal: self._account(signal, lane, dropped[signal], evicted[signal])
+            for signal, lane in LANE_OF.items()
+        }
         return Ledger(**accounts)
 
     def beside(self) -> dict[str, dict[str, int]]:
@@ -181,6 +202,8 @@ class RunRecorder:
         return counters.dropped(words, self.slot.index), counters.evicted(words, self.slot.index)
 
     def _account(self, signal: str, lane: str, dropped: dict[str, int], evicted: int) -> SignalLedger:
+        from rundial.diagnostics import SignalLedger
+
         number = SIGNAL_INDEX[signal]  # type: ignore[index]  # the three names above
         # What could not be encoded is a drop in the end, though the ring had taken it.
         accepted = self.slot.accepted[number] - self._run.drift[number] - self._run.failed[number]

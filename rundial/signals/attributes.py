@@ -11,13 +11,13 @@ string, `MAX_NODES` of a nested body; what was cut says so in an attribute besid
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import math
 from collections.abc import Iterable, Mapping, Sequence, Set
 from itertools import islice
 from typing import Any, TypeAlias
 
+from rundial.interrupts import let_through
 from rundial.signals.preview import ORIGINAL_ITEMS_SUFFIX, cut_values
 from rundial.signals.values import plain_number, type_name
 
@@ -54,7 +54,8 @@ def clean_attributes(attributes: object) -> tuple[dict[str, AttributeValue], int
         for key, value in attributes.items():  # type: ignore[attr-defined]  # without `items` it is unreadable
             if not _put(out, key, value):
                 dropped += 1
-    except Exception:  # noqa: BLE001  # the mapping's own code runs here; what was read so far is kept
+    except Exception as error:  # noqa: BLE001  # the mapping's own code runs here; what was read so far is kept
+        let_through(error)
         dropped += 1
     return out, dropped
 
@@ -76,7 +77,8 @@ def as_attribute(value: object) -> AttributeValue | None:
         return None
     try:
         return _as_attribute(value)
-    except Exception:  # noqa: BLE001  # the value's own code runs here, and may raise anything
+    except Exception as error:  # noqa: BLE001  # the value's own code runs here, and may raise anything
+        let_through(error)
         return as_text(value)
 
 
@@ -94,6 +96,7 @@ def as_text(value: object) -> str:
     try:
         return valid_text(str.__str__(str(value)))
     except Exception as error:  # noqa: BLE001  # the value's own `__str__` failed
+        let_through(error)
         return f"<{type_name(value)}: str() raised {type_name(error)}>"
 
 
@@ -122,7 +125,8 @@ def _put(out: dict[str, AttributeValue], key: object, value: object) -> bool:
 def _length(value: object) -> int:
     try:
         return len(value)  # type: ignore[arg-type]  # what has no length is caught
-    except Exception:  # noqa: BLE001  # no length, or one whose code fails: then it was not cut by us
+    except Exception as error:  # noqa: BLE001  # no length, or one whose code fails: then it was not cut by us
+        let_through(error)
         return 0
 
 
@@ -188,7 +192,9 @@ def _homogeneous(items: list[Any]) -> AttributeValue:
 
 
 def _is_dataclass(value: object) -> bool:
-    return dataclasses.is_dataclass(value) and not isinstance(value, type)
+    # Its own mark, which is what `dataclasses.is_dataclass` looks for too: importing that module costs
+    # a script more than all of ours.
+    return hasattr(type(value), "__dataclass_fields__")
 
 
 def _as_body(value: object, depth: int, room: list[int]) -> Any:
@@ -199,7 +205,8 @@ def _as_body(value: object, depth: int, room: list[int]) -> Any:
         return _TOO_DEEP
     try:
         return _nested_body(value, depth, room)
-    except Exception:  # noqa: BLE001  # the value's own code runs here, and may raise anything
+    except Exception as error:  # noqa: BLE001  # the value's own code runs here, and may raise anything
+        let_through(error)
         return as_text(value)
 
 
@@ -208,6 +215,8 @@ def _nested_body(value: object, depth: int, room: list[int]) -> Any:
     if scalar is not None:
         return scalar
     if _is_dataclass(value):
+        import dataclasses
+
         value = {item.name: getattr(value, item.name) for item in dataclasses.fields(value)}  # type: ignore[arg-type]  # `_is_dataclass` saw to it
     if isinstance(value, Mapping):
         # One more than there is room for, so that what is left out shows as "…".

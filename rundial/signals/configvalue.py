@@ -18,6 +18,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from enum import Enum
 from typing import Any
 
+from rundial.interrupts import let_through
 from rundial.signals.attributes import as_text, valid_text
 from rundial.signals.compact import dump
 from rundial.signals.preview import (
@@ -169,6 +170,7 @@ class Cleaner:
         return LEFT_OUT
 
     def _unreadable(self, path: Path, error: Exception) -> str:
+        let_through(error)
         self.changes.append((_dotted(path), f"it cannot be read ({type_name(error)})"))
         return f"<not readable: {type_name(error)}>"
 

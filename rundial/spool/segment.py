@@ -15,7 +15,6 @@ import os
 import re
 import struct
 import zlib
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from rundial.errors import SegmentCorruptError
@@ -31,18 +30,21 @@ from rundial.spool.frame import (
     scan,
     unpack,
 )
+from rundial.value import value
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from rundial.spool.spare import Spare
 
 _MAGIC = b"RDSEG\x00\x00\x01"
 _HEADER = struct.Struct(f"<8sIQqQQ16sQ{len(TOTALS)}Q")
 _CHECKSUM = struct.Struct("<I")
 HEADER_BYTES = _HEADER.size + _CHECKSUM.size
-_NAME = re.compile(r"([0-9]{12})\.seg")
+_NAME = r"([0-9]{12})\.seg"
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class LaneState:
     """What a lane knows of everything ever appended to it.
 
@@ -65,7 +67,7 @@ class LaneState:
         return LaneState(frame.ring, frame.end, frame.totals, self.frames + 1, self.units + frame.units)
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Header:
     """The first bytes of a segment.
 
@@ -89,7 +91,9 @@ def file_name(number: int) -> str:
 
 def numbers(directory: str) -> list[int]:
     """Return the numbers of the segments in a directory, ascending; other names are left alone."""
-    return sorted(int(match[1]) for match in map(_NAME.fullmatch, os.listdir(directory)) if match)
+    return sorted(
+        int(match[1]) for match in (re.fullmatch(_NAME, name) for name in os.listdir(directory)) if match
+    )
 
 
 def encode_header(header: Header) -> bytes:
@@ -193,17 +197,31 @@ class Segment:
         self._sync = sync
 
     @classmethod
-    def create(cls, directory: str, header: Header, *, sync: bool) -> Segment:
+    def create(cls, directory: str, header: Header, *, sync: bool, spare: Spare | None = None) -> Segment:
         """Make a new segment with mode 0600.
 
         Args:
             directory: The lane's directory.
             header: What it begins with.
             sync: Whether each append waits for the disk.
+            spare: Where to take the block from if the disk has none.
 
         Raises:
             OSError: Nothing was made.
         """
+        try:
+            return cls._new(directory, header, sync=sync)
+        except OSError as error:
+            if error.errno not in durable.DISK_FULL or spare is None:
+                raise
+            path = f"{directory}/{file_name(header.number)}"
+            descriptor = spare.become(path, encode_header(header))
+            if descriptor is None:
+                raise
+        return cls(path, descriptor, sync=sync)
+
+    @classmethod
+    def _new(cls, directory: str, header: Header, *, sync: bool) -> Segment:
         path = f"{directory}/{file_name(header.number)}"
         flags = os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC
         descriptor = os.open(path, flags, durable.FILE_MODE)
