@@ -16,6 +16,7 @@ from rundial.api.guard import Notices
 from rundial.errors import RecordDroppedError, RunFinishedError
 from rundial.interrupts import let_through
 from rundial.signals import semconv
+from rundial.signals.attributes import as_text
 
 if TYPE_CHECKING:
     from rundial.api.alerts import AlertLimit
@@ -102,9 +103,9 @@ class Facts:
             Whether the change is recorded; False after the end of the run. Never raises, but in strict mode.
         """
         del timeout_seconds
-        from rundial.signals.configvalue import fields_of
-
         try:
+            from rundial.signals.configvalue import fields_of
+
             fields = fields_of(config)
         except Exception as error:  # noqa: BLE001 - the value's own code runs here, and may raise anything
             return self._failed(
@@ -154,10 +155,10 @@ class Facts:
         """
         why = _misdefined(name, step_metric, summary, goal)
         if why is not None:
-            self._tally.lost("invalid", f"define_metric:{name!r}"[:120], f"define_metric: {why}; ignored")
+            self._tally.lost("invalid", f"define_metric:{_shown(name)}", f"define_metric: {why}; ignored")
             return False
         body = {"name": name, "step_metric": step_metric, "summary": summary, "goal": goal}
-        return self._record(semconv.EVENT_RUN_METRIC, [body], f"metric definition {name!r}")
+        return self._record(semconv.EVENT_RUN_METRIC, [body], f"metric definition {name}")
 
     def alert(self, title: str, text: str = "", level: AlertLevel = "info") -> bool:
         """Tell people something that should not wait until they look at the run.
@@ -173,18 +174,26 @@ class Facts:
         Returns:
             Whether it is recorded. Never raises, but in strict mode for a wrong level.
         """
+        try:
+            return self._alert(title, text, level)
+        except (RecordDroppedError, RunFinishedError):
+            raise
+        except Exception as error:  # noqa: BLE001 - told, and raised in strict mode
+            return self._failed("lines", 0, error, "an alert could not be recorded")
+
+    def _alert(self, title: object, text: object, level: object) -> bool:
         from rundial.api.alerts import LEVELS, AlertLimit, body_of
 
         wanted = level.lower() if isinstance(level, str) else level
         if wanted not in LEVELS:
-            message = f"alert: level {level!r} is none of {', '.join(LEVELS)}; the alert was dropped"
+            message = f"alert: level {_shown(level)} is none of {', '.join(LEVELS)}; the alert was dropped"
             self._tally.lost("invalid", "alert", message)
             return False
         if self._alerts is None:
             self.__dict__.setdefault("_alerts", AlertLimit())
         limit = self._alerts
         assert limit is not None
-        held_back = limit.admit(str(title))
+        held_back = limit.admit(as_text(title))
         if held_back is None:
             return False
         return self._record(semconv.EVENT_RUN_ALERT, [body_of(title, text, wanted, held_back)], "an alert")
@@ -203,7 +212,7 @@ class Facts:
         """
         self._is_preempting = True
         is_recorded = self._record(
-            semconv.EVENT_RUN_PREEMPTING, [{"reason": str(reason)[:512]}], "preempting"
+            semconv.EVENT_RUN_PREEMPTING, [{"reason": as_text(reason)[:512]}], "preempting"
         )
         self._delivery.hurry()
         return is_recorded
@@ -305,9 +314,13 @@ def _misdefined(name: object, step_metric: object, summary: object, goal: object
         if text is None and what == "step_metric":
             continue
         if not isinstance(text, str) or not text or len(text) > MAX_METRIC_CHARS:
-            return f"{what} must be 1 to {MAX_METRIC_CHARS} characters, not {text!r:.80}"
+            return f"{what} must be 1 to {MAX_METRIC_CHARS} characters, not {_shown(text)}"
     if summary is not None and summary not in RULES:
-        return f"summary must be one of {', '.join(RULES)}, not {summary!r:.80}"
+        return f"summary must be one of {', '.join(RULES)}, not {_shown(summary)}"
     if goal is not None and goal not in GOALS:
-        return f"goal must be one of {', '.join(GOALS)}, not {goal!r:.80}"
+        return f"goal must be one of {', '.join(GOALS)}, not {_shown(goal)}"
     return None
+
+
+def _shown(value: object) -> str:
+    return repr(value)[:80] if isinstance(value, (str, int, float)) else f"a {type(value).__name__}"

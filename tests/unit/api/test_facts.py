@@ -182,3 +182,29 @@ def test_disabled_run_answers_as_a_real_one_and_leaves_nothing(start: Start, spo
             assert {thread.name for thread in threading.enumerate()} == threads
 
     assert answers[0] == answers[1]
+
+
+class Broken:
+    """A value whose own code fails."""
+
+    def __str__(self) -> str:
+        raise RuntimeError("no text")
+
+    __repr__ = __str__
+
+
+def test_values_whose_own_code_fails_cost_no_training(run: Run, told: Told) -> None:
+    """Whatever is handed to a run's own facts, nothing of it comes back as an exception."""
+    broken: Any = Broken()
+    run.config["x"] = broken
+    run.summary["x"] = broken
+    answers = [
+        run.update_config({"y": broken}),
+        run.alert(broken, broken),
+        run.mark_preempting(broken),
+        run.define_metric("a", step_metric=broken),
+        run.alert("b", level=broken),
+    ]
+
+    assert answers == [True, True, True, False, False]
+    assert run.config == {"x": "<not readable: RuntimeError>", "y": "<not readable: RuntimeError>"}
