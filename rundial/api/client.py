@@ -265,10 +265,21 @@ class Client:
         return self._caller.rows(found, "keys")
 
     def query_series(
-        self, *, project_id: str, run_id: str, metric_keys: Sequence[str], max_points_per_series: int = 25
+        self,
+        *,
+        project_id: str,
+        run_id: str,
+        metric_keys: Sequence[str],
+        max_points_per_series: int = 25,
+        x_axis: str = "step",
     ) -> Json:
-        """Return `{"runId", "series": [{"metricKey", "points": [{"step", "timestampMs", "value"}]}]}`."""
+        """Return `{"runId", "series": [{"metricKey", "points": [{"step", "timestampMs", "value"}]}]}`.
+
+        With `x_axis="stepMetric"` each point has an `x` too: what the metric that `run.define_metric` named
+        as its axis was at the same step, None where it was not logged.
+        """
         body = {
+            "xAxis": x_axis,
             "projectId": project_id,
             "runId": run_id,
             "metricKeys": list(metric_keys),

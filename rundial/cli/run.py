@@ -12,6 +12,8 @@ from rundial.cli.output import Output, facts, shown, table, when
 from rundial.cli.target import Place, session_of
 
 SIGNALS = ("points", "lines", "spans")
+MAX_ALERTS = 5
+MAX_SUMMARY = 30
 STATUSES = ("running", "completed", "failed", "aborted", "crashed")
 
 group = Group("run", help="List runs, show one, stop one.")
@@ -142,10 +144,29 @@ def details_of(output: Output, place: Place, found: Mapping[str, Any]) -> list[s
     if isinstance(counts, dict):
         pairs.append(("stored", ", ".join(f"{count(counts.get(s))} {s}" for s in SIGNALS)))
     pairs += _ledger(found.get("ledger"))
+    pairs += _facets(found)
+    return facts(pairs)
+
+
+def _facets(found: Mapping[str, Any]) -> Iterable[tuple[str, str]]:
+    """Say what the run says about itself: a wish to stop, preemption, alerts, and its summary."""
+    if found.get("stopRequested"):
+        yield "stop", "asked for; the program decides when"
+    preempting = found.get("preempting")
+    if isinstance(preempting, dict):
+        yield "preempting", shown(preempting.get("reason")) or "yes"
+    for alert in [each for each in found.get("alerts") or [] if isinstance(each, dict)][:MAX_ALERTS]:
+        text = alert.get("text")
+        said = f"{shown(alert.get('level'))}: {shown(alert.get('title'))}" + (
+            f" ({shown(text)})" if text else ""
+        )
+        yield f"alert {when(alert.get('timestampMs'))}", said
     summary = found.get("summary")
     if isinstance(summary, dict):
-        pairs += [(f"  {shown(key)}", shown(value)) for key, value in sorted(summary.items())]
-    return facts(pairs)
+        for key, value in sorted(summary.items())[:MAX_SUMMARY]:
+            yield f"  {shown(key)}", shown(value)
+        if len(summary) > MAX_SUMMARY:
+            yield "  …", f"{len(summary) - MAX_SUMMARY} more; --json prints all of them"
 
 
 def _ledger(ledger: object) -> Iterable[tuple[str, str]]:

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from enum import Enum
-from typing import Any
+from typing import Any, TypeAlias
 
 from rundial.interrupts import let_through
 from rundial.signals.attributes import as_text, valid_text
@@ -43,6 +43,8 @@ _INT64_MAX = 2**63 - 1
 # How settings objects of other libraries say what they hold: pydantic, transformers, ml_collections.
 _TELLERS = ("_asdict", "model_dump", "to_dict")
 
+# What a config may hold: anything.
+ConfigValue: TypeAlias = object
 Path = tuple[str, ...]
 Entry = tuple[Path, Any]
 
