@@ -10,6 +10,7 @@ value too: the empty text, which is no JSON.
 
 from __future__ import annotations
 
+import functools
 import json
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
@@ -30,8 +31,12 @@ _DEEPER: Final = "\n"
 def written(registers: Registers, body: Mapping[str, Any], field: str, stamp: Stamp) -> Registers:
     """Return the registers with what an event's body writes, as `rundial.signals.changes` puts it."""
     found = dict(registers)
+    # What has something below it: only there can a write have anything to sweep away.
+    above = {
+        path[:depth] for path in map(_path_of, filter(_is_deeper, found)) for depth in range(1, len(path))
+    }
     for path, value in _writes(body, field):
-        _write(found, path, (*stamp, value))
+        _write(found, above, path, (*stamp, value))
     return found
 
 
@@ -80,7 +85,7 @@ def _path(value: object) -> Path | None:
     return tuple(value) if all(isinstance(name, str) for name in value) else None
 
 
-def _write(registers: dict[str, Register], path: Path, register: Register) -> None:
+def _write(registers: dict[str, Register], above: set[Path], path: Path, register: Register) -> None:
     key = _key_of(path)
     known = registers.get(key)
     if known is not None and known >= register:
@@ -88,8 +93,10 @@ def _write(registers: dict[str, Register], path: Path, register: Register) -> No
     if any(_is_later(registers.get(_key_of(path[:depth])), register) for depth in range(1, len(path))):
         return
     registers[key] = register
-    deeper = [other for other in registers if other.startswith(_DEEPER + "[")]
-    for other in deeper:
+    above.update(path[:depth] for depth in range(1, len(path)))
+    if path not in above:
+        return
+    for other in list(filter(_is_deeper, registers)):
         below = _path_of(other)
         if len(below) > len(path) and below[: len(path)] == path and _is_later(register, registers[other]):
             del registers[other]
@@ -105,7 +112,12 @@ def _key_of(path: Path) -> str:
     return _DEEPER + canonical(list(path))
 
 
+def _is_deeper(key: str) -> bool:
+    return key.startswith(_DEEPER + "[")
+
+
+@functools.lru_cache(maxsize=65_536)
 def _path_of(key: str) -> Path:
-    if key.startswith(_DEEPER + "["):
+    if _is_deeper(key):
         return tuple(json.loads(key[1:]))
     return (key[1:],) if key.startswith(_DEEPER) else (key,)

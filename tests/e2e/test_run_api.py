@@ -20,7 +20,8 @@ import enum, pathlib
 class Mode(enum.Enum):
     FAST = 1
 given_config = {"seed": 2**62, "layers": [1, (2, 3)], "data": pathlib.Path("/data"), "mode": Mode.FAST,
-                "model": {"depth": 3, "bias": None}, "flag": True}
+                "model": {"depth": 3, "bias": None}, "flag": True,
+                "clip": float("inf")}
 with rd.init(project="digits", config=given_config, **given) as run:
     run.define_metric("val/*", step_metric="epoch", summary="min")
     for step, loss in enumerate([3.0, 1.0, 2.0]):
@@ -66,6 +67,7 @@ def test_what_a_run_says_is_on_the_server(server: ServerProgram, spool_dir: Path
         "mode": "Mode.FAST",
         "model": {"depth": 4, "bias": None},
         "flag": True,
+        "clip": "Infinity",
         "lr": 0.1,
     }
     assert found["summary"] == {"val/loss": 1.0, "epoch": 20.0, "best/epoch": 1}
