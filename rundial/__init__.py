@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from rundial.settings import Distributed as Distributed
     from rundial.settings import Mode as Mode
     from rundial.settings import RunKind as RunKind
+    from rundial.signals.configvalue import ConfigValue as ConfigValue
     from rundial_sdk import RundialClient as RundialClient
     from rundial_sdk import RundialRun as RundialRun
     from rundial_sdk import RundialSpan as RundialSpan
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
 _HOMES = {
     "Client": "rundial.api.client",
     "ConfigError": "rundial.errors",
+    "ConfigValue": "rundial.signals.configvalue",
     "Distributed": "rundial.settings",
     "Ledger": "rundial.diagnostics",
     "LoggingHandler": "rundial.api.logging",

@@ -19,32 +19,42 @@ if TYPE_CHECKING:
     from rundial.api.session import Session
     from rundial.api.sink import Delivery, Sink
     from rundial.api.start import Parts
+    from rundial.api.target import Target
     from rundial.diagnostics import Ledger, RundialDiagnostics
     from rundial.reasons import Reason, Signal
+    from rundial.recorder.ring import Ring
 
 
 class ChildSide:
-    """Stands in for a run's sink and delivery until the child's first record."""
+    """Stands in for a run's sink and delivery until the child's first record.
 
-    def __init__(self, run: Run, attached: Attached, parts: Parts, session: Session) -> None:
+    Args:
+        run: The run in this process.
+        target: Where its records are to go.
+        after: The parent's ring; None in a process that was not forked, but got the run by pickle.
+        session: This process's.
+    """
+
+    def __init__(self, run: Run, target: Target, after: Ring | None, session: Session) -> None:
         self._run = run
-        self._parent = attached
-        self._parent_ring = parts.pipeline.ring
+        self._target = target
+        self._parent_ring = after
         self._identity = run.identity
         self._session = session
 
     @classmethod
     def of(cls, run: Run, attached: Attached, parts: Parts, session: Session) -> ChildSide:
         """Return the stand-in of a parent's run."""
-        return cls(run, attached, parts, session)
+        return cls(run, attached.target, parts.pipeline.ring, session)
 
     def pair(self) -> tuple[Sink, Delivery]:
         """Return what the run is wired to meanwhile."""
-        return self, _Nothing(self._parent.target.key)
+        return self, _Nothing(self._target.key)
 
     def _begin(self) -> Sink:
         from rundial.api import leaving, start
         from rundial.api.delivery import RunDelivery
+        from rundial.api.session import install_hooks
 
         session, run = self._session, self._run
         with session.lock:
@@ -52,11 +62,14 @@ class ChildSide:
                 session.parts = start.Parts(run.settings, after=self._parent_ring)
             parts: Parts = session.parts
             identity = {**self._identity, "instance_id": os.urandom(16).hex()}
-            attached = start.attach(parts, identity, run.settings, self._parent.target, None)
+            attached = start.attach(parts, identity, run.settings, self._target, None)
             delivery = RunDelivery(parts.pipeline, attached, run.settings, ends_run=False)
             parts.live[run] = (attached, delivery)
             delivery.on_done = lambda: parts.forget(run)
             run.rewire(attached.recorder, delivery, make_tracer=start.tracer_maker(attached))
+        if self._parent_ring is None:
+            # A forked child has its parent's hooks.
+            install_hooks(session)
         util = sys.modules.get("multiprocessing.util")
         if util is not None:
             # A worker of multiprocessing leaves by os._exit, which runs no atexit hook.
@@ -82,6 +95,10 @@ class ChildSide:
     def event(self, name: str, body: Mapping[str, object]) -> bool:
         """Begin, and offer an event."""
         return self._begin().event(name, body)
+
+    def latest(self) -> Mapping[str, float]:
+        """Return nothing: the child has logged nothing yet."""
+        return {}
 
     def drop(self, signal: Signal, reason: Reason, units: int) -> None:
         """Begin, and count a loss."""

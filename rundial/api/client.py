@@ -216,6 +216,8 @@ class Client:
     announce_run = runs.announce_run
     update_run_config = runs.update_run_config
     update_run_status = runs.update_run_status
+    stop_run = runs.stop_run
+    run_control = runs.run_control
     query_runs = runs.query_runs
     iter_runs = runs.iter_runs
     get_run_details = runs.get_run_details

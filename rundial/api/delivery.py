@@ -77,6 +77,10 @@ class RunDelivery:
             return False
         return self._drain(end)
 
+    def hurry(self) -> None:
+        """Have what is in memory written to disk now; waits for nothing."""
+        self._pipeline.encoder.wake()
+
     def finish(self, timeout_s: float, status: str | None, reason: str | None) -> bool:
         """End the run here, without a status only here; True when all is answered (offline: on disk).
 
@@ -169,7 +173,7 @@ class RunDelivery:
             worker_running=self._pipeline.encoder.is_running,
             last_error=last_error,
             out_of_order_step_writes=counts["out_of_order_steps"],
-            config_truncations=0,
+            config_truncations=counts["config_truncations"],
             system_samples_collected=watch.collected if watch else 0,
             system_samples_skipped_backpressure=watch.skipped if watch else 0,
             health=self._health(ledger, last_error),

@@ -30,6 +30,7 @@ class Announcement:
     config: Mapping[str, object]
     instance_id: str
     rank: int | None
+    started_unix_ns: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +74,8 @@ def announce(settings: Settings, run: Announcement) -> Answer | None:
                 config=run.config,
                 instance_id=run.instance_id,
                 rank=run.rank,
+                # Our own clock: what the program writes later must not look older than its start.
+                started_at_ns=run.started_unix_ns,
             )
         except RundialRequestError as error:
             if not _may_pass(error):

@@ -9,7 +9,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from rundial.api.child import ChildSide
 from rundial.logger import logger
@@ -25,8 +25,13 @@ STOP_S = 0.3
 LET_GO_S = 1.0
 
 
-def at_exit(session: Session) -> None:
-    """End what is still open, bring it to disk, send for a bounded time. Idempotent."""
+def at_exit(session: Session, *, tells: bool = True) -> None:
+    """End what is still open, bring it to disk, send for a bounded time. Idempotent.
+
+    Args:
+        session: Whose runs.
+        tells: Say what is left and how to send it.
+    """
     parts: Parts | None = session.parts
     if parts is None:
         return
@@ -41,16 +46,16 @@ def at_exit(session: Session) -> None:
         if run.outlives_process:
             run.leave(left_s)
         else:
-            run.finish(left_s, status=status, reason=reason)
+            run.finish(left_s, **_end_of(run, status, reason))
     for run, (attached, delivery) in list(parts.live.items()):
         # What a finish could not wait for may have been answered since. One inside a signal handler
         # could not wait at all.
         if not delivery.is_done:
             run.close(max(0.0, end - time.monotonic()) if delivery.is_cut_short else 0.0)
-        if not delivery.is_done:
+        if tells and not delivery.is_done:
             _say(Left.of(run, attached, delivery))
     for left in parts.left:
-        if left.waiting:
+        if tells and left.waiting:
             _say(left)
     parts.watching.stop(STOP_S)
     parts.pipeline.stop(STOP_S)
@@ -106,6 +111,9 @@ def _status(session: Session) -> tuple[Status, str | None]:
     """How the process ends, as far as the interpreter tells."""
     if session.was_terminated:
         return "aborted", "SIGTERM"
+    if hasattr(sys, "ps1"):
+        # A shell or a notebook: an exception ends a cell there, and not the program.
+        return "completed", None
     # Set when an uncaught exception is printed; the interpreter leaves it for such as us.
     error = getattr(sys, "last_exc", None) or getattr(sys, "last_value", None)
     if error is None:
@@ -113,6 +121,14 @@ def _status(session: Session) -> tuple[Status, str | None]:
     if isinstance(error, KeyboardInterrupt):
         return "aborted", "KeyboardInterrupt"
     return "failed", f"{type(error).__name__}: {error}"[:512]
+
+
+def _end_of(run: Run, status: Status, reason: str | None) -> dict[str, Any]:
+    """How a run ends that nobody has finished; one whose machine was taken away did not complete."""
+    if not run.is_preempting:
+        return {"status": status, "reason": reason}
+    said = "preempted" if reason is None else f"preempted; {reason}"
+    return {"status": "aborted" if status == "completed" else status, "reason": said}
 
 
 def _say(left: Left) -> None:

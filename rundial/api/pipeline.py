@@ -60,9 +60,20 @@ class Attached:
         sender: Who sends it; None offline.
         processor: The run's span processor, once it has one.
         watch: The run's system metrics; None where none are wanted.
+        id_generator: Makes the ids of its spans; None makes random ones.
     """
 
-    __slots__ = ("processor", "recorder", "run_encoder", "sender", "source", "spool", "target", "watch")
+    __slots__ = (
+        "id_generator",
+        "processor",
+        "recorder",
+        "run_encoder",
+        "sender",
+        "source",
+        "spool",
+        "target",
+        "watch",
+    )
 
     def __init__(self, recorder: RunRecorder, spool: Spool, target: Target, run_encoder: RunEncoder) -> None:
         self.recorder = recorder
@@ -73,6 +84,7 @@ class Attached:
         self.sender: Sender | None = None
         self.processor: Any = None
         self.watch: Watch | None = None
+        self.id_generator: Any = None
 
 
 class Pipeline:

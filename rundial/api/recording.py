@@ -155,7 +155,7 @@ class Recording:
             return
         session.check_platform()
         start.make_parts(self._with_root(settings), session=session.current())
-        session.install_hooks()
+        session.install_hooks(session.current())
 
     def flush(self, timeout_s: float | None) -> bool:
         """Wait until everything is answered (offline: on disk)."""
@@ -197,18 +197,19 @@ class Recording:
             return self._keep(session.silent(identity, settings), project_id)
         session.check_platform()
         settings = self._with_root(settings)
-        config = start.without_secrets(identity["config"])
-        identity.update(instance_id=os.urandom(16).hex(), attempt=1)
+        told, cut = start.told_config(identity["config"])
+        identity.update(instance_id=os.urandom(16).hex(), attempt=1, started_unix_ns=time.time_ns())
         answer = None
         if starts and settings.mode == "online":
-            answer = self._announced(identity, project_id, config)
+            answer = self._announced(identity, project_id, told[0].get("config", {}))
             identity["attempt"] = answer.attempt
         target = Target(settings.endpoint, self._client.key)
         with self._guard():
             # Asked again: the announcement took its time.
             self._refuse_when_closed()
-            run = start.begin(identity, settings, target, answer, config=config, session=session.current())
-            session.install_hooks()
+            run = start.begin(identity, settings, target, answer, told=told, session=session.current())
+            run.note_changes(cut)
+            session.install_hooks(session.current())
             run.share_client(self._client)
             return self._keep(run, project_id)
 
@@ -225,6 +226,7 @@ class Recording:
             config=config,
             instance_id=identity["instance_id"],
             rank=identity["rank"],
+            started_at_ns=identity["started_unix_ns"],
         )
         attempt = told.get("attempt")
         return Answer(

@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping
 from math import isfinite
 from typing import TYPE_CHECKING, Any, Literal
 
+from rundial.api.facts import Facts
 from rundial.api.guard import Notices
 from rundial.api.lines import LEVELS, Lines
 from rundial.api.rows import Found, Rows
@@ -27,8 +28,7 @@ if TYPE_CHECKING:
     from rundial.api.client import Client
     from rundial.api.sink import Delivery, Sink
     from rundial.diagnostics import RundialDiagnostics
-    from rundial.reasons import Signal
-    from rundial.settings import RunKind, Settings
+    from rundial.settings import Settings
 
 Status = Literal["completed", "failed", "aborted"]
 LogLevel = Literal["trace", "debug", "info", "warn", "error", "fatal"]
@@ -38,20 +38,14 @@ MAX_STEP = values.MAX_STEP
 STATUSES: tuple[Status, ...] = ("completed", "failed", "aborted")
 
 
-class Run:
+class Run(Facts):
     """One execution, with an id; made by `rundial.init`, usable as a context manager.
 
     Leaving the `with` block completes the run; an exception fails it, KeyboardInterrupt and
     SystemExit abort it, and the exception always goes on its way untouched.
 
     Attributes:
-        run_id: The id, unique on the server.
-        project_id: The project's id on the server; its slug until the server has told.
-        workspace: Workspace slug, None until the server has told.
-        project: Project slug.
-        name: What people call it.
-        kind: `training`, `agent` or `eval`.
-        config: What the run was started with.
+        run_id, project_id, workspace, project, name, kind: Who the run is, as in `Facts`.
         outlives_process: Whether it goes on when its process ends without having finished it.
         lines: Where its text lines go; not for users.
 
@@ -68,14 +62,7 @@ class Run:
         tracing: Tracing,
         attributes: tuple[tuple[str, str], ...] = (),
     ) -> None:
-        self.identity = dict(identity)
-        self.run_id: str = identity["run_id"]
-        self.project_id: str = identity["project_id"]
-        self.workspace: str | None = identity["workspace"]
-        self.project: str = identity["project"]
-        self.name: str | None = identity["name"]
-        self.kind: RunKind = identity["kind"]
-        self.config: dict[str, object] = dict(identity["config"])
+        super().__init__(identity)
         self.outlives_process: bool = identity.get("outlives_process", False)
         self.settings = settings
         self._tally = Tally(strict=settings.strict)
@@ -95,8 +82,11 @@ class Run:
         # What stops before the run does: capture, collection, sampling.
         self.before_finish: list[Callable[[float], None]] = []
 
-    def __repr__(self) -> str:
-        return f"Run({self.run_id!r}, project={self.project!r}, status={self._status or 'running'})"
+    def __reduce__(self) -> Any:
+        """In this process the run itself; in another one an instance of it, without the key."""
+        from rundial.api.elsewhere import packed
+
+        return packed(self)
 
     @property
     def has_finished(self) -> bool:
@@ -133,7 +123,7 @@ class Run:
         self._sink = sink
         self._offer_row = sink.row
         self._delivery = delivery
-        self._client = None  # its connections are the parent's
+        self._client = self._stop = self._alerts = None  # connections, threads and locks are the parent's
         # Key sets are numbered by their ring, and a lock may have been held by a thread that is no more.
         self._rows = Rows(self._attributes)
         self._known = self._rows.known
@@ -301,6 +291,7 @@ class Run:
                 "lines_truncated": tally.lines_truncated,
                 "lines_invalid": tally.lines_invalid,
                 "out_of_order_steps": tally.out_of_order_steps,
+                "config_truncations": tally.config_truncations,
             }
         )
 
@@ -412,6 +403,8 @@ class Run:
 
     def _stop_parts(self, timeout_s: float) -> None:
         parts, self.before_finish = self.before_finish, []
+        if self._stop is not None:
+            parts.append(self._stop.close)
         for stop in reversed(parts):
             self._stop_part(stop, timeout_s)
 
@@ -474,14 +467,4 @@ class Run:
         if self.settings.strict:
             raise RunFinishedError(message)
         self._tally.lost("after_finish", signal, message)
-        return False
-
-    def _failed(self, signal: Signal, units: int, error: Exception, what: str = "") -> bool:
-        let_through(error)
-        if self.settings.strict:
-            raise error
-        if units:
-            self._sink.drop(signal, "internal_error", units)
-        message = what or f"Rundial failed to record {signal}; dropped and counted"
-        self._notices.warn(f"failed:{signal}", message, error=error)
         return False

@@ -12,7 +12,7 @@ import re
 import sys
 from collections.abc import Mapping, Sequence
 from threading import Lock
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from rundial import profiles
 from rundial.api.ranks import rank_of
@@ -22,19 +22,34 @@ from rundial.errors import ConfigError
 from rundial.settings import KINDS, RunKind, Settings, resolve
 from rundial.value import changed
 
+if TYPE_CHECKING:
+    from rundial.api.config import Changes
+
 RUN_ID = r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,127}"
 RUN_ID_CHARS = "letters, digits, '_', '-' and '.', at most 128, the first not a dot"
 
 
 class Session:
-    """What this process has: its parts, made by its first run, and whether hooks are installed."""
+    """What this process has: its parts, made by its first run, and whether hooks are installed.
+
+    Attributes:
+        overrides: What counts whatever a run asks for, but for being disabled; for tests.
+        id_generator: Makes trace and span ids; None makes random ones.
+    """
+
+    # Of the process, whichever session is its own at the time.
+    has_hooks = False
 
     def __init__(self) -> None:
+        self.overrides: Mapping[str, object] = {}
+        self.id_generator: Any = None
         # Guards the making of the process's parts.
         self.lock = Lock()
         self.parts: Any = None
-        self.has_hooks = False
+        self.catches_sigterm = False
         self.was_terminated = False
+        # Runs that were pickled here, by instance: read back in this process, each is itself again.
+        self.packed: Any = None
 
 
 _SESSION = Session()
@@ -94,7 +109,7 @@ def init(  # noqa: PLR0913 - the published signature
         "api_key": api_key,
         **options,
     }
-    settings = _settings(given)
+    settings = _settings(given, _SESSION.overrides)
     if resume != "never":
         raise ConfigError(f"resume={resume!r} is not available in this version; nothing was started")
     rank = rank_of(distributed_rank, distributed, os.environ)
@@ -116,7 +131,7 @@ def init(  # noqa: PLR0913 - the published signature
     from rundial.api import start
 
     run = start.start(identity, settings, session=_SESSION)
-    install_hooks()
+    install_hooks(_SESSION)
     return run
 
 
@@ -145,6 +160,7 @@ def identity_of(  # noqa: PLR0913 - what makes up a run
     """
     if kind not in KINDS:
         raise ConfigError(f"kind must be one of {', '.join(KINDS)}, not {kind!r}; nothing was started")
+    values, changes = _config(config)
     return {
         "run_id": _run_id(run_id),
         "project_id": settings.project,
@@ -152,7 +168,9 @@ def identity_of(  # noqa: PLR0913 - what makes up a run
         "project": settings.project,
         "name": name,
         "kind": kind,
-        "config": _mapping(config),
+        "config": values,
+        # What could not be kept as it was; told once there is a run to tell of it.
+        "config_changes": changes,
         "group": group,
         "job_type": job_type,
         "tags": [str(tag) for tag in tags or ()],
@@ -161,10 +179,13 @@ def identity_of(  # noqa: PLR0913 - what makes up a run
     }
 
 
-def _settings(given: Mapping[str, object]) -> Settings:
+def _settings(given: Mapping[str, object], overrides: Mapping[str, object]) -> Settings:
     if (given.get("mode") or os.environ.get("RUNDIAL_MODE")) == "disabled":
         # Switched off, a run depends on nothing: not even on a config file that can be read.
         return resolve(given, environ=os.environ, profile={})
+    if overrides:
+        kept = {"project": given["project"]} if given.get("project") else {}
+        return resolve({**given, **overrides, **kept}, environ=os.environ, profile={})
     known = profiles.load()
     active = known.active
     profile = {
@@ -187,12 +208,20 @@ def _run_id(run_id: str | None) -> str:
     return run_id
 
 
-def _mapping(config: Mapping[str, object] | None) -> dict[str, object]:
+def _config(config: object) -> tuple[dict[str, Any], Changes]:
+    """Return a config as it is kept, and what could not be kept as it was."""
     if config is None:
-        return {}
-    if not isinstance(config, Mapping):
+        return {}, []
+    from rundial.signals.configvalue import Cleaner, fields_of
+
+    try:
+        fields = fields_of(config)
+    except Exception as error:
+        raise ConfigError(f"config cannot be read ({type(error).__name__}); nothing was started") from error
+    if fields is None:
         raise ConfigError(f"config must be a mapping, not {type(config).__name__}; nothing was started")
-    return {str(key): value for key, value in config.items()}
+    cleaner = Cleaner()
+    return cleaner.mapping(fields), cleaner.changes
 
 
 def check_platform() -> None:
@@ -212,26 +241,37 @@ def silent(identity: Mapping[str, Any], settings: Settings) -> Run:
     """Return a run that does nothing."""
     from rundial.api.disabled import DisabledDelivery, DisabledSink, no_tracer
 
-    return Run(
-        identity,
+    run = Run(
+        {name: fact for name, fact in identity.items() if name != "config_changes"},
         settings,
         sink=DisabledSink(),
         delivery=DisabledDelivery(),
         tracing=Tracing(no_tracer, on_failure=lambda _what, _error: None),
     )
+    run.note_changes(identity.get("config_changes", []))
+    return run
 
 
-def install_hooks() -> None:
-    """Let the process end and fork in order, from its first run on."""
-    with _SESSION.lock:
-        if _SESSION.has_hooks:
-            return
-        _SESSION.has_hooks = True
+def install_hooks(session: Session) -> None:
+    """Have this process leave in order: once for the exit and for forks, and for SIGTERM when it can be."""
     from rundial.api.sigterm import catch_sigterm
 
+    # Again with each run: the first one may have been started by a thread, where no handler can be set.
+    catch_sigterm(session)
+    with session.lock:
+        if session.has_hooks:
+            return
+        Session.has_hooks = True
+    # They outlive a session: what is the process's own then counts.
     atexit.register(_at_exit)
     os.register_at_fork(before=_before_fork, after_in_parent=_in_parent, after_in_child=_in_child)
-    catch_sigterm(_SESSION)
+
+
+def exchange(session: Session) -> Session:
+    """Make another session the process's own, and return the one before; for tests."""
+    global _SESSION
+    before, _SESSION = _SESSION, session
+    return before
 
 
 # The hooks import what they need when they run: by the encoder's first pass it is there, and `init` does

@@ -17,8 +17,9 @@ TERMINATED_EXIT = 128 + signal.SIGTERM
 
 def catch_sigterm(session: Session) -> None:
     """Make SIGTERM end the program as `sys.exit` does, so that its runs end too."""
-    if threading.current_thread() is not threading.main_thread():
+    if session.catches_sigterm or threading.current_thread() is not threading.main_thread():
         return
+    session.catches_sigterm = True
     if signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL:
         return
 

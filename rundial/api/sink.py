@@ -42,6 +42,10 @@ class Sink(Protocol):
         """Offer one event in the life of the run."""
         ...
 
+    def latest(self) -> Mapping[str, float]:
+        """Return the last value of each metric that was logged without a context."""
+        ...
+
     def drop(self, signal: Signal, reason: Reason, units: int) -> None:
         """Count units that never entered the recorder."""
         ...
@@ -61,6 +65,10 @@ class Delivery(Protocol):
 
     def flush(self, timeout_s: float | None) -> bool:
         """Wait until everything is answered (offline: on disk)."""
+        ...
+
+    def hurry(self) -> None:
+        """Have what is in memory written to disk now; waits for nothing."""
         ...
 
     def finish(self, timeout_s: float, status: str | None, reason: str | None) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from threading import Thread
@@ -27,6 +27,7 @@ from rundial.value import changed, value
 if TYPE_CHECKING:
     from opentelemetry.trace import Tracer
 
+    from rundial.api.config import Changes
     from rundial.api.gatherer import Gatherer
     from rundial.api.handshake import Answer
     from rundial.api.session import Session
@@ -94,18 +95,21 @@ class Parts:
 def start(identity: dict[str, Any], settings: Settings, *, session: Session) -> Run:
     """Start a run; see `rundial.init`."""
     settings = changed(settings, spool_directory=spool_root(settings))
-    target = _target(settings)
-    config = without_secrets(identity["config"])
+    target = target_of(settings)
+    told, cut = told_config(identity["config"])
     identity["instance_id"] = os.urandom(16).hex()
     identity["attempt"] = 1
+    identity["started_unix_ns"] = time.time_ns()
     answer = None
     if settings.mode == "online" and not settings.is_plain_otlp:
-        answer = _announce(settings, {**identity, "config": config})
+        answer = _announce(settings, {**identity, "config": told[0].get("config", {})})
     if answer is not None:
         identity["workspace"] = answer.workspace
         identity["project_id"] = answer.project_id
         identity["attempt"] = answer.attempt
-    return begin(identity, settings, target, answer, config=config, session=session)
+    run = begin(identity, settings, target, answer, told=told, session=session)
+    run.note_changes(cut)
+    return run
 
 
 def begin(
@@ -114,7 +118,7 @@ def begin(
     target: Target,
     answer: Answer | None,
     *,
-    config: Mapping[str, Any],
+    told: Sequence[Mapping[str, Any]],
     session: Session,
 ) -> Run:
     """Let this process record into a run.
@@ -124,15 +128,17 @@ def begin(
         settings: With a spool directory that exists.
         target: Where its records go.
         answer: What the server told of the run; None where it was not asked.
-        config: What is told of the run's config, without secrets.
+        told: What is told of the run's config, from `told_config`.
         session: This process's.
 
     Raises:
         ConfigError: The spool directory cannot be used.
     """
+    changes = identity.pop("config_changes", [])
     parts = _parts(session, settings)
     try:
         attached = attach(parts, identity, settings, target, answer)
+        attached.id_generator = session.id_generator
         delivery = RunDelivery(parts.pipeline, attached, settings)
         run = make_run(identity, settings, attached, delivery)
         parts.live[run] = (attached, delivery)
@@ -140,7 +146,8 @@ def begin(
         _has_begun(session, parts)
     # A program may have any number of runs, one after another.
     delivery.on_done = lambda: parts.forget(run)
-    _tell_beginning(attached, identity, config)
+    _tell_beginning(attached, identity, told)
+    run.note_changes(changes)
     _start_capture(run, parts, attached, identity)
     if settings.mode == "online":
         from rundial.api.adoption import adopt_in_background
@@ -172,25 +179,31 @@ def _has_begun(session: Session, parts: Parts) -> None:
         parts.beginning -= 1
 
 
-def _tell_beginning(attached: Attached, identity: Mapping[str, Any], config: Mapping[str, Any]) -> None:
+def _tell_beginning(
+    attached: Attached, identity: Mapping[str, Any], told: Sequence[Mapping[str, Any]]
+) -> None:
     if identity.get("is_joined", False):
-        if config:
-            attached.recorder.event(semconv.EVENT_RUN_CONFIG, {"config": config})
+        for body in told:
+            if body.get("config"):
+                attached.recorder.event(semconv.EVENT_RUN_CONFIG, body)
         return
     attached.recorder.event(
         semconv.EVENT_RUN_START,
         {
             "name": identity["name"],
             "kind": identity["kind"],
-            "config": config,
+            **told[0],
             "tags": identity["tags"],
             "group": identity["group"],
             "job_type": identity["job_type"],
             "resume": identity["resume"],
             "attempt": identity["attempt"],
-            "started_unix_ns": time.time_ns(),
+            "started_unix_ns": identity.get("started_unix_ns") or time.time_ns(),
         },
     )
+    for body in told[1:]:
+        # What did not fit the start; the order is that of their numbers.
+        attached.recorder.event(semconv.EVENT_RUN_CONFIG, body)
 
 
 def _start_capture(run: Run, parts: Parts, attached: Attached, identity: Mapping[str, Any]) -> None:
@@ -286,7 +299,10 @@ def tracer_maker(attached: Attached) -> Any:
         # Sampler and limits are named, so that variables meant for the application's own tracing
         # do not thin out a run's.
         provider = TracerProvider(
-            sampler=ALWAYS_ON, shutdown_on_exit=False, span_limits=SpanLimits(max_span_attributes=128)
+            sampler=ALWAYS_ON,
+            shutdown_on_exit=False,
+            span_limits=SpanLimits(max_span_attributes=128),
+            id_generator=attached.id_generator,
         )
         processor = RecorderSpanProcessor(attached.recorder, answers)
         attached.processor = processor
@@ -296,15 +312,17 @@ def tracer_maker(attached: Attached) -> Any:
     return make
 
 
-def without_secrets(config: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Return a config as it may leave the machine; the run itself keeps the caller's own."""
-    if not config:
-        return config
-    from rundial.signals.attributes import as_body
-    from rundial.signals.redaction import redact
+def told_config(config: Mapping[str, Any]) -> tuple[list[dict[str, Any]], Changes]:
+    """Return a config in the pieces in which it leaves the machine; the run itself keeps the caller's own.
 
-    clean: Mapping[str, Any] = redact(as_body(config))
-    return clean
+    The first one belongs to the start, also when it is empty.
+    """
+    if not config:
+        return [{"config": {}}], []
+    from rundial.signals.changes import bodies_of
+
+    bodies, cut = bodies_of("config", config)
+    return bodies or [{"config": {}}], cut
 
 
 def _ignore(what: str, error: Exception) -> None:
@@ -315,11 +333,23 @@ def _announce(settings: Settings, identity: Mapping[str, Any]) -> Answer | None:
     # HTTP is imported only now: offline runs never need it.
     from rundial.api.handshake import Announcement, announce
 
-    facts = ("run_id", "kind", "name", "group", "job_type", "tags", "config", "instance_id", "rank")
+    facts = (
+        "started_unix_ns",
+        "run_id",
+        "kind",
+        "name",
+        "group",
+        "job_type",
+        "tags",
+        "config",
+        "instance_id",
+        "rank",
+    )
     return announce(settings, Announcement(**{fact: identity[fact] for fact in facts}))
 
 
-def _target(settings: Settings) -> Target:
+def target_of(settings: Settings) -> Target:
+    """Return where a run's records are to go."""
     key = Key(settings.api_key, stored_for=settings.endpoint if settings.is_key_stored else None)
     if settings.is_plain_otlp:
         return Target.from_otel(settings.endpoint, key, os.environ)

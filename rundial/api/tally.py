@@ -31,6 +31,7 @@ class Tally:
         self.lines_truncated = 0
         self.lines_invalid = 0
         self.out_of_order_steps = 0
+        self.config_truncations = 0
 
     def count_non_finite(self, key: str) -> None:
         """Count a NaN or infinity, and warn the first time for its key."""
@@ -55,6 +56,11 @@ class Tally:
         with self._lock:
             self.out_of_order_steps += 1
 
+    def count_config(self, changes: int) -> None:
+        """Count values of a config or summary that could not be kept as they were."""
+        with self._lock:
+            self.config_truncations += changes
+
     def lost(self, reason: str, key: str, message: str) -> None:
         """Tell the user once per key that something is dropped; raise in strict mode.
 
@@ -63,6 +69,10 @@ class Tally:
         """
         if self._strict:
             raise RecordDroppedError(reason, message)
+        self.tell(reason, key, message)
+
+    def tell(self, reason: str, key: str, message: str) -> None:
+        """Tell the user once per key; never raises."""
         with self._lock:
             is_new = (reason, key) not in self._warned and len(self._warned) < MAX_WARNED_KEYS
             if is_new:

@@ -1,4 +1,4 @@
-"""`rundial run`: list a project's runs, show one."""
+"""`rundial run`: list a project's runs, show one, ask one to stop."""
 
 from __future__ import annotations
 
@@ -12,9 +12,11 @@ from rundial.cli.output import Output, facts, shown, table, when
 from rundial.cli.target import Place, session_of
 
 SIGNALS = ("points", "lines", "spans")
+MAX_ALERTS = 5
+MAX_SUMMARY = 30
 STATUSES = ("running", "completed", "failed", "aborted", "crashed")
 
-group = Group("run", help="List runs, show one.")
+group = Group("run", help="List runs, show one, stop one.")
 
 
 @group.command("list")
@@ -70,6 +72,25 @@ def status(ctx: click.Context, /, run_id: str, workspace: str | None, project: s
     session.output.result({"run": found}, lambda: details_of(session.output, place, found))
 
 
+@group.command("stop")
+@click.argument("run_id")
+@click.option("--workspace", metavar="SLUG", help="Workspace; the profile's, else the key's only one.")
+@click.option("--project", metavar="SLUG", help="Project; the profile's, else the workspace's only one.")
+@click.option("--reason", metavar="TEXT", help="Why, in words.")
+@click.pass_context
+def stop(
+    ctx: click.Context, /, run_id: str, workspace: str | None, project: str | None, reason: str | None
+) -> None:
+    """Ask a run to stop; it ends when its program next looks at `run.should_stop`."""
+    session = session_of(ctx, workspace=workspace, project=project)
+    with session.client() as client:
+        place = session.place(client)
+        project_id = client.resolve_project_id(workspace_slug=place.workspace, project_slug=place.project)
+        found = client.stop_run(run_id=run_id, project_id=project_id, reason=reason)
+    said = f"asked {shown(found.get('runId'))} to stop; its program decides when"
+    session.output.result({"run": found}, lambda: [said])
+
+
 def _statuses(given: tuple[str, ...]) -> list[str]:
     words = words_of(given)
     for word in words:
@@ -123,10 +144,29 @@ def details_of(output: Output, place: Place, found: Mapping[str, Any]) -> list[s
     if isinstance(counts, dict):
         pairs.append(("stored", ", ".join(f"{count(counts.get(s))} {s}" for s in SIGNALS)))
     pairs += _ledger(found.get("ledger"))
+    pairs += _facets(found)
+    return facts(pairs)
+
+
+def _facets(found: Mapping[str, Any]) -> Iterable[tuple[str, str]]:
+    """Say what the run says about itself: a wish to stop, preemption, alerts, and its summary."""
+    if found.get("stopRequested"):
+        yield "stop", "asked for; the program decides when"
+    preempting = found.get("preempting")
+    if isinstance(preempting, dict):
+        yield "preempting", shown(preempting.get("reason")) or "yes"
+    for alert in [each for each in found.get("alerts") or [] if isinstance(each, dict)][:MAX_ALERTS]:
+        text = alert.get("text")
+        said = f"{shown(alert.get('level'))}: {shown(alert.get('title'))}" + (
+            f" ({shown(text)})" if text else ""
+        )
+        yield f"alert {when(alert.get('timestampMs'))}", said
     summary = found.get("summary")
     if isinstance(summary, dict):
-        pairs += [(f"  {shown(key)}", shown(value)) for key, value in sorted(summary.items())]
-    return facts(pairs)
+        for key, value in sorted(summary.items())[:MAX_SUMMARY]:
+            yield f"  {shown(key)}", shown(value)
+        if len(summary) > MAX_SUMMARY:
+            yield "  …", f"{len(summary) - MAX_SUMMARY} more; --json prints all of them"
 
 
 def _ledger(ledger: object) -> Iterable[tuple[str, str]]:

@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Generic, TypeVar
 
 from rundial.recorder.keysets import KeySet
+from rundial.recorder.latest import Latest
 from rundial.signals.packer import Block, MetricsPacker
 
 # Packing 500 points takes under a third of a millisecond; see the encoder's pause. It also keeps a
@@ -33,13 +34,18 @@ T = TypeVar("T")
 class PointsBatch:
     """Rows on their way into one metrics request.
 
+    Args:
+        packer: Packs them.
+        latest: Told the last row of each block; None where nobody asks.
+
     Attributes:
         units: Points inside.
         failed: Points that could not be packed.
     """
 
-    def __init__(self, packer: MetricsPacker) -> None:
+    def __init__(self, packer: MetricsPacker, latest: Latest | None = None) -> None:
         self._packer = packer
+        self._latest = latest
         self._open: dict[KeySet, tuple[list[int], list[int | None], list[bytes]]] = {}
         self._open_names: set[str] = set()
         # Closed, in pieces of at most `MAX_CHUNK_POINTS`.
@@ -106,6 +112,8 @@ class PointsBatch:
 
     def _close_blocks(self) -> None:
         for keys, rows in self._open.items():
+            if self._latest is not None:
+                self._latest.note(keys, rows[2][-1])
             self._pieces.extend(_pieces(keys, *rows))
         self._open = {}
         self._open_names = set()

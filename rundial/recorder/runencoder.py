@@ -25,6 +25,7 @@ from rundial.spool.spool import Spool
 
 if TYPE_CHECKING:
     from rundial.recorder.batches import PointsBatch, RecordsBatch
+    from rundial.recorder.latest import Latest
     from rundial.recorder.scan import Record
     from rundial.signals.packer import MetricsPacker
 
@@ -81,6 +82,7 @@ class RunEncoder:
         drift: Units that the ring counted as accepted and no record of which was found: an
             exception from a signal handler can strike between a record and its count.
         pause: Called after each chunk, so that others get the interpreter.
+        latest: The last value of each metric; None before the first.
         error: Why a lane could not be written in this take; the other lanes were, all the same.
     """
 
@@ -94,6 +96,7 @@ class RunEncoder:
             lane.last.totals[0] if lane.last.totals else 0
             for lane in (spool.lanes["metrics"], spool.lanes["logs"], spool.lanes["traces"])
         ]
+        self.latest: Latest | None = None
         self.failed = [0, 0, 0]
         self.drift = [0, 0, 0]
         self.on_publish: Callable[[], None] | None = None
@@ -220,10 +223,12 @@ class RunEncoder:
 
     def _begin_points(self) -> PointsBatch:
         from rundial.recorder.batches import PointsBatch
+        from rundial.recorder.latest import Latest
         from rundial.signals.packer import MetricsPacker
 
         self._packer = self._packer or MetricsPacker(self._resource)
-        batch = self._batches["metrics"] = PointsBatch(self._packer)
+        self.latest = self.latest or Latest()
+        batch = self._batches["metrics"] = PointsBatch(self._packer, self.latest)
         return batch
 
     def _records_batch(self, lane: str) -> RecordsBatch[Any]:

@@ -14,7 +14,7 @@ from rundial.recorder.encoder import Encoder
 from rundial.recorder.keysets import Attributes, KeySet, KeySets
 from rundial.recorder.layout import SIGNAL_INDEX, Kind
 from rundial.recorder.ring import Ring
-from rundial.recorder.runencoder import RunEncoder
+from rundial.recorder.runencoder import KeyReader, RunEncoder
 from rundial.recorder.slots import RunSlot
 from rundial.signals import records
 from rundial.value import value
@@ -108,6 +108,28 @@ class RunRecorder:
     def drop(self, signal: Signal, reason: Reason, units: int) -> None:
         """Count units that never entered the ring."""
         self._ring.drop(self.slot, signal, reason, units)
+
+    def latest(self) -> dict[str, float]:
+        """Return the last value of each metric that was logged without a context.
+
+        Waits for an encoder's pass that is under way, and reads what waits in the ring.
+        """
+        from rundial.recorder.latest import Latest
+        from rundial.recorder.scan import scan
+
+        with self._encoder.pass_lock:
+            found = Latest() if self._run.latest is None else self._run.latest.copy()
+            if self._final is not None:
+                return found.values()  # the slot may be another run's by now
+            keys = KeyReader()
+            # The ring gives nothing back while we hold the lock, and a row that waits in it brings its
+            # key set along.
+            for record in scan(self._ring.file, self._ring.tail, self._ring.head):
+                if record.kind == Kind.KEYS:
+                    keys.define(record)
+                elif record.kind == Kind.ROW and record.run == self.slot.index:
+                    found.note(*keys.row(record))
+        return found.values()
 
     def ledger(self) -> Ledger:
         """Return the exact account; waits for an encoder's pass that is under way.

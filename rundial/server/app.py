@@ -19,7 +19,7 @@ from rundial.clock import Clock
 from rundial.server.bodies import BodyReader
 from rundial.server.owner import prepare
 from rundial.server.problems import Problem
-from rundial.server.routes import auth, health, logs, otlp, runs, series, spans, targets, workspaces
+from rundial.server.routes import auth, control, health, logs, otlp, runs, series, spans, targets, workspaces
 from rundial.server.security import REQUEST_ID, Guard, render
 from rundial.server.services import Services
 from rundial.server.store.engine import open_engines
@@ -35,6 +35,7 @@ _ROUTES: Final = [
     *workspaces.ROUTES,
     *targets.ROUTES,
     *runs.ROUTES,
+    *control.ROUTES,
     *series.ROUTES,
     *logs.ROUTES,
     *spans.ROUTES,

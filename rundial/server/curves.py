@@ -7,6 +7,7 @@ becomes an object.
 from __future__ import annotations
 
 from array import array
+from bisect import bisect_left
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from operator import lt
@@ -59,6 +60,14 @@ class Curve:
     def thin(self, max_points: int) -> list[Shown]:
         """Return at most `max_points` of its points, in their order; see `places_kept`."""
         return [self._shown(place) for place in places_kept(self.values, max_points)]
+
+    def at(self, step: int | None) -> float | None:
+        """Return the value at a step, None where there is none."""
+        if step is None:
+            return None
+        # Points without a step come first, as -1; the others ascend.
+        place = bisect_left(self.steps, step)
+        return self.values[place] if place < len(self.steps) and self.steps[place] == step else None
 
     def _shown(self, place: int) -> Shown:
         step = self.steps[place]

@@ -4,9 +4,11 @@ Every part of the state is a maximum: of a time, of an attempt, or of a (stamp, 
 commute and ignore repeats, so late syncs, Collectors that re-batch and requests sent twice all lead
 to the same run.
 
-- config, summary: last writer wins per key; name, kind, group, job type, tags: likewise;
+- config, summary: last writer wins per path (see `registers`); metric definitions per name; name, kind,
+  group, job type, tags: likewise;
   the writer's stamp is (event time, instance, seq).
 - The finish of attempt N ends all attempts ≤ N; a later attempt opens the run again.
+- A wish to stop, and the note that the machine is being taken away, count for their attempt alone.
 - Silence is not in the fold: it is judged by receive time, when someone looks (`status_at`).
 """
 
@@ -15,9 +17,10 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Final
+from typing import Any, Final
 
 from rundial.server.anyvalue import canonical
+from rundial.server.registers import Register, Registers, Stamp, values_of, written
 from rundial.signals import semconv
 
 SILENCE_NS: Final = 90 * 10**9
@@ -28,9 +31,10 @@ LIVE_LAG_NS: Final = 300 * 10**9
 TERMINAL: Final = frozenset({"completed", "failed", "aborted"})
 STATUSES: Final = TERMINAL | {"running", "crashed"}
 
-Stamp = tuple[int, str, int]
-_Register = tuple[int, str, int, str]  # a stamp and the value as canonical JSON: totally ordered
+_Note = tuple[int, int, str, int, str]  # attempt, stamp, and what it says as canonical JSON
 
+_DEFINITION: Final = ("step_metric", "summary", "goal")
+_NOTES: Final = {semconv.EVENT_RUN_PREEMPTING: "preempting", semconv.EVENT_RUN_STOP: "stop"}
 _FIELDS: Final = ("name", "kind", "group", "job_type", "resume", "tags")
 
 
@@ -60,16 +64,22 @@ class RunLife:
         started_unix_ns: The earliest start, None before any.
         finish: (attempt, time, instance, seq, status and reason as JSON) of the finish that counts.
         fields: Registers of what a start says.
-        config: Registers of the config, by key.
-        summary: Registers of the summary, by key.
+        config: Registers of the config, by path.
+        summary: Registers of what was set in the summary, by path.
+        metrics: Registers of the metrics' definitions, by name or pattern.
+        preempting: The last note that the machine is being taken away, None without any.
+        stop: The last wish that the run stops, None without any.
     """
 
     attempt: int = 0
     started_unix_ns: int | None = None
     finish: tuple[int, int, str, int, str] | None = None
-    fields: Mapping[str, _Register] = field(default_factory=dict)
-    config: Mapping[str, _Register] = field(default_factory=dict)
-    summary: Mapping[str, _Register] = field(default_factory=dict)
+    fields: Registers = field(default_factory=dict)
+    config: Registers = field(default_factory=dict)
+    summary: Registers = field(default_factory=dict)
+    metrics: Registers = field(default_factory=dict)
+    preempting: _Note | None = None
+    stop: _Note | None = None
 
     def value(self, name: str) -> object:
         """What stands in a start's field (`name`, `kind`, `group`, `job_type`, `tags`), None when unset."""
@@ -78,11 +88,23 @@ class RunLife:
 
     def config_values(self) -> dict[str, object]:
         """The config as it stands."""
-        return {key: json.loads(register[3]) for key, register in sorted(self.config.items())}
+        return values_of(self.config)
 
     def summary_values(self) -> dict[str, object]:
-        """The summary as it stands."""
-        return {key: json.loads(register[3]) for key, register in sorted(self.summary.items())}
+        """What was set in the summary by hand, as it stands."""
+        return values_of(self.summary)
+
+    def metric_definitions(self) -> dict[str, dict[str, object]]:
+        """How metrics are to be read, by name or pattern; of two patterns the later one comes first."""
+        latest_first = sorted(self.metrics.items(), key=lambda item: item[1], reverse=True)
+        return {name: json.loads(register[3]) for name, register in latest_first}
+
+    def note_of(self, note: _Note | None, attempt: int | None = None) -> Mapping[str, object] | None:
+        """What `stop` or `preempting` says for an attempt, the latest one for None; None for nothing."""
+        if note is None or note[0] < (attempt or self.attempt):
+            return None
+        said = json.loads(note[4])
+        return {"unix_ns": note[1], **said} if isinstance(said, dict) else None
 
     @property
     def status(self) -> str:
@@ -121,12 +143,17 @@ def fold(life: RunLife, happening: Happening) -> RunLife:
                 life.started_unix_ns, started if _is_int(started) else happening.stamp[0]
             ),
             fields=_written(life.fields, fields, happening.stamp),
-            config=_written(life.config, body.get("config"), happening.stamp),
+            config=written(life.config, body, "config", happening.stamp),
         )
     if happening.name == semconv.EVENT_RUN_CONFIG:
-        return replace(life, config=_written(life.config, body.get("config"), happening.stamp))
+        return replace(life, config=written(life.config, body, "config", happening.stamp))
     if happening.name == semconv.EVENT_RUN_SUMMARY:
-        return replace(life, summary=_written(life.summary, body.get("summary"), happening.stamp))
+        return replace(life, summary=written(life.summary, body, "summary", happening.stamp))
+    if happening.name == semconv.EVENT_RUN_METRIC and isinstance(body.get("name"), str):
+        definition = {str(body["name"]): {key: body.get(key) for key in _DEFINITION}}
+        return replace(life, metrics=_written(life.metrics, definition, happening.stamp))
+    if happening.name in _NOTES:
+        return _noted(life, happening)
     if happening.name == semconv.EVENT_RUN_FINISH and body.get("status") in TERMINAL:
         ended = canonical({key: body.get(key) for key in ("status", "reason", "finished_unix_ns")})
         finish = (happening.attempt, *happening.stamp, ended)
@@ -169,6 +196,9 @@ def dump(life: RunLife) -> str:
             "fields": life.fields,
             "config": life.config,
             "summary": life.summary,
+            "metrics": life.metrics,
+            "preempting": life.preempting,
+            "stop": life.stop,
         },
         separators=(",", ":"),
         ensure_ascii=False,
@@ -185,16 +215,34 @@ def load(text: str) -> RunLife:
         fields={key: tuple(register) for key, register in raw["fields"].items()},
         config={key: tuple(register) for key, register in raw["config"].items()},
         summary={key: tuple(register) for key, register in raw["summary"].items()},
+        # Absent from what an older server wrote.
+        metrics={key: tuple(register) for key, register in raw.get("metrics", {}).items()},
+        preempting=_tuple(raw.get("preempting")),
+        stop=_tuple(raw.get("stop")),
     )
 
 
-def _written(registers: Mapping[str, _Register], values: object, stamp: Stamp) -> Mapping[str, _Register]:
+def _noted(life: RunLife, happening: Happening) -> RunLife:
+    reason = happening.body.get("reason")
+    said = canonical({"reason": reason if isinstance(reason, str) else ""})
+    note: _Note = (happening.attempt, *happening.stamp, said)
+    name = _NOTES[happening.name]
+    known: _Note | None = getattr(life, name)
+    latest = note if known is None else max(known, note)
+    return replace(life, stop=latest) if name == "stop" else replace(life, preempting=latest)
+
+
+def _tuple(raw: Any) -> _Note | None:
+    return None if raw is None else tuple(raw)
+
+
+def _written(registers: Registers, values: object, stamp: Stamp) -> Registers:
     if not isinstance(values, Mapping) or not values:
         return registers
     written = dict(registers)
     for key, value in values.items():
         # The value is part of the order: two writers with one stamp must not depend on who came first.
-        register = (*stamp, canonical(value))
+        register: Register = (*stamp, canonical(value))
         name = str(key)
         written[name] = register if name not in written else max(written[name], register)
     return written

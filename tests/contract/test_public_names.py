@@ -9,6 +9,7 @@ import rundial
 NAMES = [
     "Client",
     "ConfigError",
+    "ConfigValue",
     "Distributed",
     "Ledger",
     "LoggingHandler",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 import shutil
 import socket
 import threading
@@ -13,7 +14,7 @@ import pytest
 import rundial as rd
 from rundial.api.run import Run
 from rundial.api.session import Session
-from rundial.errors import ConfigError
+from rundial.errors import ConfigError, RundialRequestError
 from tests.support import recorded
 from tests.support.collector import Answer, Collector
 from tests.support.control import Faulty, control, slow
@@ -242,3 +243,28 @@ def test_a7_a_workspace_may_be_given_offline(start: Start) -> None:
 
     assert run.workspace == "team"
     assert run.finish()
+
+
+def test_a9_what_comes_after_finish_is_counted_and_starts_nothing(start: Start) -> None:
+    """A finished run stays finished: a late span is counted, and no thread comes back for it."""
+    run = start()
+    with run.trace("in time"):
+        pass
+    assert run.finish(10)
+    before = {thread.name for thread in threading.enumerate()}
+    with run.trace("too late"):
+        pass
+
+    assert {thread.name for thread in threading.enumerate()} <= before
+    spans = run.diagnostics().ledger.spans
+    assert (spans.delivered, spans.dropped) == (1, {"after_finish": 1})
+
+
+def test_a9_a_run_and_a_request_error_can_be_pickled(start: Start) -> None:
+    """What workers are given and what they raise travels between processes."""
+    run = start()
+    error = RundialRequestError("refused", 401, "UNAUTHORIZED")
+
+    assert pickle.loads(pickle.dumps(run)) is run
+    assert pickle.loads(pickle.dumps(error)).status_code == 401
+    assert error in {error}

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import enum
 from collections.abc import Callable
+from pathlib import Path
 
 from rundial.api.run import Run
 from tests.support.collector import Collector
@@ -99,3 +101,25 @@ def test_c5_span_ids_of_two_processes_differ(collector: Collector) -> None:
     assert len(collector.spans) == 200
     assert len({span.span_id for span in collector.spans}) == 200
     assert len({span.trace_id for span in collector.spans}) == 100
+
+
+def test_c2_config_keeps_its_types_and_all_its_entries(start: Start, collector: Collector) -> None:
+    """A whole number arrives as one, and lists, paths and enums arrive at all."""
+
+    class Color(enum.Enum):
+        RED = 1
+
+    run = start(config={"seed": 2**63 - 1, "lr": 1.0, "layers": [64, (32, 16)], "flag": True})
+    run.config["data"] = Path("/data")
+    run.update_config({"color": Color.RED, "nothing": None})
+    assert run.flush(10)
+
+    started, *changes = [event.body for event in collector.events if "config" in event.body]
+    assert started["config"] == {"seed": 2**63 - 1, "lr": 1.0, "layers": [64, [32, 16]], "flag": True}
+    assert type(started["config"]["seed"]) is int
+    assert type(started["config"]["lr"]) is float
+    assert [body["config"] for body in changes] == [
+        {"data": "/data"},
+        {"color": "Color.RED", "nothing": None},
+    ]
+    assert run.diagnostics().config_truncations == 0

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
-from jupyter_client.blocking.client import BlockingKernelClient
-from jupyter_client.manager import KernelManager
 
 from rundial.api.client import Client
 from tests.support import recorded, stored
+from tests.support.notebook import Notebook
 from tests.support.program import ServerProgram
 from tests.support.recorded import Recorded
 from tests.support.scripts import end_of, run_script, start_script
@@ -123,50 +120,21 @@ def test_kill_loses_no_line_that_was_printed(server: ServerProgram, spool_dir: P
     assert found.lines == [f"line {number}" for number in range(1000)]
 
 
-@pytest.fixture
-def kernel() -> Iterator[BlockingKernelClient]:
-    """A notebook's kernel."""
-    manager = KernelManager()
-    manager.start_kernel()
-    client = manager.client()
-    client.start_channels()
-    try:
-        client.wait_for_ready(timeout=40)
-        yield client
-    finally:
-        client.stop_channels()
-        manager.shutdown_kernel(now=True)
-
-
-def execute(kernel: BlockingKernelClient, code: str) -> dict[str, str]:
-    """Run one cell and return what it showed, by stream."""
-    shown: dict[str, str] = {}
-
-    def hook(message: dict[str, Any]) -> None:
-        content = message["content"]
-        if message["msg_type"] == "stream":
-            shown[content["name"]] = shown.get(content["name"], "") + content["text"]
-        elif message["msg_type"] == "error":
-            shown["error"] = "\n".join(content["traceback"])
-
-    kernel.execute_interactive(code, timeout=40, output_hook=hook)
-    return shown
-
-
-def test_cells_of_a_notebook_are_recorded(kernel: BlockingKernelClient, spool_dir: Path) -> None:
+def test_cells_of_a_notebook_are_recorded(spool_dir: Path) -> None:
     """In Jupyter, output appears under its cell as ever and is recorded as well."""
     begin = (
         "import sys, rundial as rd\n"
         f"run = rd.init(project='digits', mode='offline', spool_directory={str(spool_dir)!r}, "
         "capture_console=True)"
     )
-    assert "error" not in execute(kernel, begin)
+    with Notebook() as notebook:
+        assert "error" not in notebook.run(begin)
 
-    shown = execute(kernel, "print('hello'); print('oh no', file=sys.stderr); type(sys.stdout).__name__")
-    assert shown == {"stdout": "hello\n", "stderr": "oh no\n"}
-    assert "error" not in execute(kernel, "from tqdm import tqdm\nfor _ in tqdm(range(10)): pass")
-    assert execute(kernel, "run.finish(); print('after')") == {"stdout": "after\n"}
-    assert execute(kernel, "print(type(sys.stdout))")["stdout"].endswith("OutStream'>\n")
+        shown = notebook.run("print('hello'); print('oh no', file=sys.stderr); _ = type(sys.stdout).__name__")
+        assert shown == {"stdout": "hello\n", "stderr": "oh no\n"}
+        assert "error" not in notebook.run("from tqdm import tqdm\nfor _ in tqdm(range(10)): pass")
+        assert notebook.run("run.finish(); print('after')") == {"stdout": "after\n"}
+        assert notebook.run("print(type(sys.stdout))")["stdout"].endswith("OutStream'>\n")
 
     found = recorded.read(spool_dir).lines
     assert [line.body for line in found[:2]] == ["hello", "oh no"]

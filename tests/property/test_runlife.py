@@ -32,6 +32,11 @@ _BODIES: dict[str, st.SearchStrategy[Any]] = {
     ),
     semconv.EVENT_RUN_CONFIG: st.fixed_dictionaries({"config": _MAPS}),
     semconv.EVENT_RUN_SUMMARY: st.fixed_dictionaries({"summary": _MAPS}),
+    semconv.EVENT_RUN_METRIC: st.fixed_dictionaries(
+        {"name": st.sampled_from(["loss", "val/*"]), "summary": st.sampled_from(["min", None])}
+    ),
+    semconv.EVENT_RUN_PREEMPTING: st.fixed_dictionaries({"reason": st.sampled_from(["", "slurm"])}),
+    semconv.EVENT_RUN_STOP: st.fixed_dictionaries({"reason": st.sampled_from(["", "enough"])}),
     semconv.EVENT_RUN_HEARTBEAT: st.just({}),
     semconv.EVENT_RUN_FINISH: st.fixed_dictionaries(
         {

@@ -1,46 +1,7 @@
-"""A clock that stands still until a test moves it."""
+"""The clock that stands still until a test moves it; it is public, for users' tests too."""
 
 from __future__ import annotations
 
-import threading
+from rundial.testing.clock import START_UNIX_NS, ManualClock
 
-START_UNIX_NS = 1_700_000_000_000_000_000
-
-
-class ManualClock:
-    """Both times of the pipeline, moved by hand.
-
-    Threads: any; one lock guards both times, so that they move together.
-    """
-
-    def __init__(self, unix_ns: int = START_UNIX_NS, *, monotonic_s: float = 0.0) -> None:
-        self._lock = threading.Lock()
-        self._unix_ns = unix_ns
-        self._monotonic_s = monotonic_s
-
-    def time_unix_ns(self) -> int:
-        """Wall time, nanoseconds since the Unix epoch."""
-        with self._lock:
-            return self._unix_ns
-
-    def monotonic_s(self) -> float:
-        """Seconds from an arbitrary start; never goes back."""
-        with self._lock:
-            return self._monotonic_s
-
-    def advance(self, seconds: float) -> None:
-        """Let time pass on both clocks.
-
-        Args:
-            seconds: How much, not negative; to the nearest nanosecond.
-        """
-        if seconds < 0:
-            raise ValueError(f"time does not go back: {seconds}; jump_wall() moves the wall clock alone")
-        with self._lock:
-            self._unix_ns += round(seconds * 1_000_000_000)
-            self._monotonic_s += seconds
-
-    def jump_wall(self, seconds: float) -> None:
-        """Set the wall clock forward or back, as NTP or a person does; no time passes."""
-        with self._lock:
-            self._unix_ns += round(seconds * 1_000_000_000)
+__all__ = ["START_UNIX_NS", "ManualClock"]

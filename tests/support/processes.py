@@ -19,13 +19,13 @@ def own_parts() -> Iterator[Session]:
 
     No exit hook, fork hook or signal handler is installed.
     """
-    mine, before = Session(), session._SESSION
-    mine.has_hooks = True
-    session._SESSION = mine
+    mine = Session()
+    mine.has_hooks = mine.catches_sigterm = True
+    before = session.exchange(mine)
     try:
         yield mine
     finally:
-        session._SESSION = before
+        session.exchange(before)
         leaving.at_exit(mine)
         join_adopters()
 

@@ -31,7 +31,13 @@ def list_metric_keys(
 
 
 def query_series(
-    self: Client, *, project_id: str, run_id: str, metric_keys: Sequence[str], max_points_per_series: int = 25
+    self: Client,
+    *,
+    project_id: str,
+    run_id: str,
+    metric_keys: Sequence[str],
+    max_points_per_series: int = 25,
+    x_axis: str = "step",
 ) -> SeriesAnswer:
     """Return curves, one point a step, long ones thinned without losing a spike.
 
@@ -40,11 +46,14 @@ def query_series(
         run_id: The run.
         metric_keys: At most 200 names.
         max_points_per_series: 1 to 100,000.
+        x_axis: `step`, or `stepMetric`: each point then has an `x` too, what the metric that
+            `run.define_metric` named as its axis was at the same step, None where it was not logged.
 
     Returns:
         `{"runId", "series": [{"metricKey", "points": [{"step", "timestampMs", "value"}]}]}`.
     """
     body = {
+        "xAxis": x_axis,
         "projectId": project_id,
         "runId": run_id,
         "metricKeys": list(metric_keys),

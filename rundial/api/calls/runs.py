@@ -10,7 +10,15 @@ from rundial.api.calls import paging, paths
 from rundial.version import __version__
 
 if TYPE_CHECKING:
-    from rundial.api.calls.shapes import RunBrief, RunConfig, RunDetails, RunPage, RunStatus, StartedRun
+    from rundial.api.calls.shapes import (
+        RunBrief,
+        RunConfig,
+        RunControl,
+        RunDetails,
+        RunPage,
+        RunStatus,
+        StartedRun,
+    )
     from rundial.api.client import Client
 
 CLIENT_NAME = "rundial-sdk-python"
@@ -30,6 +38,7 @@ def announce_run(  # noqa: PLR0913 - what a start may say
     config: Mapping[str, object] | None = None,
     instance_id: str | None = None,
     rank: int | None = None,
+    started_at_ns: int | None = None,
 ) -> StartedRun:
     """Announce a run that others record into: `start_run` without recording anything here.
 
@@ -45,6 +54,7 @@ def announce_run(  # noqa: PLR0913 - what a start may say
         config: What the run was started with.
         instance_id: Of the process that records; with it the same start may be told again.
         rank: The process's rank; one above 0 joins the run.
+        started_at_ns: When it began by its own clock, in nanoseconds since 1970; None is now.
 
     Returns:
         The server's `{"runId", "projectId", "kind", "attempt", …}`.
@@ -64,6 +74,7 @@ def announce_run(  # noqa: PLR0913 - what a start may say
         config=dict(config) if config is not None else None,
         instanceId=instance_id,
         rank=rank,
+        startedAtNs=started_at_ns,
         client={"name": CLIENT_NAME, "version": __version__},
     )
     what = "starting the run"
@@ -110,6 +121,41 @@ def update_run_status(
     body = given(status=status, finishedAtMs=finished_at_ms, reason=reason, projectId=project_id)
     found = self.caller.post(f"{paths.run(run_id)}/status", body, what=f"setting {run_id} to {status}")
     return cast("RunStatus", found)
+
+
+def stop_run(
+    self: Client, *, run_id: str, project_id: str | None = None, reason: str | None = None
+) -> RunControl:
+    """Ask a run to stop; it sees that in `run.should_stop`.
+
+    Args:
+        run_id: The run.
+        project_id: Needed where two projects hold the same run id.
+        reason: In words.
+
+    Returns:
+        `{"runId", "attempt", "stop": true}`.
+
+    Raises:
+        RundialRequestError: Also when the run has ended already.
+    """
+    body = given(projectId=project_id, reason=reason)
+    return cast("RunControl", self.caller.post(f"{paths.run(run_id)}/stop", body, what=f"stopping {run_id}"))
+
+
+def run_control(
+    self: Client, *, run_id: str, project_id: str | None = None, attempt: int | None = None
+) -> RunControl:
+    """Return `{"runId", "stop", "reason"}`: whether an attempt, the latest one for None, is to stop.
+
+    Args:
+        run_id: The run.
+        project_id: Needed where two projects hold the same run id.
+        attempt: From 1.
+    """
+    query = given(projectId=project_id, attempt=attempt)
+    found = self.caller.get(f"{paths.run(run_id)}/control", query=query, what=f"asking about {run_id}")
+    return cast("RunControl", found)
 
 
 def query_runs(  # noqa: PLR0913 - a published signature

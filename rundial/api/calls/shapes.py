@@ -148,6 +148,15 @@ class RunStatus(TypedDict, total=False):
     status: str
 
 
+class RunControl(TypedDict, total=False):
+    """What is wished of a run."""
+
+    runId: str
+    attempt: int
+    stop: bool
+    reason: str | None
+
+
 class RunConfig(TypedDict, total=False):
     """A run's whole config."""
 
@@ -244,9 +253,15 @@ class SeriesPoint(TypedDict):
     value: float
 
 
+class PlacedPoint(SeriesPoint, total=False):
+    """One point of a curve, with its place on the axis that `define_metric` named."""
+
+    x: float | None
+
+
 class _Series(TypedDict):
     metricKey: str
-    points: list[SeriesPoint]
+    points: list[PlacedPoint]
 
 
 class Series(_Series, total=False):
@@ -254,6 +269,7 @@ class Series(_Series, total=False):
 
     context: dict[str, Any]
     unit: str | None
+    xMetric: str | None
     totalPoints: int
 
 

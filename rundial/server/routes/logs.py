@@ -7,9 +7,9 @@ from typing import Final
 
 from sqlalchemy import Connection
 from starlette.requests import Request
-from starlette.responses import JSONResponse
 from starlette.routing import Route
 
+from rundial.server.answers import Answer
 from rundial.server.arguments import Arguments, of_body, page
 from rundial.server.keys import PROJECT_READ
 from rundial.server.routes.series import time_range
@@ -22,21 +22,21 @@ from rundial.signals.semconv import SEVERITY, SEVERITY_TEXT
 _MS: Final = 1_000_000
 
 
-async def query(request: Request) -> JSONResponse:
+async def query(request: Request) -> Answer:
     """Show a run's text lines."""
     arguments = await of_body(request)
     is_newest_first = arguments.one_of("order", ("desc", "asc")) == "desc"
     return await _page(request, arguments, is_newest_first=is_newest_first)
 
 
-async def export(request: Request) -> JSONResponse:
+async def export(request: Request) -> Answer:
     """Give a run's text lines in the order of their times."""
     arguments = await of_body(request)
     arguments.one_of("format", ("json",))
     return await _page(request, arguments, is_newest_first=False)
 
 
-async def _page(request: Request, arguments: Arguments, *, is_newest_first: bool) -> JSONResponse:
+async def _page(request: Request, arguments: Arguments, *, is_newest_first: bool) -> Answer:
     principal = principal_of(request, PROJECT_READ)
     project_id, run_id = arguments.text("projectId"), arguments.text("runId")
     start, end = time_range(arguments)
@@ -61,7 +61,7 @@ async def _page(request: Request, arguments: Arguments, *, is_newest_first: bool
         ended = [last.time_unix_ns, last.id] if last is not None else None
         return {"runId": run_id, "rows": [_line(row) for row in rows[:limit]], "page": page(ended)}
 
-    return JSONResponse(await services_of(request).read(read))
+    return Answer(await services_of(request).read(read))
 
 
 def _line(row: AnyRow) -> dict[str, object]:

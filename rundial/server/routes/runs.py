@@ -8,15 +8,15 @@ from __future__ import annotations
 
 import json
 import secrets
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 from sqlalchemy import Connection
 from starlette.requests import Request
-from starlette.responses import JSONResponse
 from starlette.routing import Route
 
 from rundial.server import ledger
+from rundial.server.answers import Answer
 from rundial.server.arguments import Arguments, of_body, of_query, page
 from rundial.server.keys import PROJECT_READ, WRITE_SCOPES, Principal
 from rundial.server.problems import Problem, invalid
@@ -24,6 +24,7 @@ from rundial.server.resources import MAX_ATTEMPT, RUN_KINDS, is_id
 from rundial.server.routes.workspaces import need_project, need_project_by_id
 from rundial.server.runlife import STATUSES, TERMINAL, load, status_at
 from rundial.server.services import principal_of, services_of
+from rundial.server.store.facets import run_alerts, summary_values
 from rundial.server.store.history import (
     AnyRow,
     RunFilter,
@@ -40,7 +41,7 @@ _ORDERS: Final = {"startedAtMs": "started_unix_ns", "updatedAtMs": "updated_unix
 _MS: Final = 1_000_000
 
 
-async def start(request: Request) -> JSONResponse:
+async def start(request: Request) -> Answer:
     """Announce a run; also `instanceId`, `rank`, `attempt`, `seq`, `startedAtNs`."""
     principal = principal_of(request, *WRITE_SCOPES)
     services = services_of(request)
@@ -54,7 +55,7 @@ async def start(request: Request) -> JSONResponse:
         return start_run(connection, project.id, begun, now_ns)
 
     started = await services.write(change)
-    return JSONResponse(
+    return Answer(
         {
             "runId": begun.run_id,
             "projectId": project_id,
@@ -95,7 +96,7 @@ def _start(arguments: Arguments, now_ns: int) -> Start:
     )
 
 
-async def status(request: Request) -> JSONResponse:
+async def status(request: Request) -> Answer:
     """End a run as completed, failed or aborted."""
     principal = principal_of(request, *WRITE_SCOPES)
     services = services_of(request)
@@ -110,13 +111,13 @@ async def status(request: Request) -> JSONResponse:
 
     def change(connection: Connection) -> str:
         return set_status(
-            connection, _the_run(connection, principal, request, arguments), body, ended_ns, now_ns
+            connection, the_run(connection, principal, request, arguments), body, ended_ns, now_ns
         )
 
-    return JSONResponse({"runId": request.path_params["run_id"], "status": await services.write(change)})
+    return Answer({"runId": request.path_params["run_id"], "status": await services.write(change)})
 
 
-async def config(request: Request) -> JSONResponse:
+async def config(request: Request) -> Answer:
     """Write config keys; the last writer of a key wins."""
     principal = principal_of(request, *WRITE_SCOPES)
     services = services_of(request)
@@ -124,14 +125,18 @@ async def config(request: Request) -> JSONResponse:
     values = arguments.mapping("config")
 
     def change(connection: Connection) -> dict[str, object]:
-        run = _the_run(connection, principal, request, arguments)
+        run = the_run(connection, principal, request, arguments)
         return set_config(connection, run, values, services.clock.time_unix_ns())
 
-    return JSONResponse({"runId": request.path_params["run_id"], "config": await services.write(change)})
+    return Answer({"runId": request.path_params["run_id"], "config": await services.write(change)})
 
 
-def _the_run(connection: Connection, principal: Principal, request: Request, arguments: Arguments) -> AnyRow:
-    """The one run that a route without a project means."""
+def the_run(connection: Connection, principal: Principal, request: Request, arguments: Arguments) -> AnyRow:
+    """Return the one run that a route without a project means.
+
+    Raises:
+        Problem: 404, there is none; 409, there are several.
+    """
     run_id: str = request.path_params["run_id"]
     project_id = arguments.optional_text("projectId")
     if project_id:
@@ -148,7 +153,7 @@ def _the_run(connection: Connection, principal: Principal, request: Request, arg
     return found[0]
 
 
-async def query(request: Request) -> JSONResponse:
+async def query(request: Request) -> Answer:
     """List a project's runs, the last started first unless `orderBy` and `order` say otherwise."""
     principal = principal_of(request, PROJECT_READ)
     arguments = of_query(request)
@@ -178,10 +183,10 @@ async def query(request: Request) -> JSONResponse:
         ended = [getattr(last, column), last.id] if last is not None else None
         return {"runs": [_brief(row, now_ns) for row in rows[:limit]], "page": page(ended)}
 
-    return JSONResponse(await services_of(request).read(read))
+    return Answer(await services_of(request).read(read))
 
 
-async def details(request: Request) -> JSONResponse:
+async def details(request: Request) -> Answer:
     """Show one run: its life, what is stored of it, and its ledger beside that."""
     principal = principal_of(request, PROJECT_READ)
     now_ns = services_of(request).clock.time_unix_ns()
@@ -192,11 +197,12 @@ async def details(request: Request) -> JSONResponse:
         run = need_run(connection, project.id, place["run_id"])
         return {
             **_full(run, run_instances(connection, run.id), now_ns),
+            **_said(connection, run),
             "projectId": project.public_id,
             "environment": run_environment(connection, run.id),
         }
 
-    return JSONResponse(await services_of(request).read(read))
+    return Answer(await services_of(request).read(read))
 
 
 def _brief(run: AnyRow, now_ns: int) -> dict[str, object]:
@@ -220,7 +226,6 @@ def _full(run: AnyRow, rows: Sequence[AnyRow], now_ns: int) -> dict[str, object]
         "reason": life.reason,
         "attempt": life.attempt,
         "config": life.config_values(),
-        "summary": life.summary_values(),
         "tags": life.value("tags") or [],
         "group": life.value("group"),
         "jobType": life.value("job_type"),
@@ -238,6 +243,38 @@ def _full(run: AnyRow, rows: Sequence[AnyRow], now_ns: int) -> dict[str, object]
             for row in rows
         ],
     }
+
+
+def _said(connection: Connection, run: AnyRow) -> dict[str, object]:
+    """What the run says of itself beside its config: summary, definitions, alerts, and what is to come."""
+    life = load(run.life)
+    definitions = life.metric_definitions()
+    values, omitted = summary_values(connection, run.id, definitions)
+    stop, preempting = life.note_of(life.stop), life.note_of(life.preempting)
+    return {
+        "summary": {**values, **life.summary_values()},
+        "summaryOmitted": omitted,
+        "metrics": [
+            {
+                "name": name,
+                "stepMetric": each.get("step_metric"),
+                "summary": each.get("summary"),
+                "goal": each.get("goal"),
+            }
+            for name, each in sorted(definitions.items())
+        ],
+        "alerts": run_alerts(connection, run.id),
+        "stopRequested": stop is not None,
+        "preempting": None
+        if preempting is None
+        else {"reason": preempting["reason"], "atMs": _ms(preempting)},
+    }
+
+
+def _ms(note: Mapping[str, object]) -> int:
+    unix_ns = note["unix_ns"]
+    assert isinstance(unix_ns, int)
+    return unix_ns // _MS
 
 
 ROUTES: Final = [

@@ -7,23 +7,28 @@ curves without losing a spike; POST /api/v1/export/metrics gives every stored po
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Final
 
 from sqlalchemy import Connection
 from starlette.requests import Request
-from starlette.responses import JSONResponse
 from starlette.routing import Route
 
+from rundial.server.answers import Answer
 from rundial.server.arguments import Arguments, of_body, of_query, page
-from rundial.server.curves import Shown
+from rundial.server.curves import Curve, Shown
 from rundial.server.keys import PROJECT_READ
 from rundial.server.problems import invalid
 from rundial.server.routes.workspaces import need_project_by_id
 from rundial.server.rows import NO_STEP
+from rundial.server.runlife import load
 from rundial.server.services import principal_of, services_of
 from rundial.server.store.history import AnyRow, need_run
 from rundial.server.store.streams import curve, raw_points, series_keys, series_named
+from rundial.server.summaries import definition_of
 
+Definitions = Mapping[str, Mapping[str, object]]
 MAX_SERIES: Final = 200
 MAX_POINTS: Final = 100_000
 DEFAULT_POINTS: Final = 2_000
@@ -32,7 +37,7 @@ _MS: Final = 1_000_000
 _END_OF_TIME: Final = 2**63 - 1
 
 
-async def keys(request: Request) -> JSONResponse:
+async def keys(request: Request) -> Answer:
     """List the series of a run, or of a project."""
     principal = principal_of(request, PROJECT_READ)
     arguments = of_query(request)
@@ -41,16 +46,24 @@ async def keys(request: Request) -> JSONResponse:
 
     def read(connection: Connection) -> dict[str, object]:
         project = need_project_by_id(connection, principal, project_id)
-        run = need_run(connection, project.id, run_id).id if run_id else None
+        row = need_run(connection, project.id, run_id) if run_id else None
+        run = None if row is None else row.id
+        definitions = {} if row is None else load(row.life).metric_definitions()
         after = (cursor[0], cursor[1]) if cursor else None
         rows = series_keys(connection, project.id, run, after=after, limit=limit + 1)
         last = rows[limit - 1] if len(rows) > limit else None
         return {
-            "keys": [_key(row) for row in rows[:limit]],
+            "keys": [_key(each) | _read_as(each.name, definitions) for each in rows[:limit]],
             "page": page([last.name, last.id] if last is not None else None),
         }
 
-    return JSONResponse(await services_of(request).read(read))
+    return Answer(await services_of(request).read(read))
+
+
+def _read_as(name: str, definitions: Definitions) -> dict[str, object]:
+    """How a metric is to be read, as `run.define_metric` said."""
+    found = definition_of(name, definitions)
+    return {"stepMetric": found.step_metric, "summaryRule": found.summary, "goal": found.goal}
 
 
 def _key(row: AnyRow) -> dict[str, object]:
@@ -67,7 +80,7 @@ def _key(row: AnyRow) -> dict[str, object]:
     }
 
 
-async def query(request: Request) -> JSONResponse:
+async def query(request: Request) -> Answer:
     """Show curves of a run."""
     principal = principal_of(request, PROJECT_READ)
     arguments = await of_body(request)
@@ -77,6 +90,7 @@ async def query(request: Request) -> JSONResponse:
         raise invalid(f"metricKeys has {len(names)} names; it must have 1 to {MAX_SERIES}")
     arguments.one_of("range", ("full_run",))
     is_ascending = arguments.one_of("order", ("asc", "desc")) == "asc"
+    axis = _Axis(arguments.one_of("xAxis", ("step", "stepMetric")), arguments.optional_text("xMetric"))
     asked = arguments.whole("maxPointsPerSeries")
     max_points = DEFAULT_POINTS if asked is None else asked
     if not 1 <= max_points <= MAX_POINTS:
@@ -85,29 +99,67 @@ async def query(request: Request) -> JSONResponse:
     def read(connection: Connection) -> dict[str, object]:
         project = need_project_by_id(connection, principal, project_id)
         run = need_run(connection, project.id, run_id)
+        definitions = load(run.life).metric_definitions()
         shown = []
         for row in series_named(connection, run.id, names)[:MAX_SERIES]:
             whole = curve(connection, row.id)
             points = whole.thin(max_points)
+            step_metric = definition_of(row.name, definitions).step_metric
+            x_metric = axis.metric_for(step_metric)
+            x = None if x_metric is None else _x_curve(connection, run.id, x_metric, row.attributes)
             shown.append(
                 {
+                    "stepMetric": step_metric,
+                    "xMetric": x_metric,
                     "metricKey": row.name,
                     "context": json.loads(row.attributes),
                     "unit": row.unit,
                     "totalPoints": len(whole),
-                    "points": [_point(each) for each in (points if is_ascending else reversed(points))],
+                    "points": [_point(each, x) for each in (points if is_ascending else reversed(points))],
                 }
             )
         return {"runId": run_id, "series": shown}
 
-    return JSONResponse(await services_of(request).read(read))
+    return Answer(await services_of(request).read(read))
 
 
-def _point(point: Shown) -> dict[str, object]:
-    return {"step": point.step, "timestampMs": point.time_unix_ns // _MS, "value": point.value}
+@dataclass(frozen=True, slots=True)
+class _Axis:
+    """What a query wants as x.
+
+    Attributes:
+        choice: `step`, or `stepMetric` for what each metric's definition says.
+        metric: A metric for all series, None to go by the choice.
+    """
+
+    choice: str
+    metric: str | None
+
+    def metric_for(self, step_metric: str | None) -> str | None:
+        """Return the metric that is a series' x axis, None for the step."""
+        return self.metric or (step_metric if self.choice == "stepMetric" else None)
 
 
-async def export(request: Request) -> JSONResponse:
+def _x_curve(connection: Connection, run: int, name: str, attributes: str) -> Curve:
+    """The x axis of a series: of the metric's series the one with the same context, else the plain one."""
+    found = {row.attributes: row.id for row in series_named(connection, run, [name])}
+    chosen = found.get(attributes, found.get("{}"))
+    return Curve() if chosen is None else curve(connection, chosen)
+
+
+def _point(point: Shown, x: Curve | None) -> dict[str, object]:
+    shown: dict[str, object] = {
+        "step": point.step,
+        "timestampMs": point.time_unix_ns // _MS,
+        "value": point.value,
+    }
+    if x is not None:
+        # By step: what was logged at the same step belongs together. None where the x was not logged.
+        shown["x"] = x.at(point.step)
+    return shown
+
+
+async def export(request: Request) -> Answer:
     """Give every stored point of a run, page by page."""
     principal = principal_of(request, PROJECT_READ)
     arguments = await of_body(request)
@@ -126,7 +178,7 @@ async def export(request: Request) -> JSONResponse:
         ended = [last.series, last.step, last.instance, last.time_unix_ns] if last is not None else None
         return {"runId": run_id, "rows": [_raw(row) for row in rows[:limit]], "page": page(ended)}
 
-    return JSONResponse(await services_of(request).read(read))
+    return Answer(await services_of(request).read(read))
 
 
 def time_range(arguments: Arguments) -> tuple[int, int]:

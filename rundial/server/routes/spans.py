@@ -7,9 +7,9 @@ from typing import Final
 
 from sqlalchemy import Connection
 from starlette.requests import Request
-from starlette.responses import JSONResponse
 from starlette.routing import Route
 
+from rundial.server.answers import Answer
 from rundial.server.arguments import of_query, page
 from rundial.server.keys import PROJECT_READ
 from rundial.server.routes.workspaces import need_project
@@ -19,7 +19,7 @@ from rundial.server.store.history import AnyRow, need_run
 from rundial.server.store.streams import run_spans
 
 
-async def spans(request: Request) -> JSONResponse:
+async def spans(request: Request) -> Answer:
     """List spans, open and interrupted ones included."""
     principal = principal_of(request, PROJECT_READ)
     arguments = of_query(request)
@@ -35,7 +35,7 @@ async def spans(request: Request) -> JSONResponse:
         ended = [last.start_unix_ns, last.id] if last is not None else None
         return {"runId": run.run_id, "spans": [_span(row) for row in rows[:limit]], "page": page(ended)}
 
-    return JSONResponse(await services_of(request).read(read))
+    return Answer(await services_of(request).read(read))
 
 
 def _span(row: AnyRow) -> dict[str, object]:

@@ -112,6 +112,23 @@ def set_status(
     return life.status
 
 
+def ask_to_stop(connection: Connection, run: AnyRow, reason: str, now_ns: int) -> int:
+    """Note that the latest attempt is to stop, and return its number.
+
+    Raises:
+        Problem: 409, the run has ended.
+    """
+    life = load(run.life)
+    if life.status in TERMINAL:
+        raise Problem(
+            409, f"the run {run.run_id!r} has ended already, as {life.status}", "there is nothing to stop"
+        )
+    attempt = max(1, life.attempt)
+    happening = Happening(semconv.EVENT_RUN_STOP, (now_ns, _CONTROL, 0), attempt, {"reason": reason})
+    keep_life(connection, run.id, fold(life, happening), alive_ns=0, updated_ns=now_ns)
+    return attempt
+
+
 def set_config(
     connection: Connection, run: AnyRow, config: Mapping[str, object], now_ns: int
 ) -> dict[str, object]:

@@ -60,3 +60,26 @@ def test_runs_are_one_line_each_and_a_next_page_is_announced() -> None:
 def test_no_runs_is_said_with_the_place() -> None:
     """An empty listing tells where it looked."""
     assert runs_of(Output(), PLACE, {"runs": []}) == ["no runs in w/p"]
+
+
+def test_status_shows_what_the_run_says_about_itself() -> None:
+    """A wish to stop, preemption, the last alerts and the summary are there at a look, and bounded."""
+    found = {
+        "runId": "r",
+        "stopRequested": True,
+        "preempting": {"reason": "SIGUSR1", "atMs": 0},
+        "alerts": [
+            {"title": f"t{n}", "text": "x" if n else "", "level": "warn", "timestampMs": 0} for n in range(9)
+        ],
+        "summary": {f"m{n:02}": n for n in range(40)},
+    }
+    lines = details_of(Output(), PLACE, found)
+
+    assert any(line.startswith("stop ") and "asked for" in line for line in lines)
+    assert any(line.startswith("preempting ") and "SIGUSR1" in line for line in lines)
+    alerts = [line for line in lines if line.startswith("alert ")]
+    assert len(alerts) == 5
+    assert "warn: t0" in alerts[0]
+    assert "warn: t1 (x)" in alerts[1]
+    assert [line for line in lines if "m29" in line]
+    assert lines[-1].endswith("10 more; --json prints all of them")
