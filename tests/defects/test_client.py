@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import pickle
-import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
@@ -22,7 +21,7 @@ from rundial.api.session import Session
 from rundial.errors import RundialRequestError
 from tests.support.collector import Answer, Collector
 from tests.support.control import Faulty, control, exports
-from tests.support.waiting import wait_until
+from tests.support.ourthreads import note_threads, threads, wait_for_no_threads
 
 Start = Callable[..., Run]
 PLACE: dict[str, Any] = {"project_id": "prj_1", "run_id": "r"}
@@ -47,14 +46,10 @@ def client(collector: Collector, session: Session, spool_dir: Path) -> Client:
     return Client(collector.url, api_key="rdk_test", spool_directory=spool_dir)
 
 
-def threads() -> set[str]:
-    """The names of our threads that are alive."""
-    return {thread.name for thread in threading.enumerate() if thread.name.startswith("rundial")}
-
-
-def wait_for_no_threads() -> None:
-    """Wait until all of them are gone; on a busy machine the last ones need a moment."""
-    wait_until(lambda: threads() == set(), 10)
+@pytest.fixture(autouse=True)
+def own_threads() -> None:
+    """A test answers for the threads that began with it."""
+    note_threads()
 
 
 @pytest.mark.parametrize("bad", BAD, ids=lambda bad: type(bad).__name__)

@@ -40,7 +40,14 @@ ENDS = {
     "sys.exit": ("    sys.exit(3)\n", 3, "completed"),
     "exception": ("    raise KeyError('mine')\n", 1, "failed"),
     # Pythons differ in how they end then, of a program given by `-c`.
-    "interrupt": ("    signal.raise_signal(signal.SIGINT)\n    threading.Event().wait(9)\n", None, "aborted"),
+    # Where the tests themselves run in the background, SIGINT is ignored: not so in a program at a terminal.
+    "interrupt": (
+        "    signal.signal(signal.SIGINT, signal.default_int_handler)\n"
+        "    signal.raise_signal(signal.SIGINT)\n"
+        "    threading.Event().wait(9)\n",
+        None,
+        "aborted",
+    ),
     "SIGTERM": ("    os.kill(os.getpid(), 15)\n    threading.Event().wait(9)\n", 143, "aborted"),
     "thread": ("    threading.Thread(target=run.log, args=({'x': 500.0},)).start()\n", 0, "completed"),
 }

@@ -312,6 +312,10 @@ ENDINGS: dict[str, Answer] = {
 OWN = {"ValueError('mine')": 1, "KeyboardInterrupt()": -2, "SystemExit(7)": 7}
 
 
+# What Rundial says of a run, at its end and on the way there.
+OURS = ("run ", "rundial: ")
+
+
 @pytest.mark.parametrize(
     ("how", "error"),
     [(how, "ValueError('mine')") for how in ENDINGS]
@@ -347,6 +351,6 @@ def test_the_users_exception_leaves_as_it_came(spool_dir: Path, how: str, error:
     assert done.status == OWN[error]
     if error != "SystemExit(7)":
         # The program's own last words stand before what Rundial says at the exit.
-        last = [line for line in done.stderr.splitlines() if not line.startswith("run ")][-1]
+        last = [line for line in done.stderr.splitlines() if not line.startswith(OURS)][-1]
         assert last in ("ValueError: mine", "KeyboardInterrupt")
     assert "During handling" not in done.stderr

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import tempfile
-import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -16,8 +15,8 @@ from rundial.api.client import Client
 from rundial.api.session import Session
 from rundial.errors import ConfigError, RunFinishedError
 from tests.support import recorded
+from tests.support.ourthreads import note_threads, threads, wait_for_no_threads
 from tests.support.processes import own_parts
-from tests.support.waiting import wait_until
 
 URL = "http://127.0.0.1:9"
 PLACE: dict[str, Any] = {"project_id": "prj_1", "run_id": "r"}
@@ -42,14 +41,10 @@ def make(session: Session, spool_dir: Path) -> Make:
     return made
 
 
-def threads() -> set[str]:
-    """The names of our threads that are alive."""
-    return {thread.name for thread in threading.enumerate() if thread.name.startswith("rundial")}
-
-
-def wait_for_no_threads() -> None:
-    """Wait until all of them are gone; on a busy machine the last ones need a moment."""
-    wait_until(lambda: threads() == set(), 10)
+@pytest.fixture(autouse=True)
+def own_threads() -> None:
+    """A test answers for the threads that began with it."""
+    note_threads()
 
 
 def test_a_client_that_records_nothing_starts_nothing(home: Path, session: Session) -> None:
