@@ -16,6 +16,7 @@ import pytest
 from rundial.api.client import Client
 from rundial.recorder import layout
 from rundial.recorder.mapping import RingFile
+from rundial.signals import semconv
 from tests.fault.test_kill import after, assert_all_there, sync
 from tests.support.numbered import SIGNALS, Progress, Victims
 from tests.support.program import ServerProgram
