@@ -6,7 +6,6 @@ value that cannot be read, or an unknown name is a `ConfigError` that names it.
 
 from __future__ import annotations
 
-import difflib
 import importlib
 import re
 from collections.abc import Callable, Mapping
@@ -22,9 +21,13 @@ _USERINFO = re.compile(r"[^/\s]*@")
 
 Mode = Literal["online", "offline", "disabled"]
 RunKind = Literal["training", "agent", "eval"]
+ResumeMode = Literal["never", "allow", "must"]
 Distributed = Literal["rank0", "all"]
 MODES: tuple[Mode, ...] = ("online", "offline", "disabled")
 KINDS: tuple[RunKind, ...] = ("training", "agent", "eval")
+RESUME_MODES: tuple[ResumeMode, ...] = ("never", "allow", "must")
+POLICIES: tuple[Distributed, ...] = ("rank0", "all")
+RUN_ID_CHARS = "letters, digits, '_', '-' and '.', at most 128, the first not a dot"
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +39,14 @@ class Settings:
         api_key: The bearer key, None to send none.
         workspace: Workspace slug, None for the key's only one.
         project: Project slug.
+        run_id: The run's id; None makes a new one.
+        name: What people call the run.
+        kind: `training`, `agent` or `eval`.
+        resume: What becomes of a `run_id` that exists: `never`, `allow` or `must`.
+        group: Name under which runs belong together.
+        job_type: Role of the run in its group.
+        tags: Short labels.
+        distributed: Which ranks record: `rank0` or `all`.
         mode: `online`, `offline` (record, never send) or `disabled` (do nothing).
         spool_directory: Where what is not yet delivered waits.
         spool_max_bytes: Bound of one run's spool.
@@ -59,6 +70,14 @@ class Settings:
     api_key: str | None
     workspace: str | None
     project: str
+    run_id: str | None
+    name: str | None
+    kind: RunKind
+    resume: ResumeMode
+    group: str | None
+    job_type: str | None
+    tags: tuple[str, ...]
+    distributed: Distributed
     mode: Mode
     spool_directory: Path
     spool_max_bytes: int
@@ -133,6 +152,18 @@ def _text(value: Any) -> str | None:
     return str(value).strip() or None
 
 
+def _run_id(value: Any) -> str:
+    if not isinstance(value, str) or not re.fullmatch(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,127}", value.strip()):
+        raise ValueError(f"must be {RUN_ID_CHARS}")
+    return value.strip()
+
+
+def _tags(value: Any) -> tuple[str, ...]:
+    """Return labels; a text, as from the environment, holds them between commas."""
+    parts = value.split(",") if isinstance(value, str) else value
+    return tuple(text for text in (str(part).strip() for part in parts) if text)
+
+
 def _endpoint(value: Any) -> str:
     text = str(value).strip().rstrip("/")
     if not text.startswith(("http://", "https://")) or len(text) < 8:
@@ -180,6 +211,14 @@ OPTIONS: tuple[Option, ...] = (
     Option("api_key", None, _text, "secret"),
     Option("workspace", None, _text, "slug"),
     Option("project", None, _text, "slug"),
+    Option("run_id", None, _run_id, "id"),
+    Option("name", None, _text, "text"),
+    Option("kind", "training", _choice(*KINDS), ", ".join(KINDS)),
+    Option("resume", "never", _choice(*RESUME_MODES), ", ".join(RESUME_MODES)),
+    Option("group", None, _text, "text"),
+    Option("job_type", None, _text, "text"),
+    Option("tags", (), _tags, "texts"),
+    Option("distributed", "rank0", _choice(*POLICIES), ", ".join(POLICIES)),
     Option("mode", "online", _choice(*MODES), "online, offline, disabled"),
     Option("spool_directory", Path(".rundial_spool"), Path, "path"),
     Option("spool_max_bytes", 1 << 30, _integer, "bytes", minimum=1 << 20),
@@ -270,6 +309,9 @@ def _refuse_unknown(arguments: Mapping[str, object]) -> None:
     known = [option.name for option in OPTIONS]
     for name in arguments:
         if name not in known:
+            # Costs an import that a program without a mistake never pays for.
+            import difflib
+
             near = difflib.get_close_matches(name, known, 1, 0.6)
             hint = f"; did you mean {near[0]}?" if near else f"; known options: {', '.join(known)}"
             raise ConfigError(f"init() has no option {name!r}{hint}")

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from rundial import profiles
 from rundial.api.client import Client
+from rundial.api.late import LateAnnouncement
 from rundial.api.pipeline import make_sender
 from rundial.api.target import RunSource, Target
 from rundial.diagnostics import REASONS, SIGNALS
@@ -31,8 +32,9 @@ from rundial.spool.meta import Meta
 from rundial.spool.spool import Spool, find, sweep
 
 LANE_OF = {"points": "metrics", "lines": "logs", "spans": "traces"}
-# An adopter's own event has a fixed number far above the ring's, so that adopting twice says it once.
+# An adopter's own events have fixed numbers far above the ring's, so that adopting twice says them once.
 LEDGER_SEQ = 1 << 62
+LAST_SIGN_SEQ = LEDGER_SEQ + 1
 REQUEST_TIMEOUT_S = 10.0
 PATIENCE_S = 1.0
 
@@ -49,6 +51,8 @@ class SyncResult:
         why: Why something stays, or was left alone; empty when nothing is left.
         is_live: A live process owns it and sends it by itself.
         is_refused: The server refuses the key.
+        conflict: Why the run would not have been started as it was, had the server been asked, and what
+            became of the data; empty when all is well.
     """
 
     path: Path
@@ -58,6 +62,7 @@ class SyncResult:
     why: str = ""
     is_live: bool = False
     is_refused: bool = False
+    conflict: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,7 +153,11 @@ def _recover(spool: Spool) -> None:
         drops = _drops(spool, recovered)
         evicted = dict(recovered.evicted) if recovered else {}
         ledger = _ledger(spool, drops, evicted)
-        _append_event(spool, resource, ledger, recovered.last_unix_ns if recovered else 0)
+        last_unix_ns = (recovered.last_unix_ns if recovered else 0) or spool.meta.created_unix_ns
+        # It died without a finish: that it was alive until then, and not since, is what can be said.
+        last_sign = Event(LAST_SIGN_SEQ, last_unix_ns, semconv.EVENT_RUN_HEARTBEAT, {})
+        ledger_told = Event(LEDGER_SEQ, last_unix_ns, semconv.EVENT_RUN_LEDGER, ledger)
+        _append_events(spool, resource, [ledger_told, last_sign])
         spool.publish()
         spool.update_meta(
             state="closed", drops=drops, extra={**meta.extra, "ring_evicted": evicted, "note": note}
@@ -210,16 +219,15 @@ def _ledger(
     return body
 
 
-def _append_event(spool: Spool, resource: bytes, ledger: Mapping[str, object], time_unix_ns: int) -> None:
+def _append_events(spool: Spool, resource: bytes, events: Sequence[Event]) -> None:
     lane = spool.lanes["events"]
-    event = Event(LEDGER_SEQ, time_unix_ns or spool.meta.created_unix_ns, semconv.EVENT_RUN_LEDGER, ledger)
     packer = zlib.compressobj(1, zlib.DEFLATED, 31)
-    body = packer.compress(otlp.encode_logs(resource, [event])) + packer.flush()
+    body = packer.compress(otlp.encode_logs(resource, events)) + packer.flush()
     end = lane.last.end
     lane.append(
         Frame(
             units=0,
-            items=1,
+            items=len(events),
             ring=NO_RING,
             first=end,
             end=end,
@@ -260,11 +268,11 @@ def _sync_one(
     except (RundialError, OSError) as error:
         return SyncResult(path, run_id, why=str(error))
     before = _counted(spool, "delivered")
-    why, is_refused = "", False
+    why, is_refused, conflicts = "", False, list[str]()
     try:
         target, why = _target(spool.meta, endpoint, api_key, to)
         if target is not None:
-            why, is_refused = _deliver(spool, target, senders, end)
+            why, is_refused = _deliver(spool, target, senders, end, conflicts)
     finally:
         delivered = _difference(_counted(spool, "delivered"), before)
         waiting = _counted(spool, "waiting")
@@ -272,10 +280,13 @@ def _sync_one(
             spool.remove()
         else:
             spool.close()
-    return SyncResult(path, run_id, delivered, waiting, why, is_refused=is_refused)
+    conflict = "; ".join(conflicts)
+    return SyncResult(path, run_id, delivered, waiting, why, is_refused=is_refused, conflict=conflict)
 
 
-def _deliver(spool: Spool, target: Target, senders: dict[str, Sender], end: float) -> tuple[str, bool]:
+def _deliver(
+    spool: Spool, target: Target, senders: dict[str, Sender], end: float, conflicts: list[str]
+) -> tuple[str, bool]:
     """Send until all is answered or the time is over; return why something stays, and whether for the key."""
     sender = senders.get(target.origin)
     if sender is None:
@@ -287,7 +298,14 @@ def _deliver(spool: Spool, target: Target, senders: dict[str, Sender], end: floa
         if isinstance(outcome, Pause) and outcome.status in (401, 403):
             refusals.append(outcome)
 
-    source = RunSource(spool.lanes, target, label=f"run {spool.meta.run_id}", on_outcome=on_outcome)
+    late = LateAnnouncement(spool.meta, target, timeout_s=REQUEST_TIMEOUT_S, on_conflict=conflicts.append)
+    source = RunSource(
+        spool.lanes,
+        target,
+        label=f"run {spool.meta.run_id}",
+        on_outcome=on_outcome,
+        announce=late.tell,
+    )
     sender.add(source)
     is_done = _drain(sender, source, refusals, end)
     report = sender.report(source)

@@ -50,7 +50,7 @@ class ChildSide:
             if session.parts is None:
                 session.parts = start.Parts(run.settings, after=self._parent_ring)
             parts: Parts = session.parts
-            identity = {**self._identity, "instance_id": uuid.uuid4().hex}
+            identity = {**self._identity, "instance_id": uuid.uuid4().hex, "is_child": True}
             attached = start.attach(parts, identity, run.settings, self._parent.target, None)
             delivery = RunDelivery(parts.pipeline, attached, run.settings, ends_run=False)
             parts.live[run] = (attached, delivery)

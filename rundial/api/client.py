@@ -155,10 +155,16 @@ class Client:
         config: Mapping[str, object] | None = None,
         instance_id: str | None = None,
         rank: int | None = None,
+        launch: str | None = None,
+        attempt: int | None = None,
+        started_at_ns: int | None = None,
+        is_late: bool = False,
     ) -> Json:
         """Announce a run and return the server's `{"runId", "projectId", "kind", "attempt", …}`.
 
-        With an `instance_id` the same start may be told again; a `rank` above 0 joins the run.
+        With an `instance_id` the same start may be told again, and a further `rank` of the same `launch`
+        joins its attempt. A start that `is_late` is never refused: what it would have been refused for
+        is the answer's `conflict`.
         """
         body = given(
             projectId=project_id,
@@ -172,6 +178,10 @@ class Client:
             config=dict(config) if config is not None else None,
             instanceId=instance_id,
             rank=rank,
+            launch=launch,
+            attempt=attempt,
+            startedAtNs=started_at_ns,
+            late=is_late or None,
             client={"name": CLIENT_NAME, "version": __version__},
         )
         return self._caller.post("/api/v1/runs/start", body, what="starting the run")

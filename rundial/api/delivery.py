@@ -48,6 +48,8 @@ class RunDelivery:
         # Guards finish: two threads must not write two ends.
         self._lock = Lock()
         self._has_ended = False
+        # How the run ended, if this process ends it.
+        self._status: str | None = None
         self._is_released = False
         self._is_done = False
         self._last_beat_s = time.monotonic()
@@ -147,6 +149,7 @@ class RunDelivery:
         # From here on nothing is accepted, so that what was is all there when it is counted.
         self._attached.recorder.close()
         if self._ends_run:
+            self._status = status
             body = {"status": status, "reason": reason, "finished_unix_ns": time.time_ns()}
             self._attached.recorder.event(semconv.EVENT_RUN_FINISH, body)
 
@@ -165,7 +168,8 @@ class RunDelivery:
         if ledger.points.waiting_ring or ledger.lines.waiting_ring or ledger.spans.waiting_ring:
             return False
         drops = {name: account.dropped for name, account in ledger.signals().items()}
-        self._attached.spool.update_meta(state="closed", drops=drops)
+        extra = {**self._attached.spool.meta.extra, "status": self._status}
+        self._attached.spool.update_meta(state="closed", drops=drops, extra=extra)
         self._pipeline.release(self._attached)
         self._is_released = True
         return True

@@ -16,6 +16,7 @@ from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING, Any
 
+from rundial.api.late import LateAnnouncement
 from rundial.api.target import RunSource, Target
 from rundial.clock import SystemClock
 from rundial.recorder import place
@@ -98,8 +99,16 @@ class Pipeline:
         """What the ring survives."""
         return self.place.durability
 
-    def attach(self, settings: Settings, identity: Identity, meta: Meta, target: Target) -> Attached:
-        """Let a run's records in.
+    def attach(
+        self,
+        settings: Settings,
+        identity: Identity,
+        meta: Meta,
+        target: Target,
+        *,
+        on_attempt: Callable[[int], None] | None = None,
+    ) -> Attached:
+        """Let a run's records in; `on_attempt` is told if the server counts the attempt differently.
 
         Raises:
             SpoolError: The spool directory cannot be used.
@@ -125,7 +134,15 @@ class Pipeline:
         attached = Attached(recorder, spool, target, run_encoder, None, None)
         self.encoder.add(run_encoder)
         if settings.mode == "online":
-            attached.source = RunSource(spool.lanes, target, label=f"run {identity.run_id}")
+            late = LateAnnouncement(
+                spool.meta,
+                target,
+                timeout_s=settings.request_timeout_seconds,
+                on_attempt=on_attempt,
+            )
+            attached.source = RunSource(
+                spool.lanes, target, label=f"run {identity.run_id}", announce=late.tell
+            )
             attached.sender = self.sender(target, settings)
             attached.sender.add(attached.source)
             run_encoder.on_publish = attached.sender.wake
@@ -215,7 +232,12 @@ class Pipeline:
         attached.spool = fresh
         old.close()
         if attached.sender is not None and attached.source is not None:
-            attached.source = RunSource(fresh.lanes, attached.target, label=attached.source.label)
+            attached.source = RunSource(
+                fresh.lanes,
+                attached.target,
+                label=attached.source.label,
+                announce=attached.source.announce,
+            )
             attached.sender.add(attached.source)
         logger.warning(
             "the spool directory %s was removed while run %s goes on; it was made again, and what had not "

@@ -51,7 +51,7 @@ class Run:
 
     def __init__(
         self,
-        identity: Mapping[str, Any],
+        identity: dict[str, Any],
         settings: Settings,
         *,
         sink: Sink,
@@ -59,7 +59,8 @@ class Run:
         tracing: Tracing,
         attributes: tuple[tuple[str, str], ...] = (),
     ) -> None:
-        self.identity = dict(identity)
+        # Not a copy: a late answer of the server's may still correct the attempt.
+        self.identity = identity
         self.run_id: str = identity["run_id"]
         self.project_id: str = identity["project_id"]
         self.workspace: str | None = identity["workspace"]
@@ -75,7 +76,7 @@ class Run:
         self._attributes = attributes
         self._rows = Rows(attributes)
         self._known = self._rows.known
-        self._steps = itertools.count()
+        self._steps = itertools.count(identity.get("first_step", 0))
         self._highest_step = 0
         self._offer_row = sink.row
         self._notices = Notices()

@@ -8,23 +8,21 @@ from __future__ import annotations
 
 import atexit
 import os
-import re
 import sys
 import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from threading import Lock
-from typing import Any, Literal
+from typing import Any
 
 from rundial import profiles
 from rundial.api.disabled import DisabledDelivery, DisabledSink, no_tracer
+from rundial.api.launch import Launch, launch_of, shared_run_id, world_size
 from rundial.api.ranks import rank_of
 from rundial.api.run import Run
 from rundial.api.trace import Tracing
 from rundial.errors import ConfigError
-from rundial.settings import KINDS, RunKind, Settings, resolve
-
-RUN_ID_CHARS = "letters, digits, '_', '-' and '.', at most 128, the first not a dot"
+from rundial.settings import Distributed, Mode, ResumeMode, RunKind, Settings, resolve
 
 
 class Session:
@@ -35,6 +33,8 @@ class Session:
         self.lock = Lock()
         self.parts: Any = None
         self.has_hooks = False
+        # Runs whose id the ranks of a launch derive by themselves; they count alike.
+        self.derived_runs = 0
         self.was_terminated = False
 
 
@@ -48,14 +48,14 @@ def init(  # noqa: PLR0913 - the published signature
     name: str | None = None,
     endpoint: str | None = None,
     run_id: str | None = None,
-    kind: RunKind = "training",
-    resume: Literal["never", "allow", "must"] = "never",
+    kind: RunKind | None = None,
+    resume: ResumeMode | None = None,
     group: str | None = None,
     job_type: str | None = None,
     tags: Sequence[str] | None = None,
     config: Mapping[str, object] | None = None,
-    mode: Literal["online", "offline", "disabled"] | None = None,
-    distributed: Literal["rank0", "all"] = "rank0",
+    mode: Mode | None = None,
+    distributed: Distributed | None = None,
     distributed_rank: int | None = None,
     api_key: str | None = None,
     **options: object,
@@ -67,16 +67,19 @@ def init(  # noqa: PLR0913 - the published signature
         workspace: Workspace slug; None leaves it to `RUNDIAL_WORKSPACE`, the profile, or the key.
         name: What people call the run.
         endpoint: URL of a Rundial server.
-        run_id: Letters, digits, `_`, `-`, `.`; a random one when None.
-        kind: `training`, `agent` or `eval`.
-        resume: `never`: an id that exists on the server is an error.
+        run_id: Letters, digits, `_`, `-`, `.`; a new one when None.
+        kind: `training` (the default), `agent` or `eval`.
+        resume: What becomes of a `run_id` that exists. `never` (the default): an error. `allow`: the run
+            goes on as a further attempt, unless it has ended, which is an error. `must`: it goes on, also
+            when it has ended; that it does not exist, or cannot be confirmed, is an error.
         group: Name under which runs belong together.
         job_type: Role of the run in its group.
         tags: Short labels.
         config: What the run was started with; any nesting.
         mode: `online`, `offline` (record now, `rundial sync` later) or `disabled`.
-        distributed: `rank0`: other ranks are silent; `all`: every rank records, tagged with its rank.
-        distributed_rank: This process's rank; from the launcher's environment when None.
+        distributed: `rank0` (the default): other ranks are silent. `all`: every rank records into one
+            run, tagged with its rank; without a `run_id`, one is derived from the launcher's variables.
+        distributed_rank: This process's rank; `RUNDIAL_RANK` or the launcher's variable when None.
         api_key: Key for the endpoint; `RUNDIAL_API_KEY`, or the one stored for this endpoint.
         **options: Further settings, such as `spool_directory`; see the settings page.
 
@@ -90,32 +93,23 @@ def init(  # noqa: PLR0913 - the published signature
     given = {
         "project": project,
         "workspace": workspace,
+        "name": name,
         "endpoint": endpoint,
+        "run_id": run_id,
+        "kind": kind,
+        "resume": resume,
+        "group": group,
+        "job_type": job_type,
+        "tags": tags,
         "mode": mode,
+        "distributed": distributed,
         "api_key": api_key,
         **options,
     }
     settings = _settings(given)
-    if kind not in KINDS:
-        raise ConfigError(f"kind must be one of {', '.join(KINDS)}, not {kind!r}; nothing was started")
-    if resume != "never":
-        raise ConfigError(f"resume={resume!r} is not available in this version; nothing was started")
-    rank = rank_of(distributed_rank, distributed, os.environ)
-    identity = {
-        "run_id": _run_id(run_id),
-        "project_id": settings.project,
-        "workspace": settings.workspace,
-        "project": settings.project,
-        "name": name,
-        "kind": kind,
-        "config": _mapping(config),
-        "group": group,
-        "job_type": job_type,
-        "tags": [str(tag) for tag in tags or ()],
-        "resume": resume,
-        "rank": rank if distributed == "all" else None,
-    }
-    if settings.mode == "disabled" or (distributed == "rank0" and rank not in (None, 0)):
+    rank = rank_of(distributed_rank, os.environ)
+    identity = _identity(settings, config, rank)
+    if settings.mode == "disabled" or _is_silent_rank(settings, rank):
         return _silent(identity, settings)
     _check_platform()
     from rundial.api import start
@@ -143,12 +137,37 @@ def _settings(given: Mapping[str, object]) -> Settings:
     return settings
 
 
-def _run_id(run_id: str | None) -> str:
-    if run_id is None:
-        return f"run_{uuid.uuid4().hex}"
-    if not isinstance(run_id, str) or not re.fullmatch(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,127}", run_id):
-        raise ConfigError(f"run_id {run_id!r} must be {RUN_ID_CHARS}; nothing was started")
-    return run_id
+def _identity(settings: Settings, config: Mapping[str, object] | None, rank: int | None) -> dict[str, Any]:
+    is_spread = settings.distributed == "all" and rank is not None
+    launch = launch_of(os.environ) if is_spread else Launch("", "")
+    return {
+        "run_id": settings.run_id or _new_run_id(settings, launch, is_shared=is_spread),
+        "project_id": settings.project,
+        "workspace": settings.workspace,
+        "project": settings.project,
+        "name": settings.name,
+        "kind": settings.kind,
+        "config": _mapping(config),
+        "group": settings.group,
+        "job_type": settings.job_type,
+        "tags": list(settings.tags),
+        "resume": settings.resume,
+        "rank": rank if is_spread else None,
+        "launch": launch.start,
+    }
+
+
+def _new_run_id(settings: Settings, launch: Launch, *, is_shared: bool) -> str:
+    if is_shared and settings.mode != "disabled" and world_size(os.environ) != 1:
+        number, _SESSION.derived_runs = _SESSION.derived_runs, _SESSION.derived_runs + 1
+        return shared_run_id(launch, project=settings.project, number=number, resume=settings.resume)
+    if settings.resume == "must":
+        raise ConfigError("resume='must' needs the run_id of the run to continue; nothing was started")
+    return f"run_{uuid.uuid4().hex}"
+
+
+def _is_silent_rank(settings: Settings, rank: int | None) -> bool:
+    return settings.distributed == "rank0" and rank not in (None, 0)
 
 
 def _mapping(config: Mapping[str, object] | None) -> dict[str, object]:
@@ -167,7 +186,7 @@ def _check_platform() -> None:
         )
 
 
-def _silent(identity: Mapping[str, Any], settings: Settings) -> Run:
+def _silent(identity: dict[str, Any], settings: Settings) -> Run:
     return Run(
         identity,
         settings,

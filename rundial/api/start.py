@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rundial.api.delivery import RunDelivery
+from rundial.api.earlier import next_attempt
 from rundial.api.pipeline import Attached, Pipeline
 from rundial.api.run import Run
 from rundial.api.target import PATHS, Target
@@ -85,14 +86,22 @@ def start(identity: dict[str, Any], settings: Settings, *, session: Session) -> 
     settings = replace(settings, spool_directory=_spool_root(settings))
     target = _target(settings)
     identity["instance_id"] = uuid.uuid4().hex
-    identity["attempt"] = 1
     answer = None
     if settings.mode == "online" and not settings.is_plain_otlp:
         answer = _announce(settings, identity)
     if answer is not None:
         identity["workspace"] = answer.workspace
         identity["project_id"] = answer.project_id
-        identity["attempt"] = answer.attempt
+        identity["attempt"], steps = answer.attempt, answer.steps
+    else:
+        identity["attempt"], steps = next_attempt(
+            settings.spool_directory,
+            identity["run_id"],
+            resume=identity["resume"],
+            rank=identity["rank"],
+            launch=identity["launch"],
+        )
+    identity["first_step"], identity["first_system_step"] = steps
     with session.lock:
         if session.parts is None:
             session.parts = Parts(settings)
@@ -113,11 +122,14 @@ def start(identity: dict[str, Any], settings: Settings, *, session: Session) -> 
             "group": identity["group"],
             "job_type": identity["job_type"],
             "resume": identity["resume"],
+            "launch": identity["launch"] or None,
             "attempt": identity["attempt"],
             "started_unix_ns": time.time_ns(),
         },
     )
     if settings.mode == "online":
+        # From its first second on: a process that is killed early has crashed all the same.
+        attached.recorder.event(semconv.EVENT_RUN_HEARTBEAT, {})
         from rundial.api.adoption import adopt_in_background
 
         adopt_in_background(parts.pipeline, settings, target, answer.server_id if answer else None)
@@ -125,7 +137,7 @@ def start(identity: dict[str, Any], settings: Settings, *, session: Session) -> 
 
 
 def attach(
-    parts: Parts, identity: Mapping[str, Any], settings: Settings, target: Target, answer: Answer | None
+    parts: Parts, identity: dict[str, Any], settings: Settings, target: Target, answer: Answer | None
 ) -> Attached:
     """Make this process an instance of the run.
 
@@ -133,6 +145,7 @@ def attach(
         ConfigError: The spool directory cannot be used.
     """
     instance_id = identity["instance_id"]
+    is_told = answer is not None or settings.is_plain_otlp or identity.get("is_child", False)
     meta = Meta(
         run_id=identity["run_id"],
         instance_id=instance_id,
@@ -144,7 +157,14 @@ def attach(
         run_name=identity["name"],
         kind=identity["kind"],
         attempt=identity["attempt"],
-        extra={"mode": settings.mode},
+        extra={
+            "mode": settings.mode,
+            "resume": identity["resume"],
+            "rank": identity["rank"],
+            "launch": identity["launch"],
+            # A child is a part of its parent's attempt; a Collector has nobody to tell a start to.
+            "announced": is_told,
+        },
     )
     this = Identity(
         project=identity["project"],
@@ -155,20 +175,25 @@ def attach(
         workspace=identity["workspace"],
         rank=identity["rank"],
     )
+
+    def on_attempt(number: int) -> None:
+        # For the children that the process may still have.
+        identity["attempt"] = number
+
     try:
-        attached = parts.pipeline.attach(settings, this, meta, target)
+        attached = parts.pipeline.attach(settings, this, meta, target, on_attempt=on_attempt)
     except (OSError, SpoolError) as error:
         raise ConfigError(
             f"spool_directory {settings.spool_directory} cannot be used ({error}); nothing was started. "
             "Set RUNDIAL_SPOOL_DIR to a directory that this user may write"
         ) from error
-    parts.watching.watch(attached, settings, identity["rank"])
+    # A child's samples are series of their own.
+    first_step = 0 if identity.get("is_child") else identity["first_system_step"]
+    parts.watching.watch(attached, settings, identity["rank"], first_step=first_step)
     return attached
 
 
-def make_run(
-    identity: Mapping[str, Any], settings: Settings, attached: Attached, delivery: RunDelivery
-) -> Run:
+def make_run(identity: dict[str, Any], settings: Settings, attached: Attached, delivery: RunDelivery) -> Run:
     """Return the run over its parts."""
     rank = identity["rank"]
     attributes = ((semconv.RANK, str(rank)),) if rank is not None else ()
@@ -217,7 +242,8 @@ def _announce(settings: Settings, identity: Mapping[str, Any]) -> Answer | None:
     from rundial.api.handshake import Announcement, announce
 
     facts = ("run_id", "kind", "name", "group", "job_type", "tags", "config", "instance_id", "rank")
-    return announce(settings, Announcement(**{fact: identity[fact] for fact in facts}))
+    told = {fact: identity[fact] for fact in (*facts, "launch", "resume")}
+    return announce(settings, Announcement(**told))
 
 
 def _target(settings: Settings) -> Target:

@@ -48,7 +48,7 @@ class Watching:
         self._quiet = Lock()
         self._forker = 0
 
-    def watch(self, attached: Attached, settings: Settings, rank: int | None) -> None:
+    def watch(self, attached: Attached, settings: Settings, rank: int | None, *, first_step: int = 0) -> None:
         """Sample for a run until `attached.watch` ends, where its settings want that."""
         if not settings.system_metrics:
             return
@@ -62,6 +62,7 @@ class Watching:
             is_pressed=_pressure(self._ring, attached, settings),
             attributes=attributes,
         )
+        attached.watch.first_step = first_step
         self._sampler.add(attached.watch)
 
     def before_fork(self) -> None:

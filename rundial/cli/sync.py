@@ -36,8 +36,9 @@ def sync(ctx: click.Context, /, directories: tuple[Path, ...], to: str | None, t
     """Deliver what ended processes have left in spool directories.
 
     DIR is a spool directory, .rundial_spool by default. What a live process owns is left alone, and
-    a second sync of the same directory delivers nothing twice. Exit status 1 when something waits,
-    2 when the server refuses the key.
+    a second sync of the same directory delivers nothing twice. Exit status 1 when something waits, or
+    when a run would not have been started as it was, had the server been asked; its data is kept as
+    an attempt of its own. 2 when the server refuses the key.
     """
     from rundial.api.adopt import sync as adopt
 
@@ -54,7 +55,7 @@ def sync(ctx: click.Context, /, directories: tuple[Path, ...], to: str | None, t
     output.result(found, lambda: _lines(results))
     if any(result.is_refused for result in results):
         return 2
-    return 1 if any(result.why and not result.is_live for result in results) else 0
+    return 1 if any(result.conflict or (result.why and not result.is_live) for result in results) else 0
 
 
 def default_directory() -> Path:
@@ -69,6 +70,7 @@ def _facts(result: SyncResult) -> dict[str, Any]:
         "delivered": dict(result.delivered),
         "waiting": dict(result.waiting),
         "why": result.why,
+        "conflict": result.conflict,
     }
 
 
@@ -90,6 +92,8 @@ def _lines(results: Sequence[SyncResult]) -> list[str]:
             lines.append(f"  {_words(result.waiting)} wait in {shown(result.path)}: {shown(result.why)}")
         elif result.why:
             lines.append(f"  {shown(result.why)}")
+        if result.conflict:
+            lines.append(f"  conflict: {shown(result.conflict)}")
     return lines
 
 

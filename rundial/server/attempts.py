@@ -128,7 +128,9 @@ def _first(start: Start) -> Place:
         raise Problem(
             404, f"there is no run {start.run_id!r} to resume", 'start with resume="allow" to make it'
         )
-    return Place(start.attempt or 1, f"there was no run {start.run_id!r} to resume; it was made")
+    attempt = start.attempt or 1
+    # A later attempt was confirmed where it was made, by the earlier one, which may come here after it.
+    return Place(attempt, f"there was no run {start.run_id!r} to resume" if attempt == 1 else None)
 
 
 def _joins(start: Start, known: Known) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 from tests.support import otlp
 from tests.support.clock import START_UNIX_NS
@@ -19,8 +20,8 @@ def _end(local: LocalServer, run: str, status: str = "completed") -> None:
     assert local.post(f"/api/v1/runs/{run}/status", {"status": status}).status == 200
 
 
-def _curve(local: LocalServer, run: str, name: str, values: list[float], **more: object) -> None:
-    assert local.export("metrics", otlp.curve(run, name, values, **more)).status == 200  # type: ignore[arg-type]
+def _curve(local: LocalServer, run: str, name: str, values: list[float], **more: Any) -> None:
+    assert local.export("metrics", otlp.curve(run, name, values, **more)).status == 200
 
 
 def test_never_refuses_a_run_that_exists(local: LocalServer) -> None:

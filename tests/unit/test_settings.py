@@ -57,11 +57,13 @@ def test_every_setting_has_a_variable(option: object) -> None:
     texts = {
         "endpoint": "http://host:1", "mode": "offline", "durability": "power", "strict": "true",
         "system_metrics": "false", "system_metrics_backpressure_threshold": "0.5",
+        "kind": "eval", "resume": "allow", "distributed": "all", "tags": "('one', 'two')",
         "spool_directory": "/somewhere", "api_key": "key", "workspace": "team", "project": "other",
     }  # fmt: skip  # a table of texts
     name, env = option.name, option.env  # type: ignore[attr-defined]  # a row of the table
     text = texts.get(name, "2000000")
-    shown = getattr(resolve({}, environ={"RUNDIAL_PROJECT": "digits", env: text}, profile={}), name)
+    given = "one, two" if name == "tags" else text
+    shown = getattr(resolve({}, environ={"RUNDIAL_PROJECT": "digits", env: given}, profile={}), name)
 
     assert str(shown).lower().removesuffix(".0") == text
 
