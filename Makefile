@@ -3,7 +3,7 @@
 #   make demo     train a small network and see every point of it in a server    (installs .[demo])
 #   make test     lint, types and every test; the last line is pytest's own      (installs .[dev])
 #   make check    lint, formatting and types only
-#   make faults   only the tests that kill, starve and cut off real processes
+#   make faults   only the tests that kill, starve and cut off real processes; writes docs/faults.md
 #   make stress   only the races, under a small switch interval
 #   make bench    measure speed and memory beside bounds; ARGS="--quick call" measures less (tests/perf)
 #   make docs     build the documentation into site/
@@ -45,7 +45,7 @@ check: $(VENV)/.installed-dev
 	exit $$status
 
 faults: $(VENV)/.installed-dev
-	@$(PYTEST) tests/fault
+	@$(PYTEST) --write-fault-page tests/fault tests/property/test_ledger.py
 
 stress: $(VENV)/.installed-dev
 	@$(PYTEST) -m stress

@@ -16,6 +16,7 @@ from rundial.version import __version__
 
 if TYPE_CHECKING:
     from rundial.api.client import Client as Client
+    from rundial.api.logging import LoggingHandler as LoggingHandler
     from rundial.api.run import Run as Run
     from rundial.api.session import init as init
     from rundial.api.trace import Span as Span
@@ -37,6 +38,7 @@ _HOMES = {
     "ConfigError": "rundial.errors",
     "Distributed": "rundial.settings",
     "Ledger": "rundial.diagnostics",
+    "LoggingHandler": "rundial.api.logging",
     "Mode": "rundial.settings",
     "Run": "rundial.api.run",
     "RunKind": "rundial.settings",

@@ -63,7 +63,11 @@ class Settings:
         system_metrics_backpressure_threshold: How full ring or spool may be, 0 to 1; from there on
             samples are left out and counted.
         system_metrics_provider: Returns names and numbers in the place of ours; None is ours.
+        capture_console: Record what is written to stdout and stderr as text.
+        capture_environment: Record commit, command line, packages and host at the start.
+        capture_diff: Record what differs from the commit as well.
         is_plain_otlp: The endpoint came from `OTEL_*`: a Collector without our control API.
+        is_key_stored: The key is whatever is stored for the endpoint, as it changes.
     """
 
     endpoint: str
@@ -93,7 +97,11 @@ class Settings:
     system_metrics_interval_seconds: float
     system_metrics_backpressure_threshold: float
     system_metrics_provider: Callable[[], Mapping[str, object]] | None
+    capture_console: bool
+    capture_environment: bool
+    capture_diff: bool
     is_plain_otlp: bool = False
+    is_key_stored: bool = False
 
     def __repr__(self) -> str:
         # The key never reaches a log or a traceback.
@@ -234,6 +242,9 @@ OPTIONS: tuple[Option, ...] = (
     Option("system_metrics_interval_seconds", 10.0, _number, "seconds", minimum=2),
     Option("system_metrics_backpressure_threshold", 0.8, _share, "share"),
     Option("system_metrics_provider", None, _provider, "callable"),
+    Option("capture_console", False, _flag, "true, false"),
+    Option("capture_environment", True, _flag, "true, false"),
+    Option("capture_diff", False, _flag, "true, false"),
 )
 
 

@@ -12,7 +12,7 @@ import pytest
 from tests.support.clock import ManualClock
 from tests.support.program import ServerProgram
 
-pytest_plugins = ["tests.support.discipline"]
+pytest_plugins = ["tests.support.discipline", "tests.support.faultpage"]
 
 ROOT = Path(__file__).resolve().parents[1]
 # Variables that steer a run from outside: ours, OpenTelemetry's, and the launchers' ranks.

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import base64
 import time
-import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from rundial import profiles
+from rundial.api import account
 from rundial.api.client import Client
+from rundial.api.key import Key
 from rundial.api.late import LateAnnouncement
 from rundial.api.pipeline import make_sender
 from rundial.api.target import RunSource, Target
@@ -25,16 +26,10 @@ from rundial.export.sender import Sender
 from rundial.recorder import place
 from rundial.recorder.mapping import RingFile
 from rundial.recorder.recovery import Recovered, recover
-from rundial.signals import otlp, semconv
-from rundial.signals.records import Event
-from rundial.spool.frame import NO_RING, NO_TOTALS, Frame
+from rundial.spool.frame import NO_TOTALS
 from rundial.spool.meta import Meta
 from rundial.spool.spool import Spool, find, sweep
 
-LANE_OF = {"points": "metrics", "lines": "logs", "spans": "traces"}
-# An adopter's own events have fixed numbers far above the ring's, so that adopting twice says them once.
-LEDGER_SEQ = 1 << 62
-LAST_SIGN_SEQ = LEDGER_SEQ + 1
 REQUEST_TIMEOUT_S = 10.0
 PATIENCE_S = 1.0
 
@@ -150,18 +145,12 @@ def _recover(spool: Spool) -> None:
     try:
         if ring is not None:
             recovered = recover(ring, meta.run_index, spool, resource)
-        drops = _drops(spool, recovered)
-        evicted = dict(recovered.evicted) if recovered else {}
-        ledger = _ledger(spool, drops, evicted)
-        last_unix_ns = (recovered.last_unix_ns if recovered else 0) or spool.meta.created_unix_ns
-        # It died without a finish: that it was alive until then, and not since, is what can be said.
-        last_sign = Event(LAST_SIGN_SEQ, last_unix_ns, semconv.EVENT_RUN_HEARTBEAT, {})
-        ledger_told = Event(LEDGER_SEQ, last_unix_ns, semconv.EVENT_RUN_LEDGER, ledger)
-        _append_events(spool, resource, [ledger_told, last_sign])
-        spool.publish()
+        evicted = recovered.evicted if recovered else {}
+        beside = {signal: {"recorded": lost, "evicted": lost} for signal, lost in evicted.items()}
         spool.update_meta(
-            state="closed", drops=drops, extra={**meta.extra, "ring_evicted": evicted, "note": note}
+            drops=_drops(spool, recovered), extra={**meta.extra, account.BESIDE: beside, "note": note}
         )
+        account.tell(spool, resource, recovered.last_unix_ns if recovered else 0, is_dead=True)
     finally:
         if ring is not None:
             if meta.ring_id in _open_ring_ids(spool.path.parent.parent):
@@ -197,45 +186,10 @@ def _drops(spool: Spool, recovered: Recovered | None) -> dict[str, dict[str, int
                 counts["internal_error"] = counts.get("internal_error", 0) + failed
         return drops
     found: dict[str, dict[str, int]] = {}
-    for signal, lane in LANE_OF.items():
+    for signal, lane in account.LANE_OF.items():
         totals = spool.lanes[lane].last.totals or NO_TOTALS
         found[signal] = {reason: count for reason, count in zip(REASONS, totals[1:], strict=True) if count}
     return found
-
-
-def _ledger(
-    spool: Spool, drops: Mapping[str, Mapping[str, int]], evicted: Mapping[str, int]
-) -> dict[str, object]:
-    body: dict[str, object] = {}
-    for signal, lane in LANE_OF.items():
-        counts = spool.lanes[lane].counts()
-        lost = evicted.get(signal, 0)
-        body[signal] = {
-            "recorded": counts.appended + lost,
-            "dropped": dict(drops.get(signal, {})),
-            "evicted": sum(counts.evicted.values()) + lost,
-            "rejected": counts.rejected,
-        }
-    return body
-
-
-def _append_events(spool: Spool, resource: bytes, events: Sequence[Event]) -> None:
-    lane = spool.lanes["events"]
-    packer = zlib.compressobj(1, zlib.DEFLATED, 31)
-    body = packer.compress(otlp.encode_logs(resource, events)) + packer.flush()
-    end = lane.last.end
-    lane.append(
-        Frame(
-            units=0,
-            items=len(events),
-            ring=NO_RING,
-            first=end,
-            end=end,
-            totals=NO_TOTALS,
-            body=body,
-            is_gzip=True,
-        )
-    )
 
 
 def _open_ring_ids(root: Path) -> set[str]:
@@ -276,7 +230,7 @@ def _sync_one(
     finally:
         delivered = _difference(_counted(spool, "delivered"), before)
         waiting = _counted(spool, "waiting")
-        if spool.is_empty():
+        if spool.is_empty() and account.is_told(spool):
             spool.remove()
         else:
             spool.close()
@@ -307,9 +261,16 @@ def _deliver(
         announce=late.tell,
     )
     sender.add(source)
-    is_done = _drain(sender, source, refusals, end)
-    report = sender.report(source)
-    sender.remove(source)
+    resource = base64.b64decode(spool.meta.resource_b64)
+    try:
+        is_done = _drain(sender, source, refusals, end) and account.tell_rest(
+            spool, resource, lambda: _drain(sender, source, refusals, end)
+        )
+        report = sender.report(source)
+    except (RundialError, OSError) as error:
+        return f"all is delivered, but what was lost could not be told: {error}", False
+    finally:
+        sender.remove(source)
     if is_done:
         return "", False
     if refusals:
@@ -336,7 +297,7 @@ def _target(
     url = (to or endpoint or meta.endpoint).rstrip("/")
     key = (api_key if to or endpoint else None) or profiles.load().key_for(url)
     if to is not None:
-        return Target(url, key), ""
+        return Target(url, Key(key)), ""
     server_id = _server_id(url)
     if meta.server_id and server_id and meta.server_id != server_id:
         return None, (
@@ -345,7 +306,7 @@ def _target(
         )
     if not meta.server_id and url != meta.endpoint.rstrip("/"):
         return None, f"recorded for {meta.endpoint}; send it to {url} with --to {url}"
-    return Target(url, key), ""
+    return Target(url, Key(key)), ""
 
 
 def _server_id(url: str) -> str | None:
@@ -358,7 +319,9 @@ def _server_id(url: str) -> str | None:
 
 
 def _counted(spool: Spool, name: str) -> dict[str, int]:
-    return {signal: int(getattr(spool.lanes[lane].counts(), name)) for signal, lane in LANE_OF.items()}
+    return {
+        signal: int(getattr(spool.lanes[lane].counts(), name)) for signal, lane in account.LANE_OF.items()
+    }
 
 
 def _difference(after: Mapping[str, int], before: Mapping[str, int]) -> dict[str, int]:

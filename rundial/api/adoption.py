@@ -6,11 +6,12 @@ and what it had not delivered then is free to be adopted again.
 
 from __future__ import annotations
 
+import base64
 import logging
 from pathlib import Path
 from threading import Thread
 
-from rundial.api import adopt
+from rundial.api import account, adopt
 from rundial.api.delivery import FOR_EVER_S
 from rundial.api.late import LateAnnouncement
 from rundial.api.pipeline import Pipeline
@@ -69,7 +70,12 @@ def _adopt_one(pipeline: Pipeline, settings: Settings, target: Target, path: Pat
     late = LateAnnouncement(spool.meta, target, timeout_s=settings.request_timeout_seconds)
     source = RunSource(spool.lanes, target, label=f"left-over run {spool.meta.run_id}", announce=late.tell)
     sender.add(source)
-    if sender.drain(FOR_EVER_S, source=source):
+
+    def drain() -> bool:
+        return sender.drain(FOR_EVER_S, source=source)
+
+    resource = base64.b64decode(spool.meta.resource_b64)
+    if drain() and account.tell_rest(spool, resource, drain):
         sender.remove(source)
         spool.remove()
         logger.info("delivered what an earlier process had left of run %s", spool.meta.run_id)

@@ -13,6 +13,7 @@ from urllib.parse import urlencode
 
 from rundial.api import answers
 from rundial.api.exchange import Answer, Exchange, NoAnswerError, Request
+from rundial.api.key import Key
 from rundial.errors import RundialRequestError
 from rundial.version import __version__
 
@@ -26,14 +27,14 @@ class Caller:
 
     Args:
         endpoint: The server's address, normalised.
-        api_key: Bearer token, or None.
+        key: Bearer token; read at every call.
         timeout_s: What one call may take in all.
         exchange: How requests travel.
     """
 
-    def __init__(self, endpoint: str, api_key: str | None, *, timeout_s: float, exchange: Exchange) -> None:
+    def __init__(self, endpoint: str, key: Key, *, timeout_s: float, exchange: Exchange) -> None:
         self._endpoint = endpoint
-        self._api_key = api_key
+        self._key = key
         self._timeout_s = timeout_s
         self._exchange = exchange
 
@@ -110,8 +111,9 @@ class Caller:
             "x-rundial-client": f"rundial-python/{__version__}",
             "x-rundial-protocol": PROTOCOL,
         }
-        if self._api_key and sends_key:
-            headers["authorization"] = f"Bearer {self._api_key}"
+        api_key = self._key.value if sends_key else None
+        if api_key:
+            headers["authorization"] = f"Bearer {api_key}"
         if has_body:
             headers["content-type"] = "application/json"
         return headers

@@ -39,7 +39,7 @@ class ChildSide:
 
     def pair(self) -> tuple[Sink, Delivery]:
         """Return what the run is wired to meanwhile."""
-        return self, _Nothing()
+        return self, _Nothing(self._parent.target.key)
 
     def _begin(self) -> Sink:
         from rundial.api import leaving, start

@@ -16,6 +16,7 @@ from urllib.parse import quote
 
 from rundial.api.caller import Caller, Json, given
 from rundial.api.exchange import Exchange, HttpExchange
+from rundial.api.key import Key
 from rundial.errors import RundialRequestError
 from rundial.profiles import normalise
 from rundial.version import __version__
@@ -28,7 +29,8 @@ class Client:
 
     Args:
         endpoint: The server's address, such as `http://127.0.0.1:8787`.
-        api_key: Sent as a bearer token to this endpoint only; None sends none.
+        api_key: Sent as a bearer token to this endpoint only; None sends none. A run's client is given
+            the run's own, so that both always use the same.
         request_timeout_seconds: What one call may take in all, from 0.1.
         ca_certs: A PEM file to trust instead of the system's certificates.
         exchange: How requests travel; tests pass a fake.
@@ -41,18 +43,18 @@ class Client:
         self,
         endpoint: str,
         *,
-        api_key: str | None = None,
+        api_key: str | Key | None = None,
         request_timeout_seconds: float = 5.0,
         ca_certs: str | None = None,
         exchange: Exchange | None = None,
     ) -> None:
         self._endpoint = normalise(endpoint)
-        self._api_key = api_key
+        self._key = api_key if isinstance(api_key, Key) else Key(api_key)
         self._owned: HttpExchange | None = None
         if exchange is None:
             exchange = self._owned = HttpExchange(ca_certs=ca_certs)
         timeout_s = max(0.1, request_timeout_seconds)
-        self._caller = Caller(self._endpoint, api_key, timeout_s=timeout_s, exchange=exchange)
+        self._caller = Caller(self._endpoint, self._key, timeout_s=timeout_s, exchange=exchange)
 
     def __repr__(self) -> str:
         return f"Client({self._endpoint!r})"
@@ -72,8 +74,18 @@ class Client:
 
     @property
     def api_key(self) -> str | None:
-        """The key that is sent, or None."""
-        return self._api_key
+        """The key that is sent, or None; may be set, and counts from the next request on.
+
+        Set on `run.client`, it is the run's key too, and what waited for want of it is sent at once.
+
+        Raises:
+            ConfigError: It is set to what HTTP cannot carry; the former key stays.
+        """
+        return self._key.value
+
+    @api_key.setter
+    def api_key(self, value: str | None) -> None:
+        self._key.set(value)
 
     def close(self) -> None:
         """Close idle connections; idempotent, and a later call opens new ones."""

@@ -5,11 +5,14 @@ Runs on the caller's thread; every wait has the caller's deadline.
 
 from __future__ import annotations
 
+import base64
 import time
 from collections.abc import Callable, Mapping
 from threading import Lock
 from typing import TYPE_CHECKING, Any
 
+from rundial.api import account
+from rundial.api.key import Key
 from rundial.api.pipeline import Attached, Pipeline
 from rundial.diagnostics import DiagnosticsHealth, Ledger, RundialDiagnostics
 from rundial.settings import Settings
@@ -56,6 +59,11 @@ class RunDelivery:
         self._told: dict[str, object] | None = None
         self.on_done: Callable[[], None] = _nothing
 
+    @property
+    def key(self) -> Key:
+        """The key that the run's requests carry."""
+        return self._attached.target.key
+
     def flush(self, timeout_s: float | None) -> bool:
         """Wait until everything is answered (offline: on disk)."""
         if self._is_done:
@@ -78,7 +86,7 @@ class RunDelivery:
                 self._end(status, reason, end)
             if not self._is_released and not self._settle(end):
                 return False
-            if not self._drain(end):
+            if not self._drain(end) or not self._tell_rest(end):
                 return False
             self._close()
             return True
@@ -167,12 +175,23 @@ class RunDelivery:
         ledger = self._attached.recorder.ledger()
         if ledger.points.waiting_ring or ledger.lines.waiting_ring or ledger.spans.waiting_ring:
             return False
-        drops = {name: account.dropped for name, account in ledger.signals().items()}
-        extra = {**self._attached.spool.meta.extra, "status": self._status}
-        self._attached.spool.update_meta(state="closed", drops=drops, extra=extra)
+        spool = self._attached.spool
+        facts = {account.BESIDE: self._attached.recorder.beside(), account.TOLD: self._told}
+        spool.update_meta(
+            state="closed",
+            drops={name: each.dropped for name, each in ledger.signals().items()},
+            extra={**spool.meta.extra, **facts, "status": self._status},
+        )
         self._pipeline.release(self._attached)
         self._is_released = True
         return True
+
+    def _tell_rest(self, end: float) -> bool:
+        """Tell the server what was refused or given up since the final account."""
+        if self._attached.sender is None:
+            return True
+        spool = self._attached.spool
+        return account.tell_rest(spool, base64.b64decode(spool.meta.resource_b64), lambda: self._drain(end))
 
     def _seal(self, end: float) -> bool:
         return self._pipeline.encoder.seal(max(0.0, end - time.monotonic()))

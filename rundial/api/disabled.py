@@ -9,6 +9,7 @@ import itertools
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from rundial.api.key import Key
 from rundial.diagnostics import Ledger, Reason, RundialDiagnostics, Signal
 
 _TIMES = itertools.count(1, 2)
@@ -63,7 +64,14 @@ class DisabledSink:
 
 
 class DisabledDelivery:
-    """Has nothing to deliver."""
+    """Has nothing to deliver.
+
+    Attributes:
+        key: What requests would carry.
+    """
+
+    def __init__(self, key: Key | None = None) -> None:
+        self.key = key or Key(None)
 
     def flush(self, timeout_s: float | None) -> bool:
         """All of nothing is answered."""

@@ -65,7 +65,7 @@ class LateAnnouncement:
 
         meta, target = self._meta, self._target
         with Client(
-            target.endpoint, api_key=target.api_key, request_timeout_seconds=self._timeout_s
+            target.endpoint, api_key=target.key.value, request_timeout_seconds=self._timeout_s
         ) as client:
             found = client.resolve_run_target(workspace=meta.workspace, project=meta.project)
             started = client.start_run(

@@ -41,6 +41,9 @@ logger = logging.getLogger("rundial")
 
 CHILD_RING_BYTES = 2 << 20
 RING_CHECK_S = 1.0
+# The runs' finishes have had their time: a request that a server still holds is cut, and sent again
+# by whoever adopts the spool.
+SENDER_STOP_S = 0.1
 
 
 @dataclass(slots=True, eq=False)
@@ -145,6 +148,7 @@ class Pipeline:
             )
             attached.sender = self.sender(target, settings)
             attached.sender.add(attached.source)
+            target.key.on_change = attached.sender.wake
             run_encoder.on_publish = attached.sender.wake
         with self._lock:
             self.attached.append(attached)
@@ -170,10 +174,9 @@ class Pipeline:
 
     def stop(self, deadline_s: float) -> None:
         """End the threads; what is not sent stays in the spool, and an empty ring leaves no file."""
-        end = time.monotonic() + deadline_s
-        has_sealed = self.encoder.stop(max(0.1, end - time.monotonic()))
+        has_sealed = self.encoder.stop(max(0.1, deadline_s))
         for sender in list(self._senders.values()):
-            sender.stop(max(0.1, end - time.monotonic()))
+            sender.stop(SENDER_STOP_S)
         for attached in self.attached:
             attached.spool.close()
         if has_sealed and not self.attached and self.ring.filled == 0:

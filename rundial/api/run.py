@@ -7,10 +7,11 @@ kept is counted by reason, the good entries of a call are kept, and the user is 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Mapping
+import time
+from collections.abc import Callable, Mapping, Sequence
 from math import isfinite
 from types import TracebackType
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from rundial.api.guard import Notices
 from rundial.api.rows import Found, Rows, as_time_ms
@@ -21,6 +22,9 @@ from rundial.diagnostics import RundialDiagnostics, Signal
 from rundial.errors import RecordDroppedError, RunFinishedError
 from rundial.settings import RunKind, Settings
 from rundial.signals import records, semconv, values
+
+if TYPE_CHECKING:
+    from rundial.api.client import Client
 
 Status = Literal["completed", "failed", "aborted"]
 LogLevel = Literal["trace", "debug", "info", "warn", "error", "fatal"]
@@ -81,6 +85,9 @@ class Run:
         self._offer_row = sink.row
         self._notices = Notices()
         self._status: Status | None = None
+        self._client: Client | None = None
+        # What stops before the run does: capture, collection, sampling.
+        self.before_finish: list[Callable[[float], None]] = []
 
     def __repr__(self) -> str:
         return f"Run({self.run_id!r}, project={self.project!r}, status={self._status or 'running'})"
@@ -89,6 +96,19 @@ class Run:
     def has_finished(self) -> bool:
         """Whether `finish` was called."""
         return self._status is not None
+
+    @property
+    def client(self) -> Client:
+        """The server's control and query API, with the run's own key.
+
+        `run.client.api_key = "…"` gives the run another key in mid-run: its next request carries it, and
+        what waited because the server had refused the old one is sent at once.
+        """
+        if self._client is None:
+            from rundial.api.client import Client  # HTTP, which offline runs never need
+
+            self._client = Client(self.settings.endpoint, api_key=self._delivery.key)
+        return self._client
 
     def rewire(self, sink: Sink, delivery: Delivery, *, make_tracer: Callable[[], Any] | None = None) -> None:
         """Go on with other parts, in a forked child; not for users.
@@ -101,6 +121,7 @@ class Run:
         self._sink = sink
         self._offer_row = sink.row
         self._delivery = delivery
+        self._client = None  # its connections are the parent's
         # Key sets are numbered by their ring, and a lock may have been held by a thread that is no more.
         self._rows = Rows(self._attributes)
         self._known = self._rows.known
@@ -292,12 +313,15 @@ class Run:
         """
         if status not in STATUSES:
             raise ValueError(f"status must be one of {', '.join(STATUSES)}, not {status!r}; the run goes on")
+        end = time.monotonic() + timeout_seconds
         if self._status is None:
+            self._stop_parts(timeout_seconds)
             self._status = status
         elif self._status != status:
             return False
         try:
-            return self._delivery.finish(timeout_seconds, status, reason[:512] if reason else None)
+            left_s = max(0.0, end - time.monotonic())
+            return self._delivery.finish(left_s, status, reason[:512] if reason else None)
         except Exception as error:
             if self.settings.strict:
                 raise
@@ -334,6 +358,70 @@ class Run:
             return
         status: Status = "aborted" if isinstance(error, (KeyboardInterrupt, SystemExit)) else "failed"
         self.finish(timeout_s, status=status, reason=reason_of(error))
+
+    def line(
+        self,
+        severity: int,
+        message: object,
+        *,
+        time_ms: int | None = None,
+        attributes: Mapping[str, Any] | None = None,
+    ) -> bool:
+        """Record one text line with attributes, for `LoggingHandler`; not for users.
+
+        Args:
+            severity: OTel severity number.
+            message: At most 8,192 bytes of it are kept.
+            time_ms: Milliseconds since the Unix epoch; None is now.
+            attributes: Cleaned by `rundial.signals.attributes`.
+        """
+        body, original_bytes = records.cap_text(message)
+        if original_bytes is not None:
+            self._tally.count_line(truncated=True)
+        trace_id, span_id = self._tracing.current_ids()
+        packed = records.pack_text(
+            severity, body, original_bytes, trace_id=trace_id, span_id=span_id, attributes=attributes
+        )
+        return self._sink.text(packed, time_ms) or self._refused("lines")
+
+    def console_lines(self, lines: Sequence[Any], iostream: str, severity: int) -> None:
+        """Record what was written to a standard stream; not for users.
+
+        Never raises for a line that is refused, in strict mode neither: it would come out of a `print`.
+        """
+        trace_id, span_id = self._tracing.current_ids()
+        for line in lines:
+            body, original_bytes = line.fitted()
+            if original_bytes is not None:
+                self._tally.count_line(truncated=True)
+            attributes = None if line.number is None else {semconv.LINE: line.number}
+            packed = records.pack_text(
+                severity,
+                body,
+                original_bytes,
+                trace_id=trace_id,
+                span_id=span_id,
+                iostream=iostream,
+                attributes=attributes,
+            )
+            self._sink.text(packed)
+
+    def console_failed(self, error: Exception | None) -> None:
+        """Count a line of the console that could not be recorded; not for users."""
+        self._sink.drop("lines", "internal_error", 1)
+        if error is not None:
+            self._notices.warn("failed:console", "console output could not be recorded", error=error)
+
+    def _stop_parts(self, timeout_s: float) -> None:
+        parts, self.before_finish = self.before_finish, []
+        for stop in reversed(parts):
+            self._stop_part(stop, timeout_s)
+
+    def _stop_part(self, stop: Callable[[float], None], timeout_s: float) -> None:
+        try:
+            stop(timeout_s)
+        except Exception as error:  # noqa: BLE001 - one part's failure keeps no run from ending
+            self._notices.warn("stop", f"a part of {self.run_id} did not stop", error=error)
 
     def _log_slowly(
         self,

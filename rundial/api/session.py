@@ -133,7 +133,7 @@ def _settings(given: Mapping[str, object]) -> Settings:
     settings = resolve(given, environ=os.environ, profile=profile)
     if settings.api_key is None and not settings.is_plain_otlp:
         # A stored key goes to the endpoint that it was stored with, and to no other.
-        settings = replace(settings, api_key=known.key_for(settings.endpoint))
+        settings = replace(settings, api_key=known.key_for(settings.endpoint), is_key_stored=True)
     return settings
 
 

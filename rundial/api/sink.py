@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
+from rundial.api.key import Key
 from rundial.diagnostics import Ledger, Reason, RundialDiagnostics, Signal
 
 
@@ -51,6 +52,11 @@ class Sink(Protocol):
 
 class Delivery(Protocol):
     """What happens to a run's records after they were accepted."""
+
+    @property
+    def key(self) -> Key:
+        """The key that the run's requests carry."""
+        ...
 
     def flush(self, timeout_s: float | None) -> bool:
         """Wait until everything is answered (offline: on disk)."""

@@ -7,11 +7,13 @@ import time
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rundial.api.delivery import RunDelivery
 from rundial.api.earlier import next_attempt
+from rundial.api.key import Key
 from rundial.api.pipeline import Attached, Pipeline
 from rundial.api.run import Run
 from rundial.api.target import PATHS, Target
@@ -26,6 +28,7 @@ from rundial.spool.meta import Meta
 if TYPE_CHECKING:
     from opentelemetry.trace import Tracer
 
+    from rundial.api.gatherer import Gatherer
     from rundial.api.handshake import Answer
     from rundial.api.session import Session
 
@@ -60,6 +63,7 @@ class Parts:
     Attributes:
         pipeline: The process's pipeline.
         live: Attachment and delivery by run; a forked child starts with none.
+        gatherer: The latest run's; a program of many runs looks at its environment now and then.
         left: What finished offline runs have left for `rundial sync`.
         watching: The system metrics.
     """
@@ -67,6 +71,7 @@ class Parts:
     def __init__(self, settings: Settings, *, after: Any = None) -> None:
         self.live: dict[Run, tuple[Attached, RunDelivery]] = {}
         self.left: list[Left] = []
+        self.gatherer: Gatherer | None = None
         self.pipeline = Pipeline(settings, on_pass=self._beat, after=after)
         self.watching = Watching(self.pipeline.ring, is_child=after is not None)
 
@@ -85,10 +90,11 @@ def start(identity: dict[str, Any], settings: Settings, *, session: Session) -> 
     """Start a run; see `rundial.init`."""
     settings = replace(settings, spool_directory=_spool_root(settings))
     target = _target(settings)
+    config = _without_secrets(identity["config"])
     identity["instance_id"] = uuid.uuid4().hex
     answer = None
     if settings.mode == "online" and not settings.is_plain_otlp:
-        answer = _announce(settings, identity)
+        answer = _announce(settings, {**identity, "config": config})
     if answer is not None:
         identity["workspace"] = answer.workspace
         identity["project_id"] = answer.project_id
@@ -117,7 +123,7 @@ def start(identity: dict[str, Any], settings: Settings, *, session: Session) -> 
         {
             "name": identity["name"],
             "kind": identity["kind"],
-            "config": identity["config"],
+            "config": config,
             "tags": identity["tags"],
             "group": identity["group"],
             "job_type": identity["job_type"],
@@ -127,6 +133,7 @@ def start(identity: dict[str, Any], settings: Settings, *, session: Session) -> 
             "started_unix_ns": time.time_ns(),
         },
     )
+    _start_capture(run, parts, attached, identity)
     if settings.mode == "online":
         # From its first second on: a process that is killed early has crashed all the same.
         attached.recorder.event(semconv.EVENT_RUN_HEARTBEAT, {})
@@ -134,6 +141,23 @@ def start(identity: dict[str, Any], settings: Settings, *, session: Session) -> 
 
         adopt_in_background(parts.pipeline, settings, target, answer.server_id if answer else None)
     return run
+
+
+def _start_capture(run: Run, parts: Parts, attached: Attached, identity: Mapping[str, Any]) -> None:
+    """Begin what records beside the program's own calls; each part is stopped before the run ends."""
+    settings = run.settings
+    if settings.capture_console:
+        from rundial.api.console import Console
+
+        run.before_finish.append(Console(run).close)
+    if settings.capture_environment and identity["rank"] in (None, 0):
+        from rundial.api.gatherer import Gatherer
+
+        tell = partial(attached.recorder.event, semconv.EVENT_RUN_ENVIRONMENT)
+        gatherer = Gatherer(tell, with_diff=settings.capture_diff)
+        gatherer.start(parts.gatherer)
+        parts.gatherer = gatherer
+        run.before_finish.append(gatherer.close)
 
 
 def attach(
@@ -233,6 +257,17 @@ def tracer_maker(attached: Attached) -> Any:
     return make
 
 
+def _without_secrets(config: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return a config as it may leave the machine; the run itself keeps the caller's own."""
+    if not config:
+        return config
+    from rundial.signals.attributes import as_body
+    from rundial.signals.redaction import redact
+
+    clean: Mapping[str, Any] = redact(as_body(config))
+    return clean
+
+
 def _ignore(what: str, error: Exception) -> None:
     del what, error
 
@@ -247,9 +282,10 @@ def _announce(settings: Settings, identity: Mapping[str, Any]) -> Answer | None:
 
 
 def _target(settings: Settings) -> Target:
+    key = Key(settings.api_key, stored_for=settings.endpoint if settings.is_key_stored else None)
     if settings.is_plain_otlp:
-        return Target.from_otel(settings.endpoint, settings.api_key, os.environ)
-    return Target(settings.endpoint, settings.api_key)
+        return Target.from_otel(settings.endpoint, key, os.environ)
+    return Target(settings.endpoint, key)
 
 
 def _spool_root(settings: Settings) -> Path:

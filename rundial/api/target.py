@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from urllib.parse import unquote, urlsplit
 
+from rundial.api.key import Key
 from rundial.export.outcome import Outcome
 from rundial.spool.lane import Lane
 from rundial.version import __version__
@@ -22,24 +23,24 @@ class Target:
 
     Attributes:
         endpoint: URL without a trailing slash.
-        api_key: The bearer key, None to send none; may be set while a run goes on.
+        key: The bearer key, which may change while a run goes on.
     """
 
     def __init__(
         self,
         endpoint: str,
-        api_key: str | None,
+        key: Key,
         *,
         urls: Mapping[str, str] | None = None,
         extra_headers: Mapping[str, str] | None = None,
     ) -> None:
         self.endpoint = endpoint
-        self.api_key = api_key
+        self.key = key
         self._urls = dict(urls or {})
         self._extra = dict(extra_headers or {})
 
     @classmethod
-    def from_otel(cls, endpoint: str, api_key: str | None, environ: Mapping[str, str]) -> Target:
+    def from_otel(cls, endpoint: str, key: Key, environ: Mapping[str, str]) -> Target:
         """Return a target that honours `OTEL_EXPORTER_OTLP_*`, per signal where set.
 
         Source:
@@ -52,7 +53,7 @@ class Target:
             if own:
                 urls[lane] = own
         headers = _headers(environ.get("OTEL_EXPORTER_OTLP_HEADERS", ""))
-        return cls(endpoint, api_key, urls=urls, extra_headers=headers)
+        return cls(endpoint, key, urls=urls, extra_headers=headers)
 
     @property
     def origin(self) -> str:
@@ -71,8 +72,9 @@ class Target:
             "x-rundial-client": f"rundial-python/{__version__}",
             "x-rundial-protocol": "1",
         }
-        if self.api_key:
-            headers["authorization"] = f"Bearer {self.api_key}"
+        api_key = self.key.value
+        if api_key:
+            headers["authorization"] = f"Bearer {api_key}"
         return headers
 
 

@@ -10,6 +10,8 @@ from rundial.cli.follow import looks
 from rundial.cli.options import Group
 from rundial.cli.output import Output, shown, when
 from rundial.cli.target import session_of
+from rundial.signals import semconv
+from rundial.signals.consoleline import plain
 
 LEVELS = ("trace", "debug", "info", "warn", "error", "fatal")
 LEVEL_COLORS = {"WARN": "yellow", "ERROR": "red", "FATAL": "red", "DEBUG": "dim", "TRACE": "dim"}
@@ -75,13 +77,27 @@ def _print(output: Output, run_id: str, rows: Rows) -> None:
     def human() -> list[str]:
         if not rows:
             return [f"no text of {shown(run_id)} yet"]
-        return [_line(output, row) for row in reversed(rows)]
+        return [_line(output, row) for row in reversed(folded(rows))]
 
     output.result({"logs": rows}, human)
+
+
+def folded(rows: Rows) -> Rows:
+    """Return the rows, newest first, with the last state alone of each line that was rewritten."""
+    seen: set[tuple[object, object]] = set()
+    out: Rows = []
+    for row in rows:
+        attributes = row.get("attributes") or {}
+        number = attributes.get(semconv.LINE)
+        state = (number, attributes.get(semconv.LOG_IOSTREAM))
+        if number is None or state not in seen:
+            out.append(row)
+            seen.add(state)
+    return out
 
 
 def _line(output: Output, row: dict[str, Any]) -> str:
     level = shown(row.get("level")).upper()
     mark = " …" if row.get("truncated") else ""
     padded = output.paint(level.ljust(5), LEVEL_COLORS.get(level, ""))
-    return f"{when(row.get('timestampMs'))}  {padded}  {shown(row.get('message'))}{mark}"
+    return f"{when(row.get('timestampMs'))}  {padded}  {shown(plain(str(row.get('message'))))}{mark}"

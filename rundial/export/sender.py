@@ -172,13 +172,13 @@ class Sender:
             self._transport.close()
 
     def _sleep(self, wakes: int) -> None:
-        """Wait for the next backoff's end or for a wake that came after `wakes`."""
+        """Wait for the next backoff's end, the next look at a refused key, or a wake after `wakes`."""
         now = self._clock.monotonic_s()
         with self._condition:
             if self._wakes != wakes or self._is_stopping:
                 return
-            # Only what is still to come: a lane that is due and was not sent has nothing to send.
-            due = min((slot.due_s for slot in self._slots if slot.due_s > now), default=None)
+            dates = (slot.wakes_at_s(now) for slot in self._slots)
+            due = min((date for date in dates if date is not None), default=None)
             self._condition.wait(None if due is None else min(due - now, threading.TIMEOUT_MAX))
 
     def _visit(self, slot: Slot) -> bool:

@@ -23,6 +23,11 @@ if TYPE_CHECKING:
     from rundial.export.source import FrameSource, Source, Splitter
 
 
+# How often a lane that was refused looks whether its key has changed: a key may be stored by another
+# process, which nobody tells of.
+LOOK_S = 1.0
+
+
 @dataclass(frozen=True, slots=True)
 class LaneReport:
     """How delivery of one lane goes.
@@ -79,6 +84,13 @@ class Slot:
         if self.try_now or now_s >= self.due_s:
             return True
         return self.refused_headers is not None and dict(self.source.headers()) != self.refused_headers
+
+    def wakes_at_s(self, now_s: float) -> float | None:
+        """Return when to see to the lane again without being asked; None when it is due or has no date."""
+        if self.due_s <= now_s:
+            # Due and not sent: it has nothing to send.
+            return None
+        return self.due_s if self.refused_headers is None else min(self.due_s, now_s + LOOK_S)
 
     def start(self) -> None:
         """Take note that a visit begins; what asks for haste from now on counts for the next one."""

@@ -23,6 +23,7 @@ from rundial.signals import records
 # that two points which a user stamped alike are still two points.
 _EXPLICIT = itertools.count(1, 2)
 _MS = 1_000_000
+LANE_OF = {"points": "metrics", "lines": "logs", "spans": "traces"}
 
 
 def explicit_unix_ns(time_ms: int) -> int:
@@ -106,9 +107,27 @@ class RunRecorder:
             dropped, evicted = self._final or self._counted()
             accounts = {
                 signal: self._account(signal, lane, dropped[signal], evicted[signal])
-                for signal, lane in (("points", "metrics"), ("lines", "logs"), ("spans", "traces"))
+                for signal, lane in LANE_OF.items()
             }
         return Ledger(**accounts)
+
+    def beside(self) -> dict[str, dict[str, int]]:
+        """Return the units that the lanes of the run's spool do not count, by signal.
+
+        They were in spools that somebody deleted, or the ring gave them up.
+        """
+        with self._encoder.pass_lock:
+            _, evicted = self._final or self._counted()
+        found = {}
+        for signal, lane in LANE_OF.items():
+            carried = self._carried.get(lane, Carried())
+            lost = sum(carried.evicted.values()) + evicted[signal]
+            found[signal] = {
+                "recorded": carried.delivered + carried.rejected + lost,
+                "evicted": lost,
+                "rejected": carried.rejected,
+            }
+        return found
 
     def carry(self) -> None:
         """Keep the counts of a spool whose directory is gone; what waited in it is lost.

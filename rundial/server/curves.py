@@ -1,13 +1,15 @@
-"""What a series shows: one point a step, thinned without losing a spike. Pure.
+"""What a series shows: its points as columns, thinned without losing a spike. Pure.
 
-Of several points at one step the latest attempt's stands, and within it the one accepted last: an old
-attempt that is synced late never overwrites a newer curve.
+Columns, because a curve has up to millions of points and an answer has a thousand: only what is shown
+becomes an object.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from array import array
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from operator import lt
 
 from rundial.server.rows import NO_STEP
 
@@ -21,62 +23,71 @@ class Shown:
     value: float
 
 
-def shown_points(
-    rows: Iterable[tuple[int, int, float, int, int]], attempts: Mapping[int, int]
-) -> Iterator[Shown]:
-    """Choose what a series shows.
+@dataclass(frozen=True, slots=True)
+class Curve:
+    """What a series shows, in the order in which it is shown; the columns are equally long.
 
-    Args:
-        rows: (step, time in unix ns, value, instance, accepted), ordered by step.
-        attempts: Attempt of each instance.
-
-    Yields:
-        Points in the order of their steps; those without a step first, each of them, in the order
-        of their times.
+    Attributes:
+        steps: Steps, `NO_STEP` for none.
+        times: Unix nanoseconds.
+        values: Finite numbers.
     """
-    best: tuple[int, int] = (-1, -1)
-    chosen: tuple[int, int, float] | None = None
-    stepless: list[tuple[int, float]] = []
-    for step, time_unix_ns, value, instance, accepted in rows:
-        if step == NO_STEP:
-            stepless.append((time_unix_ns, value))
-            continue
-        rank = (attempts.get(instance, 0), accepted)
-        if chosen is None or step != chosen[0]:
-            if chosen is None:
-                yield from (Shown(None, *each) for each in sorted(stepless))
-            else:
-                yield Shown(*chosen)
-        elif rank < best:
-            continue
-        best, chosen = rank, (step, time_unix_ns, value)
-    if chosen is None:
-        yield from (Shown(None, *each) for each in sorted(stepless))
-    else:
-        yield Shown(*chosen)
+
+    steps: array[int] = field(default_factory=lambda: array("q"))
+    times: array[int] = field(default_factory=lambda: array("q"))
+    values: array[float] = field(default_factory=lambda: array("d"))
+
+    def __len__(self) -> int:
+        """Number of points."""
+        return len(self.steps)
+
+    def extend(self, steps: Iterable[int], times: Iterable[int], values: Iterable[float]) -> None:
+        """Add columns of points."""
+        self.steps.extend(steps)
+        self.times.extend(times)
+        self.values.extend(values)
+
+    def goes_on_with(self, steps: Sequence[int]) -> bool:
+        """Whether each of further steps is greater than the one before it."""
+        is_later = not self.steps or self.steps[-1] < steps[0]
+        return is_later and all(map(lt, steps, steps[1:]))
+
+    def cut(self, count: int) -> None:
+        """Keep the first so many points."""
+        del self.steps[count:], self.times[count:], self.values[count:]
+
+    def thin(self, max_points: int) -> list[Shown]:
+        """Return at most `max_points` of its points, in their order; see `places_kept`."""
+        return [self._shown(place) for place in places_kept(self.values, max_points)]
+
+    def _shown(self, place: int) -> Shown:
+        step = self.steps[place]
+        return Shown(None if step == NO_STEP else step, self.times[place], self.values[place])
 
 
-def thin(points: list[Shown], max_points: int) -> list[Shown]:
-    """Return at most `max_points` of the points, in their order.
+def places_kept(values: Sequence[float], max_points: int) -> Sequence[int]:
+    """Choose at most `max_points` of a curve's points.
 
     The points are cut into buckets of equal counts; each keeps its least and its greatest value, so a
     spike of one point survives thinning. The last point always stays, and the first when there is
     room for two.
 
     Args:
-        points: In the order in which they are shown.
+        values: In the order in which they are shown.
         max_points: At least 1; from 4 on, spikes survive.
+
+    Returns:
+        Places in `values`, ascending.
     """
-    if len(points) <= max_points:
-        return points
+    count = len(values)
+    if count <= max_points:
+        return range(count)
     if max_points == 1:
-        return points[-1:]
-    inner = points[1:-1]
+        return [count - 1]
     buckets = (max_points - 2) // 2
-    kept = [points[0]]
+    kept = [0]
     for bucket in range(buckets):
-        part = inner[bucket * len(inner) // buckets : (bucket + 1) * len(inner) // buckets]
-        low = min(range(len(part)), key=lambda place: part[place].value)
-        high = max(range(len(part)), key=lambda place: part[place].value)
-        kept += [part[place] for place in sorted({low, high})]
-    return [*kept, points[-1]]
+        start = 1 + bucket * (count - 2) // buckets
+        part = values[start : 1 + (bucket + 1) * (count - 2) // buckets]
+        kept += [start + place for place in sorted({part.index(min(part)), part.index(max(part))})]
+    return [*kept, count - 1]

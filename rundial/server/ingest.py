@@ -23,10 +23,11 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
     ExportTraceServiceResponse,
 )
 
-from rundial.server.points import blocks_of
+from rundial.server.packed import decode_packed
+from rundial.server.points import add_metrics
 from rundial.server.problems import invalid
 from rundial.server.resources import TargetError, target_of
-from rundial.server.rows import Decoded, Delivery, Refusals, Signal
+from rundial.server.rows import Decoded, Delivery, Refusals, Signal, Target
 from rundial.server.spans import add_spans
 from rundial.server.texts import add_records
 
@@ -39,6 +40,16 @@ _REQUESTS: Final[dict[Signal, Callable[[], Any]]] = {
 
 def decode(signal: Signal, body: bytes) -> Decoded:
     """Decode a request.
+
+    Raises:
+        Problem: The body is not an OTLP request of this signal.
+    """
+    packed = decode_packed(body) if signal == "metrics" else None
+    return decode_any(signal, body) if packed is None else packed
+
+
+def decode_any(signal: Signal, body: bytes) -> Decoded:
+    """Decode a request by OpenTelemetry's own messages, whoever encoded it.
 
     Raises:
         Problem: The body is not an OTLP request of this signal.
@@ -81,18 +92,17 @@ def answer(signal: Signal, refusals: Refusals) -> bytes:
 
 def _decode(resources: Any, take: Callable[[Any, Delivery, Refusals], None]) -> Decoded:
     refusals = Refusals()
-    deliveries: list[Delivery] = []
+    deliveries: dict[Target, Delivery] = {}
     for group in resources:
-        delivery = _delivery(group, refusals)
-        if delivery is not None:
-            take(group, delivery, refusals)
-            deliveries.append(delivery)
-    return Decoded(deliveries, refusals)
+        target = _target(group, refusals)
+        if target is not None:
+            take(group, deliveries.setdefault(target, Delivery(target)), refusals)
+    return Decoded(list(deliveries.values()), refusals)
 
 
-def _delivery(group: Any, refusals: Refusals) -> Delivery | None:
+def _target(group: Any, refusals: Refusals) -> Target | None:
     try:
-        return Delivery(target_of(group.resource))
+        return target_of(group.resource)
     except TargetError as error:
         refusals.add(_count(group), str(error))
         return None
@@ -113,7 +123,7 @@ def _points(metric: Any) -> int:
 
 
 def _take_metrics(group: Any, delivery: Delivery, refusals: Refusals) -> None:
-    delivery.blocks += blocks_of(group.scope_metrics, refusals)
+    add_metrics(group.scope_metrics, delivery, refusals)
 
 
 def _take_logs(group: Any, delivery: Delivery, refusals: Refusals) -> None:

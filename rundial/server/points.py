@@ -1,4 +1,4 @@
-"""OTLP metrics to series blocks. Pure; runs in a worker thread, about 1 µs a point.
+"""OTLP metrics to the points of series, from any program. Pure; runs in a worker thread, about 1 µs a point.
 
 Gauges and sums hold numbers and are kept as they are. A histogram or a summary is not a number,
 and inventing one would be a false value: those are refused by partial success.
@@ -12,52 +12,46 @@ from typing import Final
 
 from opentelemetry.proto.metrics.v1.metrics_pb2 import Metric, NumberDataPoint, ScopeMetrics
 
-from rundial.server.anyvalue import canonical, digest, plain
-from rundial.server.rows import NO_STEP, Refusals, SeriesBlock
+from rundial.server.anyvalue import canonical, plain
+from rundial.server.rows import NO_STEP, Columns, Delivery, Refusals
 from rundial.signals.semconv import STEP
 
 MAX_NAME_CHARACTERS: Final = 1024
 MAX_INT64: Final = 2**63 - 1
 _BAD_STEP: Final = -2
 
-_Columns = tuple[list[int], list[int], list[float]]
+# Columns that grow.
+_Growing = tuple[list[int], list[int], list[float]]
 
 
-def blocks_of(scopes: Iterable[ScopeMetrics], refusals: Refusals) -> list[SeriesBlock]:
-    """Decode a resource's metrics, counting what cannot be kept."""
-    blocks: list[SeriesBlock] = []
+def add_metrics(scopes: Iterable[ScopeMetrics], delivery: Delivery, refusals: Refusals) -> None:
+    """Add a resource's points to its delivery, counting what cannot be kept."""
     for scope in scopes:
         for metric in scope.metrics:
-            blocks += _metric(metric, refusals)
-    return blocks
+            _add_metric(metric, delivery, refusals)
 
 
-def _metric(metric: Metric, refusals: Refusals) -> list[SeriesBlock]:
+def _add_metric(metric: Metric, delivery: Delivery, refusals: Refusals) -> None:
     kind = metric.WhichOneof("data")
     if kind is None:
-        return []
+        return
     points = getattr(metric, kind).data_points  # `kind` is protobuf's own field name
     if kind not in ("gauge", "sum"):
         refusals.add(len(points), f"{kind} points are not kept yet; send gauges or sums")
-        return []
+        return
     if not 0 < len(metric.name) <= MAX_NAME_CHARACTERS:
         refusals.add(len(points), f"a metric's name has 1 to {MAX_NAME_CHARACTERS} characters")
-        return []
-    blocks: list[SeriesBlock] = []
+        return
     for attributes, columns in _columns(points).items():
-        steps, times, values = _checked(columns, refusals)
-        if steps:
-            # Named by position: SeriesBlock's fields follow the identity's order.
-            blocks.append(
-                SeriesBlock(metric.name, metric.unit, attributes, digest(attributes), steps, times, values)
-            )
-    return blocks
+        kept = checked(columns, refusals)
+        if kept[0]:
+            delivery.add_points(metric.name, metric.unit, attributes, kept)
 
 
-def _columns(points: Iterable[NumberDataPoint]) -> dict[str, _Columns]:
+def _columns(points: Iterable[NumberDataPoint]) -> dict[str, _Growing]:
     """Split points by their attributes other than the step, into columns."""
-    plainest: _Columns = ([], [], [])
-    split: dict[str, _Columns] = {}
+    plainest: _Growing = ([], [], [])
+    split: dict[str, _Growing] = {}
     add_step, add_time, add_value = plainest[0].append, plainest[1].append, plainest[2].append
     for point in points:
         attributes = point.attributes
@@ -73,7 +67,7 @@ def _columns(points: Iterable[NumberDataPoint]) -> dict[str, _Columns]:
             add_time(point.time_unix_nano)
             add_value(value)
         else:
-            step, key = _context(point)
+            step, key = context_of(point)
             steps, times, values = split.setdefault(key, ([], [], []))
             steps.append(step)
             times.append(point.time_unix_nano)
@@ -89,8 +83,8 @@ def _other_value(point: NumberDataPoint) -> float:
     return float(point.as_int) if point.HasField("as_int") else float("nan")
 
 
-def _context(point: NumberDataPoint) -> tuple[int, str]:
-    """A point's step and its other attributes as canonical JSON."""
+def context_of(point: NumberDataPoint) -> tuple[int, str]:
+    """A point's step, less than `NO_STEP` for a wrong one, and its other attributes as canonical JSON."""
     step = NO_STEP
     context: dict[str, object] = {}
     for pair in point.attributes:
@@ -103,12 +97,12 @@ def _context(point: NumberDataPoint) -> tuple[int, str]:
     return step, canonical(context)
 
 
-def _checked(columns: _Columns, refusals: Refusals) -> _Columns:
+def checked(columns: Columns, refusals: Refusals) -> Columns:
     """Leave out what cannot be kept; one look at the extremes spares good blocks a second pass."""
     steps, times, values = columns
     if min(steps) >= NO_STEP and min(times) > 0 and max(times) <= MAX_INT64 and isfinite(sum(values)):
         return columns
-    kept: _Columns = ([], [], [])
+    kept: _Growing = ([], [], [])
     for step, time, value in zip(steps, times, values, strict=True):
         reason = _refusal(step, time, value)
         if reason:

@@ -6,9 +6,11 @@ column of an identity cannot be NULL (two NULLs are never the same, so a resend 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final, Literal
+
+from rundial.server.anyvalue import digest
 
 NO_STEP: Final = -1
 SPAN_RUNNING: Final = 0
@@ -16,6 +18,8 @@ SPAN_INTERRUPTED: Final = 1
 SPAN_ENDED: Final = 2
 
 Signal = Literal["metrics", "logs", "traces"]
+# Steps, times and values of points, equally long.
+Columns = tuple[Sequence[int], Sequence[int], Sequence[float]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,22 +120,41 @@ class SpanRow:
 
 @dataclass(slots=True)
 class Delivery:
-    """What one resource of a request brings to its target."""
+    """What a request brings to one target, from however many of its resources."""
 
     target: Target
-    blocks: list[SeriesBlock] = field(default_factory=list)
+    series: dict[tuple[str, str, str], SeriesBlock] = field(default_factory=dict)
     texts: list[TextRow] = field(default_factory=list)
     events: list[EventRow] = field(default_factory=list)
     spans: list[SpanRow] = field(default_factory=list)
+    # Digests of the contexts met so far: of a thousand keys, most share one.
+    _digests: dict[str, bytes] = field(default_factory=dict, repr=False, compare=False)
+
+    @property
+    def blocks(self) -> list[SeriesBlock]:
+        """Its points, one block a series."""
+        return list(self.series.values())
+
+    def add_points(self, name: str, unit: str, attributes: str, columns: Columns) -> None:
+        """Add points of a series behind those that are there; the columns are copied."""
+        key = (name, unit, attributes)
+        block = self.series.get(key)
+        if block is None:
+            known = self._digests.get(attributes) or self._digests.setdefault(attributes, digest(attributes))
+            block = self.series[key] = SeriesBlock(name, unit, attributes, known, [], [], [])
+        steps, times, values = columns
+        block.steps.extend(steps)
+        block.times.extend(times)
+        block.values.extend(values)
 
     def items(self) -> int:
         """How many OTLP items it holds."""
-        points = sum(len(block.steps) for block in self.blocks)
+        points = sum(len(block.steps) for block in self.series.values())
         return points + len(self.texts) + len(self.events) + len(self.spans)
 
     def newest_unix_ns(self) -> int:
         """Time of its newest record, 0 when it is empty."""
-        newest = max((max(block.times) for block in self.blocks), default=0)
+        newest = max((max(block.times) for block in self.series.values()), default=0)
         newest = max(newest, max((row.time_unix_ns for row in self.texts), default=0))
         newest = max(newest, max((row.time_unix_ns for row in self.events), default=0))
         return max(newest, max((row.end_unix_ns or row.start_unix_ns for row in self.spans), default=0))

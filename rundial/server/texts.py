@@ -71,6 +71,8 @@ def _line(record: LogRecord, attributes: Mapping[str, object], time_unix_ns: int
     original_bytes = attributes.get(semconv.ORIGINAL_BYTES)
     if original_bytes is not None:
         kept[semconv.ORIGINAL_BYTES] = original_bytes
+    if record.dropped_attributes_count:
+        kept[semconv.DROPPED_ATTRIBUTES] = record.dropped_attributes_count
     if record.event_name:
         kept["event.name"] = record.event_name
     seq = attributes.get(semconv.SEQ)

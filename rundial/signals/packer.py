@@ -25,7 +25,8 @@ from struct import Struct
 from typing import TypeAlias
 
 from rundial.signals import semconv
-from rundial.signals.resource import encode_attribute, encode_scope
+from rundial.signals.anyvalue import encode_attribute
+from rundial.signals.resource import encode_scope
 from rundial.signals.units import unit_of
 from rundial.signals.wire import delimited, varint
 

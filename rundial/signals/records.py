@@ -7,7 +7,8 @@ the call would have taken along. The encoder thread unpacks them again.
 
 Bodies, little-endian, version-free because a ring never outlives one build's reader:
 
-    text    u8 severity · u8 flags · u32 original bytes (0: whole) · [16 B trace id · 8 B span id] · UTF-8
+    text    u8 severity · u8 flags · u32 original bytes (0: whole) · [16 B trace id · 8 B span id]
+            · [u32 length · JSON attributes] · UTF-8
     event   JSON [name, body]
     span    JSON [trace id, span id, parent span id, name, kind, start, end, attributes, events,
                   links, status, status message, dropped attributes, dropped events,
@@ -38,13 +39,18 @@ SpanEvent = tuple[str, int, Attributes]
 SpanLink = tuple[int, int, Attributes]
 
 MAX_TEXT_BYTES = 8_192
+MAX_TEXT_ATTRIBUTES = 128
+MAX_TEXT_ATTRIBUTES_BYTES = 40 * 1024
 MAX_SPAN_BYTES = 60 * 1024
 MAX_EVENT_BYTES = 60 * 1024
 MAX_NAME_CHARS = 512
 MAX_SPAN_EVENTS = 128
 
 _TEXT_HEAD = Struct("<BBI")
+_LENGTH = Struct("<I")
 _HAS_TRACE = 1
+_STREAM_MASK = 6
+_HAS_ATTRIBUTES = 8
 _STREAM_BITS = {None: 0, "stdout": 2, "stderr": 4}
 _STREAMS: dict[int, str | None] = {0: None, 2: "stdout", 4: "stderr"}
 
@@ -56,13 +62,14 @@ class Text:
     Attributes:
         seq: Number of the line within its instance; with the instance id its identity.
         time_unix_ns: When it was logged.
-        severity: OTel severity number, 1 to 24; 0 means none (captured console output).
+        severity: OTel severity number, 1 to 24; 0 means none.
         body: The line, at most `MAX_TEXT_BYTES` of UTF-8.
         original_bytes: Length before it was cut, None when it is whole.
         step: The step it belongs to, if the caller said so.
         trace_id: Trace it was logged in, 0 outside of any.
         span_id: Span it was logged in, 0 outside of any.
         iostream: `stdout` or `stderr` for captured console output, else None.
+        attributes: What else is known of it, such as the code that logged it; often nothing.
     """
 
     seq: int
@@ -74,6 +81,7 @@ class Text:
     trace_id: int = 0
     span_id: int = 0
     iostream: str | None = None
+    attributes: Attributes = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,7 +159,7 @@ def cap_text(message: object) -> tuple[bytes, int | None]:
     return cut_utf8(data, MAX_TEXT_BYTES), len(data)
 
 
-def pack_text(
+def pack_text(  # noqa: PLR0913 - a line's fields; an object for each line would cost more than the line
     severity: int,
     body: bytes,
     original_bytes: int | None = None,
@@ -159,8 +167,13 @@ def pack_text(
     trace_id: int = 0,
     span_id: int = 0,
     iostream: str | None = None,
+    attributes: Attributes | None = None,
 ) -> bytes:
     """Return the ring body of a text line.
+
+    Attributes beyond `MAX_TEXT_ATTRIBUTES_BYTES` lose the ends of their long values, each flagged with
+    its original length; when there are too many short ones, the last are dropped, counted in
+    `rundial.dropped_attributes`.
 
     Args:
         severity: OTel severity number, 0 to 24.
@@ -169,10 +182,15 @@ def pack_text(
         trace_id: Trace it was logged in, 0 outside of any.
         span_id: Span it was logged in, 0 outside of any.
         iostream: `stdout` or `stderr` for captured console output.
+        attributes: What else is known of it, cleaned by `rundial.signals.attributes` or not.
     """
     # A line of 4 GiB or more still packs; its flag then says "at least this much".
     original = min(original_bytes, 0xFFFF_FFFF) if original_bytes else 0
     flags = _STREAM_BITS.get(iostream, 0)
+    if attributes:
+        flags |= _HAS_ATTRIBUTES
+        packed = _text_attributes(attributes)
+        body = _LENGTH.pack(len(packed)) + packed + body
     if not trace_id:
         return _TEXT_HEAD.pack(severity, flags, original) + body
     ids = (trace_id << 64 | span_id).to_bytes(24, "big")
@@ -188,6 +206,11 @@ def unpack_text(data: bytes | memoryview, *, seq: int, time_unix_ns: int, step: 
         trace_id = int.from_bytes(data[start : start + 16], "big")
         span_id = int.from_bytes(data[start + 16 : start + 24], "big")
         start += 24
+    attributes: Attributes = {}
+    if flags & _HAS_ATTRIBUTES:
+        end = start + _LENGTH.size + _LENGTH.unpack_from(data, start)[0]
+        attributes = load(data[start + _LENGTH.size : end])
+        start = end
     return Text(
         seq=seq,
         time_unix_ns=time_unix_ns,
@@ -197,7 +220,8 @@ def unpack_text(data: bytes | memoryview, *, seq: int, time_unix_ns: int, step: 
         step=step,
         trace_id=trace_id,
         span_id=span_id,
-        iostream=_STREAMS.get(flags & ~_HAS_TRACE),
+        iostream=_STREAMS.get(flags & _STREAM_MASK),
+        attributes=attributes,
     )
 
 
@@ -290,6 +314,23 @@ def interrupted(span: SpanData, end_unix_ns: int) -> SpanData:
         status_message="the process ended before the span did",
         attributes={**span.attributes, semconv.INTERRUPTED: True},
     )
+
+
+def _text_attributes(attributes: Attributes) -> bytes:
+    try:
+        data = dump(attributes)
+    except Exception:  # noqa: BLE001  # attributes that nobody cleaned: slower, but never a lost line
+        attributes, _ = clean_attributes(attributes)
+        data = dump(attributes)
+    for cap in CAPS:
+        if len(data) <= MAX_TEXT_ATTRIBUTES_BYTES:
+            return data
+        data = dump(cut_values(attributes, cap))
+    kept = dict(islice(cut_values(attributes, CAPS[-1]).items(), MAX_TEXT_ATTRIBUTES))
+    while len(data) > MAX_TEXT_ATTRIBUTES_BYTES:
+        kept = dict(islice(kept.items(), len(kept) // 2))
+        data = dump({**kept, semconv.DROPPED_ATTRIBUTES: max(len(attributes) - len(kept), 0)})
+    return data
 
 
 def _span_row(span: SpanData) -> list[Any]:

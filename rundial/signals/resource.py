@@ -17,12 +17,11 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from rundial.signals import semconv
-from rundial.signals.wire import delimited, double, integer, text
+from rundial.signals.anyvalue import encode_attributes
+from rundial.signals.wire import text
 from rundial.version import __version__
 
 ResourceValue: TypeAlias = str | bool | int | float | Sequence[str]
-
-_INT64_MAX = 2**63 - 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,32 +73,12 @@ def run_resource(identity: Identity) -> dict[str, ResourceValue]:
 
 def encode_resource(attributes: Mapping[str, ResourceValue]) -> bytes:
     """Return an OTLP Resource message."""
-    return b"".join(delimited(1, encode_attribute(key, value)) for key, value in attributes.items())
+    return encode_attributes(1, attributes)
 
 
 def encode_scope() -> bytes:
     """Return the InstrumentationScope message of everything that Rundial records."""
     return text(1, semconv.SCOPE_NAME) + text(2, __version__)
-
-
-def encode_attribute(key: str, value: ResourceValue) -> bytes:
-    """Return an OTLP KeyValue message.
-
-    Integers beyond 64 bits become floats, as they do in `rundial.signals.attributes`.
-    """
-    return text(1, key) + delimited(2, _any_value(value))
-
-
-def _any_value(value: ResourceValue) -> bytes:
-    if isinstance(value, str):
-        return text(1, value)
-    if isinstance(value, bool):
-        return integer(2, value)
-    if isinstance(value, int) and -_INT64_MAX - 1 <= value <= _INT64_MAX:
-        return integer(3, value)
-    if isinstance(value, (int, float)):
-        return double(4, value)
-    return delimited(5, b"".join(delimited(1, _any_value(item)) for item in value))
 
 
 @functools.cache

@@ -17,6 +17,15 @@ SDK_VERSION = "telemetry.sdk.version"
 DISTRO_NAME = "telemetry.distro.name"
 DISTRO_VERSION = "telemetry.distro.version"
 LOG_IOSTREAM = "log.iostream"
+# "General log attributes", "Source code attributes" and "Exceptions in logs".
+CODE_FILE_PATH = "code.file.path"
+CODE_LINE_NUMBER = "code.line.number"
+CODE_FUNCTION_NAME = "code.function.name"
+EXCEPTION_TYPE = "exception.type"
+EXCEPTION_MESSAGE = "exception.message"
+EXCEPTION_STACKTRACE = "exception.stacktrace"
+CODE_STACKTRACE = "code.stacktrace"
+THREAD_NAME = "thread.name"
 
 # Resource attributes of a run.
 WORKSPACE = "rundial.workspace"
@@ -32,9 +41,16 @@ SEQ = "rundial.seq"
 TRUNCATED = "rundial.truncated"
 ORIGINAL_BYTES = "rundial.original_bytes"
 INTERRUPTED = "rundial.interrupted"
+# The same for all states of a console line that was rewritten; the last of them is the line.
+LINE = "rundial.line"
+# The stdlib logger's name; OTel's own place for it, the scope, is one for a whole request.
+LOGGER_NAME = "rundial.logger.name"
+# Attributes that limits have cost a line; in OTLP the record's `dropped_attributes_count`.
+DROPPED_ATTRIBUTES = "rundial.dropped_attributes"
 
 # Event names (log records with `event_name`; OpenTelemetry logs data model, "Events").
 EVENT_RUN_START = "rundial.run.start"
+EVENT_RUN_ENVIRONMENT = "rundial.run.environment"
 EVENT_RUN_CONFIG = "rundial.run.config"
 EVENT_RUN_SUMMARY = "rundial.run.summary"
 EVENT_RUN_HEARTBEAT = "rundial.run.heartbeat"

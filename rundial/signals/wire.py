@@ -45,9 +45,16 @@ def tag(field: int, wire_type: int) -> bytes:
     return varint(field << 3 | wire_type)
 
 
+# Most fields are low and most values short: the beginnings of those are made once.
+_TAGS = tuple(tag(field, BYTES) for field in range(32))
+_VARINT_TAGS = tuple(tag(field, VARINT) for field in range(32))
+_SIZES = tuple(varint(size) for size in range(256))
+
+
 def delimited(field: int, body: bytes) -> bytes:
-    """Return a field of bytes, text or a message."""
-    return tag(field, BYTES) + varint(len(body)) + body
+    """Return a field of bytes, text or a message, numbered 1 to 31."""
+    size = len(body)
+    return _TAGS[field] + (_SIZES[size] if size < 256 else varint(size)) + body
 
 
 def text(field: int, value: str) -> bytes:
@@ -56,8 +63,8 @@ def text(field: int, value: str) -> bytes:
 
 
 def integer(field: int, number: int) -> bytes:
-    """Return a varint field (int64, uint64, bool, enum)."""
-    return tag(field, VARINT) + varint(number)
+    """Return a varint field (int64, uint64, bool, enum), numbered 1 to 31."""
+    return _VARINT_TAGS[field] + varint(number)
 
 
 def double(field: int, number: float) -> bytes:

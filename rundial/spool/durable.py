@@ -1,7 +1,8 @@
 """How the spool puts a small file on disk: whole or not at all, and for the owner's eyes only.
 
-Used for a lane's `ack` and for `meta.json`. A crash at any point leaves the old content or the
-new one. Against a power cut the content is synced only where the caller asks for it.
+Used for `meta.json` and for a lane's `ack`, whose own two slots make a write in place safe. A crash
+at any point leaves the old content or the new one. Against a power cut the content is synced only
+where the caller asks for it.
 """
 
 from __future__ import annotations
@@ -69,6 +70,22 @@ def replace(path: str, content: bytes, *, sync: bool) -> None:
     os.replace(temporary, path)
     if sync:
         sync_directory(os.path.dirname(path))
+
+
+def overwrite(descriptor: int, content: bytes, offset: int, *, sync: bool) -> None:
+    """Write over a part of a file in place, and close it; a crash may leave that part half written.
+
+    Raises:
+        OSError: Not everything was written.
+    """
+    try:
+        written = os.pwrite(descriptor, content, offset)
+        if written != len(content):
+            raise OSError(errno.ENOSPC, f"only {written:,} of {len(content):,} bytes could be written")
+        if sync:
+            sync_data(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def make_directory(path: Path) -> None:

@@ -11,9 +11,8 @@ import os
 from dataclasses import dataclass, replace
 
 from rundial.errors import SegmentCorruptError
-from rundial.spool import ack as ack_file
 from rundial.spool import durable, segment
-from rundial.spool.ack import Ack, Cursor
+from rundial.spool.ack import Ack, AckFile, Cursor
 from rundial.spool.frame import scan
 from rundial.spool.segment import HEADER_BYTES, LaneState
 
@@ -64,7 +63,7 @@ def read(directory: str, lane: str) -> Inventory:
     Raises:
         OSError: The directory or a segment cannot be read.
     """
-    found, has_file = ack_file.load(directory)
+    found, has_file = AckFile(directory).load()
     ack = found or Ack()
     listed = segment.numbers(directory)
     extents = _extents(directory, lane, listed, ack)

@@ -11,8 +11,8 @@ eviction before its files go, the ack before the segments behind its cursor.
 
 Threads: two, the encoder (`append`, `publish`, eviction) and one sender (`peek`, `ack`, `reject`);
 counts may be read from any. One lock guards the books and the segment that is written; inside it
-nothing waits for the disk but an append itself, the start of a segment and the replacement of the
-small ack file. Frames are read, files removed and sealed segments synced outside it.
+nothing waits for the disk but an append itself, the start of a segment and one small write to the
+ack file. Frames are read, files removed and sealed segments synced outside it.
 After a crash: a `Lane` on the same directory goes on at the last ack; it never appends to a
 segment that it did not begin.
 """
@@ -21,12 +21,12 @@ from __future__ import annotations
 
 import errno
 import threading
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from rundial.clock import Clock, SystemClock
-from rundial.spool import ack as ack_file
 from rundial.spool import durable, inventory, segment
-from rundial.spool.ack import Cursor
+from rundial.spool.ack import AckFile, Cursor
 from rundial.spool.books import Books, Counts, InFlight
 from rundial.spool.bounds import Limits, Room, Unbounded
 from rundial.spool.frame import OVERHEAD_BYTES, Frame, pack_head
@@ -72,6 +72,7 @@ class Lane:
         self._room = room or Unbounded()
         self._refused = Rejected(f"{directory.parent}/rejected", name)
         self._lock = threading.Lock()  # guards everything below
+        self._acks = AckFile(self._directory)
         found = inventory.read(self._directory, name)
         self.ack_was_lost = found.ack_was_lost
         self._books = Books(found)
@@ -363,11 +364,14 @@ class Lane:
                 doomed = doomed + books.evict_first(settled, reason)
             finally:
                 self._discard(sealed, [])
+        # Else a power cut could take the count and not the files' removal, and they would pass for delivered.
+        with suppress(OSError):
+            self._acks.sync()
         durable.remove_files(doomed)
         return settled.units - before.units
 
     def _save(self, settled: Ack) -> None:
-        ack_file.save(self._directory, settled, sync=self._limits.is_power_safe)
+        self._acks.save(settled, sync=self._limits.is_power_safe)
         self._is_unsaved = False
 
     def _save_if_possible(self) -> None:

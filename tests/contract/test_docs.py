@@ -31,9 +31,10 @@ DEFECT_NUMBERS = {
     "A": (1, 2, 3, 5, 6, 7),
     "C": (1, 5),
     "D": (1, 2),
-    "L": (1, 2, 3, 4, 5, 6, 7, 8, 9, 11, 12, 14),
-    "P": (1, 2, 3, 4, 5),
+    "L": (1, 2, 3, 4, 5, 6, 7, 8, 9, 11, 12, 14, 16),
+    "P": (1, 2, 3, 4, 5, 6),
     "S": (2, 4),
+    "X": (8,),
 }
 DEFECTS = {f"{kind}{number}" for kind, numbers in DEFECT_NUMBERS.items() for number in numbers}
 

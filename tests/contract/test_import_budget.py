@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -51,6 +52,20 @@ def test_import_rundial_loads_at_most_a_handful_of_its_own_modules(loaded: set[s
     own = {name for name in loaded if name.startswith("rundial.")}
 
     assert len(own) <= 5, sorted(own)
+
+
+def test_an_offline_run_loads_neither_protobuf_nor_a_network_stack(tmp_path: Path) -> None:
+    """Points, lines and run events are recorded and encoded by what is Rundial's own."""
+    script = (
+        "import rundial as rd\n"
+        f"run = rd.init(project='x', mode='offline', spool_directory={str(tmp_path)!r})\n"
+        "assert run.log({'a': 1.0}) and run.log_text('line') and run.finish()"
+    )
+    loaded = _loaded_by(script)
+
+    assert (
+        sorted(loaded & {"google.protobuf", "opentelemetry.sdk", "opentelemetry.exporter", "urllib3"}) == []
+    )
 
 
 @pytest.mark.parametrize("extra", ["rich", "keyring", "numpy", "starlette", "sqlalchemy", "uvicorn"])

@@ -11,6 +11,7 @@ NAMES = [
     "ConfigError",
     "Distributed",
     "Ledger",
+    "LoggingHandler",
     "Mode",
     "Run",
     "RunKind",

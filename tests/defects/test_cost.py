@@ -5,10 +5,13 @@ Counted, never timed: a busy machine makes these numbers smaller, not larger.
 
 from __future__ import annotations
 
+import contextlib
 import json
+import sys
 import threading
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
@@ -199,3 +202,27 @@ def test_p1_logging_costs_the_caller_no_request(collector: Collector) -> None:
 
     assert done.status == 0, done.stderr
     assert json.loads(done.stdout) == []
+
+
+def test_p6_a_captured_line_costs_what_a_logged_one_does(start: Start, tmp_path: Path) -> None:
+    """Printing under capture costs a line what `log_text` costs it, not a hundred times as much."""
+    lines = [f"{number:079d}" for number in range(2_000)]
+    text = "\n".join(lines) + "\n"
+    captured, logged, long = [], [], []
+    with (tmp_path / "out").open("w") as out, contextlib.redirect_stdout(out):
+        run = start(mode="offline", capture_console=True)
+        for _ in range(5):
+            logged.append(_seconds(lambda: [run.log_text(line) for line in lines]))
+            captured.append(_seconds(lambda: sys.stdout.write(text)))
+            long.append(_seconds(lambda: sys.stdout.write("x" * 1_000_000 + "\n")))
+        run.finish(10)
+
+    assert min(captured) < 4 * min(logged)
+    assert min(long) < 4 * min(logged)
+    assert run.diagnostics().ledger.lines.lost == 0
+
+
+def _seconds(work: Callable[[], object]) -> float:
+    began = time.perf_counter()
+    work()
+    return time.perf_counter() - began

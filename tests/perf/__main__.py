@@ -14,7 +14,7 @@ from pathlib import Path
 from time import monotonic
 
 from tests.conftest import RANKS, ROOT, STEERING
-from tests.perf import burst, call, encoding, finish, idle, ingest, paced, published, start, system
+from tests.perf import burst, call, day, encoding, finish, idle, ingest, paced, published, start, system
 from tests.perf.plan import Plan, Skipped
 from tests.perf.report import Figure, Section, heading, section
 
@@ -24,6 +24,7 @@ SECTIONS: dict[str, Callable[[Plan], list[Figure]]] = {
     "encoding": encoding.run_section,
     "ingest": ingest.run_section,
     "burst": burst.run_section,
+    "day": day.run_section,
     "paced": paced.run_section,
     "idle": idle.run_section,
     "system": system.run_section,

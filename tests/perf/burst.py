@@ -50,7 +50,7 @@ def storm(access: dict[str, Any], spool: str, calls: int) -> dict[str, Any]:
     run = rd.init(spool_directory=spool, **access)
     # The peak is counted from here on, not from the interpreter's start.
     Path("/proc/self/clear_refs").write_text("5")
-    before = _memory("VmRSS")
+    before = memory("VmRSS")
     refused = 0
     cpu, start = process_time(), perf_counter()
     for step in range(calls):
@@ -61,14 +61,14 @@ def storm(access: dict[str, Any], spool: str, calls: int) -> dict[str, Any]:
     return {
         "run_id": run.run_id,
         "refused": refused,
-        "peak_mib": (_memory("VmHWM") - before) / MIB,
+        "peak_mib": (memory("VmHWM") - before) / MIB,
         "cpu_us": cpu / calls * 1e6,
         "calls_s": calls / (end - start),
         "finish_ms": (over - end) * 1000,
     }
 
 
-def _memory(name: str) -> int:
+def memory(name: str) -> int:
     """A size from the kernel's own account of this process, in bytes."""
     for line in Path("/proc/self/status").read_text().splitlines():
         if line.startswith(f"{name}:"):

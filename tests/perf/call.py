@@ -57,6 +57,7 @@ def _figures_of(keys: int, found: list[dict[str, Any]]) -> list[Figure]:
         / max(0.001, rep[f"append{keys}"]["p50"] - rep["empty"]["p50"])
         for rep in found
     ]
+    least = [rep[f"least{keys}"]["p50"] / rep[f"append{keys}"]["p50"] for rep in found]
     note = f"{sorted(net)[len(net) // 2]:.1f} times with the clock's share taken off both"
     is_one = keys == 1
     return [
@@ -67,6 +68,8 @@ def _figures_of(keys: int, found: list[dict[str, Any]]) -> list[Figure]:
         _times(name, f"log{keys}", "p99", found, at_most=10.0 if is_one else None),
         _times(name, f"log{keys}", "p99.9", found),
         _times(f"deque.append, {keys} of the same", f"append{keys}", "p50", found),
+        _times(f"the least that keeps such a row through kill -9, {keys}", f"least{keys}", "p50", found),
+        Figure("the same, against deque.append", least, "times"),
     ]
 
 
@@ -99,6 +102,7 @@ def _round(run: Any, counts: dict[str, int], others: list[int], *, first: int) -
         _settle(run)
         found["empty"] = loops.shares(loops.time_nothing(rows, count))
         found[f"append{keys}"] = loops.shares(loops.time_append(rows, count))
+        found[f"least{keys}"] = loops.shares(loops.time_least(rows, count))
         times, accepted = loops.time_log(run, rows, range(first, first + count))
         found[f"log{keys}"] = loops.shares(times)
         found["refused"] += count - accepted

@@ -11,6 +11,7 @@ from rundial.signals.records import (
     MAX_EVENT_BYTES,
     MAX_SPAN_BYTES,
     MAX_SPAN_EVENTS,
+    MAX_TEXT_ATTRIBUTES_BYTES,
     MAX_TEXT_BYTES,
     Event,
     SpanData,
@@ -72,6 +73,7 @@ SPANS = st.builds(
         original_bytes=st.none() | st.integers(1, 2**32 - 1),
         step=st.none() | INT64,
         iostream=st.sampled_from([None, "stdout", "stderr"]),
+        attributes=ATTRIBUTES,
     ),
     st.none() | st.tuples(TRACE_IDS, SPAN_IDS),
 )
@@ -85,6 +87,7 @@ def test_text_survives_the_ring_unchanged(line: Text, ids: tuple[int, int] | Non
         trace_id=trace_id,
         span_id=span_id,
         iostream=line.iostream,
+        attributes=line.attributes,
     )
     back = unpack_text(memoryview(body), seq=line.seq, time_unix_ns=line.time_unix_ns, step=line.step)
 
@@ -92,6 +95,7 @@ def test_text_survives_the_ring_unchanged(line: Text, ids: tuple[int, int] | Non
     assert (back.seq, back.time_unix_ns, back.step) == (line.seq, line.time_unix_ns, line.step)
     assert (back.severity, back.body, back.original_bytes) == (line.severity, line.body, line.original_bytes)
     assert back.iostream == line.iostream
+    assert (back.attributes, repr(back.attributes)) == (line.attributes, repr(line.attributes))
 
 
 @given(VALID, BODIES)
@@ -173,3 +177,31 @@ def test_a_span_of_any_size_fits_and_counts_what_it_lost(span: SpanData) -> None
 def test_an_event_of_any_size_fits(body: dict[str, Any]) -> None:
     """A config of any size is delivered, shortened where it has to be."""
     assert len(pack_event("rundial.run.config", body)) <= MAX_EVENT_BYTES
+
+
+@given(st.dictionaries(VALID.filter(bool), LONG | st.lists(LONG, max_size=5) | INT64, max_size=300))
+@settings(max_examples=30)
+def test_pack_text_fits_its_attributes_and_keeps_the_line(attributes: dict[str, Any]) -> None:
+    """A line is never lost for its attributes; what is cut of them says how long it was."""
+    body = pack_text(9, b"the line", attributes=attributes)
+    back = unpack_text(body, seq=1, time_unix_ns=2, step=None)
+
+    assert back.body == "the line"
+    assert len(body) <= MAX_TEXT_ATTRIBUTES_BYTES + 64
+    lost = back.attributes.get("rundial.dropped_attributes", 0)
+    assert len(set(attributes) - set(back.attributes)) <= lost
+    for key, value in attributes.items():
+        if isinstance(value, str) and key in back.attributes and back.attributes[key] != value:
+            assert back.attributes[f"{key}.rundial.original_bytes"] == len(value.encode())
+
+
+@given(st.integers(450, 3_000))
+@settings(max_examples=20)
+def test_pack_text_counts_the_attributes_that_it_drops(count: int) -> None:
+    """More short attributes than a line has room for are dropped from the end, and counted."""
+    attributes = {f"name {number:0100d}": "value" for number in range(count)}
+    back = unpack_text(pack_text(9, b"x", attributes=attributes), seq=1, time_unix_ns=2, step=None)
+
+    kept = {key: value for key, value in back.attributes.items() if key != "rundial.dropped_attributes"}
+    assert back.attributes["rundial.dropped_attributes"] == len(attributes) - len(kept)
+    assert list(kept.items()) == list(attributes.items())[: len(kept)]

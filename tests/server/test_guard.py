@@ -234,8 +234,10 @@ def test_a_refusal_is_read_even_by_a_client_that_sends_much(local: LocalServer) 
 def test_a_full_write_queue_asks_the_client_to_wait(local: LocalServer) -> None:
     """A server that cannot keep up says so, and takes the same request a moment later."""
     body = otlp.curve(fresh_id(), "loss", [1.0])
-    may_go_on = threading.Event()
-    jobs = [local.services.writer.submit(lambda _: may_go_on.wait(10))]
+    is_busy, may_go_on = threading.Event(), threading.Event()
+    jobs = [local.services.writer.submit(lambda _: is_busy.set() or may_go_on.wait(10))]
+    # A writer that has not begun would take the whole queue for its next commit, and leave room.
+    assert is_busy.wait(10)
     while local.services.writer.has_room():
         jobs.append(local.services.writer.submit(lambda _: True))
 

@@ -286,3 +286,14 @@ def test_keys_of_another_workspace_see_nothing_of_this_one(local: LocalServer) -
     assert [reply.status for reply in answers] == [404] * 5
     seen = local.get("/api/v1/workspaces", key=member).json["workspaces"]
     assert [workspace["workspaceSlug"] for workspace in seen] == ["default-workspace"]
+
+
+def test_environment_is_the_latest_attempts(local: LocalServer) -> None:
+    """Details show where a run's latest attempt ran, whatever arrives late; without it they show none."""
+    run, other = fresh_id(), fresh_id()
+    _events(local, other, (1, "rundial.run.start", {"name": "x"}))
+    _events(local, run, (1, "rundial.run.environment", {"cwd": "/new"}), attempt=2, instance="b")
+    _events(local, run, (1, "rundial.run.environment", {"cwd": "/old"}), attempt=1, instance="a")
+
+    assert local.details(run)["environment"] == {"cwd": "/new"}
+    assert local.details(other)["environment"] is None

@@ -19,6 +19,9 @@ stored with 200. Steps: a status (int or str), `(status, headers)` or
     "html"           200 with a login page
     "huge"           200 with a protobuf body of 1 MiB
     "lost answer"    stores the request, then resets the connection
+    "half answer"    stores the request, then resets the connection in the middle of its answer
+
+`cut_at` resets connections before any of that, in the middle of a request's body.
 
 Threads: one a connection; everything public may be called from any.
 """
@@ -28,7 +31,9 @@ from __future__ import annotations
 import gzip
 import socket
 import struct
+import sys
 import threading
+import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -48,7 +53,8 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
     ExportTraceServiceRequest,
     ExportTraceServiceResponse,
 )
-from opentelemetry.proto.common.v1.common_pb2 import AnyValue, KeyValue
+
+from tests.support.decoded import Log, Point, Span, stored, walk
 
 _POLL_S = 0.02
 _TRICKLE_S = 0.02
@@ -68,12 +74,14 @@ class Request:
         headers: By lower-case name.
         body: As it was sent.
         connection: Number of the TCP connection it came on, from 1.
+        at_s: When it had come, by `time.monotonic`.
     """
 
     path: str
     headers: Mapping[str, str]
     body: bytes
     connection: int
+    at_s: float = field(default_factory=time.monotonic)
 
     @property
     def is_gzip(self) -> bool:
@@ -91,61 +99,22 @@ class Request:
 
     def records(self) -> list[Any]:
         """The points, log records or spans inside, as protobuf messages."""
-        return [record for record, _, _ in _walk(self.message())]
-
-
-@dataclass(frozen=True)
-class Point:
-    """A stored metric point."""
-
-    resource: Mapping[str, Any]
-    name: str
-    value: float
-    time_unix_ns: int
-    attributes: Mapping[str, Any]
-
-    @property
-    def step(self) -> int | None:
-        """The x that the user counts by."""
-        step = self.attributes.get("rundial.step")
-        return step if isinstance(step, int) else None
-
-
-@dataclass(frozen=True)
-class Log:
-    """A stored log record; an event when it has a name."""
-
-    resource: Mapping[str, Any]
-    event_name: str
-    body: Any
-    time_unix_ns: int
-    severity: int
-    attributes: Mapping[str, Any]
-    trace_id: str
-    span_id: str
-
-
-@dataclass(frozen=True)
-class Span:
-    """A stored span."""
-
-    resource: Mapping[str, Any]
-    name: str
-    trace_id: str
-    span_id: str
-    parent_span_id: str
-    start_unix_ns: int
-    end_unix_ns: int
-    status: int
-    attributes: Mapping[str, Any]
+        return [record for record, _, _ in walk(self.message())]
 
 
 @dataclass(frozen=True)
 class Partial:
-    """A step: store, but claim that some items were refused."""
+    """A step: store, but claim that some items were refused.
+
+    Attributes:
+        rejected: How many are claimed.
+        message: The words about it.
+        is_refused: Which are not stored; None stores all.
+    """
 
     rejected: int
     message: str = "refused by the script"
+    is_refused: Callable[[Any], bool] | None = None
 
 
 Answer: TypeAlias = "int | str | Partial | tuple[Any, ...]"
@@ -173,6 +142,16 @@ def refused_if(is_bad: Callable[[Any], bool], status: int = 400) -> Rule:
     return lambda request: status if any(map(is_bad, request.records())) else None
 
 
+def partial_if(is_bad: Callable[[Any], bool]) -> Rule:
+    """Store all records but those that match, and say how many those are."""
+
+    def refuse(request: Request) -> Answer | None:
+        count = sum(map(is_bad, request.records()))
+        return Partial(count, is_refused=is_bad) if count else None
+
+    return refuse
+
+
 def gzip_refused(status: int = 400) -> Rule:
     """Answer 400 to compressed bodies."""
     return lambda request: status if request.is_gzip else None
@@ -191,6 +170,7 @@ class Collector:
         script: Steps that answer one request each; may be extended while it runs.
         rules: What answers when the script is used up.
         port: 0 takes a free one; the one it has while it runs.
+        cut_at: Bytes of a body, by path and size, behind which the connection is reset; None reads all.
     """
 
     script: list[Step] = field(default_factory=list)
@@ -201,6 +181,7 @@ class Collector:
     logs: list[Log] = field(default_factory=list)
     spans: list[Span] = field(default_factory=list)
     connections: int = 0
+    cut_at: Callable[[str, int], int | None] = lambda _path, _size: None
 
     def __post_init__(self) -> None:
         self.script = list(self.script)
@@ -278,9 +259,10 @@ class Collector:
             return step
         return next((answer for rule in rules if (answer := rule(request)) is not None), 200)
 
-    def store(self, request: Request) -> None:
-        """Keep what a request holds."""
-        found = [_stored(*record) for record in _walk(request.message())]
+    def store(self, request: Request, is_refused: Callable[[Any], bool] | None = None) -> None:
+        """Keep what a request holds, less what is refused."""
+        records = walk(request.message())
+        found = [stored(*record) for record in records if is_refused is None or not is_refused(record[0])]
         with self.changed:
             self.points.extend(record for record in found if isinstance(record, Point))
             self.logs.extend(record for record in found if isinstance(record, Log))
@@ -318,7 +300,9 @@ class _Server(ThreadingHTTPServer):
             _cut(connection)
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """A client that leaves in mid-answer is what many tests are about."""
+        """Say what went wrong here; a client that leaves in mid-answer is what many tests are about."""
+        if not isinstance(sys.exc_info()[1], OSError):
+            super().handle_error(request, client_address)
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -332,6 +316,11 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         size = int(self.headers.get("content-length", "0"))
+        cut_at = self.server.collector.cut_at(self.path, size)
+        if cut_at is not None:
+            self.rfile.read(cut_at)
+            self._reset()
+            return
         body = self.rfile.read(size)
         if len(body) < size:
             self.close_connection = True
@@ -348,7 +337,9 @@ class _Handler(BaseHTTPRequestHandler):
         if isinstance(answer, Partial):
             self._send(200, {}, self._accept(request, answer))
             return
-        status, extra, body = (*answer, {}, b"")[:3] if isinstance(answer, tuple) else (answer, {}, b"")
+        status, extra, body = (
+            (*answer, *({}, b"")[len(answer) - 1 :]) if isinstance(answer, tuple) else (answer, {}, b"")
+        )
         if int(status) == 200 and not body:
             body = self._accept(request, None)
         self._send(int(status), extra, body)
@@ -357,7 +348,7 @@ class _Handler(BaseHTTPRequestHandler):
         """Say nothing."""
 
     def _accept(self, request: Request, refused: Partial | None) -> bytes:
-        self.server.collector.store(request)
+        self.server.collector.store(request, refused.is_refused if refused is not None else None)
         answer = _RESPONSES[request.path.partition("?")[0]]
         response: Message = answer[1]()
         if refused is not None:
@@ -388,14 +379,20 @@ class _Handler(BaseHTTPRequestHandler):
             collector.stay()
         elif how in ("trickle", "trickle body"):
             self._trickle(is_body=how == "trickle body")
-        elif how in ("reset", "lost answer"):
-            if how == "lost answer":
+        elif how in ("reset", "lost answer", "half answer"):
+            if how != "reset":
                 collector.store(request)
-            # A lingering time of 0 makes close() send a reset instead of an end.
-            self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-            self.connection.close()
+            if how == "half answer":
+                self._send(200, {"Content-Length": "100"}, b"\n")
+            self._reset()
         else:
             raise ValueError(f"unknown step {how!r}")
+
+    def _reset(self) -> None:
+        self.close_connection = True
+        # A lingering time of 0 makes close() send a reset instead of an end.
+        self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self.connection.close()
 
     def _trickle(self, *, is_body: bool) -> None:
         self.wfile.write(b"HTTP/1.1 200 OK\r\n")
@@ -413,66 +410,3 @@ def _cut(connection: socket.socket) -> None:
         connection.shutdown(socket.SHUT_RDWR)
     except OSError:
         return  # the client was faster
-
-
-def _walk(message: Any) -> Iterable[tuple[Any, Mapping[str, Any], str]]:
-    """Yield (record, resource attributes, metric name) of a request, in order."""
-    for group in getattr(message, "resource_metrics", ()):
-        resource = _attributes(group.resource.attributes)
-        for scope in group.scope_metrics:
-            for metric in scope.metrics:
-                data = getattr(metric, metric.WhichOneof("data") or "gauge")
-                yield from ((point, resource, metric.name) for point in data.data_points)
-    for group in getattr(message, "resource_logs", ()):
-        resource = _attributes(group.resource.attributes)
-        for scope in group.scope_logs:
-            yield from ((record, resource, "") for record in scope.log_records)
-    for group in getattr(message, "resource_spans", ()):
-        resource = _attributes(group.resource.attributes)
-        for scope in group.scope_spans:
-            yield from ((span, resource, "") for span in scope.spans)
-
-
-def _stored(record: Any, resource: Mapping[str, Any], name: str) -> Point | Log | Span:
-    attributes = _attributes(record.attributes)
-    if hasattr(record, "severity_number"):
-        return Log(
-            resource,
-            record.event_name,
-            _value(record.body),
-            record.time_unix_nano,
-            record.severity_number,
-            attributes,
-            record.trace_id.hex(),
-            record.span_id.hex(),
-        )
-    if hasattr(record, "parent_span_id"):
-        return Span(
-            resource,
-            record.name,
-            record.trace_id.hex(),
-            record.span_id.hex(),
-            record.parent_span_id.hex(),
-            record.start_time_unix_nano,
-            record.end_time_unix_nano,
-            record.status.code,
-            attributes,
-        )
-    kind = record.WhichOneof("value") if hasattr(record, "as_double") else None
-    value = float(getattr(record, kind)) if kind else float(getattr(record, "sum", 0.0))
-    return Point(resource, name, value, record.time_unix_nano, attributes)
-
-
-def _attributes(pairs: Iterable[KeyValue]) -> dict[str, Any]:
-    return {pair.key: _value(pair.value) for pair in pairs}
-
-
-def _value(value: AnyValue) -> Any:
-    kind = value.WhichOneof("value")
-    if kind is None:
-        return None
-    if kind == "array_value":
-        return [_value(part) for part in value.array_value.values]
-    if kind == "kvlist_value":
-        return _attributes(value.kvlist_value.values)
-    return getattr(value, kind)

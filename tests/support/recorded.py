@@ -13,7 +13,8 @@ from typing import Any
 from rundial.api.target import PATHS
 from rundial.spool.frame import Frame, scan
 from rundial.spool.segment import HEADER_BYTES
-from tests.support.collector import Collector, Log, Point, Request, Span
+from tests.support.collector import Collector, Request
+from tests.support.decoded import Log, Point, Span
 
 
 @dataclass(frozen=True, slots=True)

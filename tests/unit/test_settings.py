@@ -58,6 +58,7 @@ def test_every_setting_has_a_variable(option: object) -> None:
         "endpoint": "http://host:1", "mode": "offline", "durability": "power", "strict": "true",
         "system_metrics": "false", "system_metrics_backpressure_threshold": "0.5",
         "kind": "eval", "resume": "allow", "distributed": "all", "tags": "('one', 'two')",
+        "capture_console": "true", "capture_environment": "false", "capture_diff": "true",
         "spool_directory": "/somewhere", "api_key": "key", "workspace": "team", "project": "other",
     }  # fmt: skip  # a table of texts
     name, env = option.name, option.env  # type: ignore[attr-defined]  # a row of the table

@@ -31,6 +31,7 @@ from rundial.server.store.history import (
     instance_ledgers,
     need_run,
     page_of_runs,
+    run_environment,
     run_instances,
     runs_with_id,
 )
@@ -204,8 +205,12 @@ async def details(request: Request) -> JSONResponse:
     def read(connection: Connection) -> dict[str, object]:
         project = need_project(connection, principal, place["workspace"], place["project"])
         run = need_run(connection, project.id, place["run_id"])
-        seen = {**_brief(run, now_ns, silence_ns), "projectId": project.public_id}
-        return seen | _full(run, run_instances(connection, run.id))
+        return {
+            **_brief(run, now_ns, silence_ns),
+            **_full(run, run_instances(connection, run.id)),
+            "projectId": project.public_id,
+            "environment": run_environment(connection, run.id),
+        }
 
     return JSONResponse(await services.read(read))
 

@@ -15,7 +15,7 @@ from starlette.responses import JSONResponse
 from starlette.routing import Route
 
 from rundial.server.arguments import Arguments, of_body, of_query, page
-from rundial.server.curves import Shown, thin
+from rundial.server.curves import Shown
 from rundial.server.keys import PROJECT_READ
 from rundial.server.problems import invalid
 from rundial.server.routes.workspaces import need_project_by_id
@@ -87,8 +87,8 @@ async def query(request: Request) -> JSONResponse:
         run = need_run(connection, project.id, run_id)
         shown = []
         for row in series_named(connection, run.id, names)[:MAX_SERIES]:
-            whole = curve(connection, run.id, row.id)
-            points = thin(whole, max_points)
+            whole = curve(connection, row.id)
+            points = whole.thin(max_points)
             shown.append(
                 {
                     "metricKey": row.name,

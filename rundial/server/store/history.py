@@ -14,7 +14,8 @@ from rundial.server.keys import Principal
 from rundial.server.ledger import InstanceLedger
 from rundial.server.problems import Problem
 from rundial.server.runlife import TERMINAL
-from rundial.server.store.tables import instances, projects, runs, workspaces
+from rundial.server.store.tables import events, instances, projects, runs, workspaces
+from rundial.signals import semconv
 
 AnyRow = Row[Any]
 
@@ -160,6 +161,20 @@ def run_instances(connection: Connection, run: int) -> Sequence[AnyRow]:
     """The instances of a run, in the order in which they were first heard."""
     query = select(instances).where(instances.c.run == run).order_by(instances.c.id)
     return connection.execute(query).all()
+
+
+def run_environment(connection: Connection, run: int) -> dict[str, object] | None:
+    """What the latest attempt of a run said about its environment; None when none ever did."""
+    query = (
+        select(events.c.body)
+        .join(instances, instances.c.id == events.c.instance)
+        .where(instances.c.run == run, events.c.name == semconv.EVENT_RUN_ENVIRONMENT)
+        .order_by(instances.c.attempt.desc(), events.c.time_unix_ns.desc(), events.c.id.desc())
+        .limit(1)
+    )
+    found = connection.execute(query).scalar()
+    body = None if found is None else json.loads(found)
+    return body if isinstance(body, dict) else None
 
 
 def instance_ledgers(rows: Sequence[AnyRow]) -> list[InstanceLedger]:

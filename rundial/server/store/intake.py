@@ -2,7 +2,7 @@
 
 Every stream row goes in with ON CONFLICT DO NOTHING; only rows that were new feed the summaries and
 counts, in the same transaction. Whether all rows of an insert were new is one comparison
-(`total_changes`); only when they were not are they tried one by one.
+(`total_changes`); only when some were not is each one looked up.
 
 Threads: the writer's alone. The caches of row ids are forgotten when a transaction is undone.
 """

@@ -60,6 +60,20 @@ def test_every_call_carries_the_key_and_the_protocol() -> None:
     assert headers["x-rundial-client"].startswith("rundial-python/")
 
 
+def test_key_that_is_set_counts_from_the_next_call() -> None:
+    """A client goes on with a new key; it need not be made again."""
+    client, script = _client(_ok(authenticated=True), _ok(authenticated=True))
+    client.whoami()
+    client.api_key = "rdk_another"
+    client.whoami()
+
+    assert client.api_key == "rdk_another"
+    assert [request.headers["authorization"] for request in script.asked] == [
+        f"Bearer {KEY}",
+        "Bearer rdk_another",
+    ]
+
+
 def test_health_check_sends_no_key() -> None:
     """A key is not spent on a route that needs none."""
     client, script = _client(_ok(status="ready"))

@@ -304,3 +304,23 @@ def test_a_ring_that_is_full_refuses_and_counts(start: Start) -> None:
     assert account.closes
     assert run.diagnostics().dropped_points_queue_full == refused
     assert run.log(metrics, step=200), "there is room again"
+
+
+@pytest.mark.parametrize("mode", ["offline", "disabled"])
+def test_client_of_a_run_that_sends_nothing_takes_a_key(start: Start, mode: str) -> None:
+    """A script that replaces its key needs to know nothing of the mode it runs in."""
+    run = start(mode=mode, endpoint="http://127.0.0.1:9", api_key="rdk_first")
+    client = run.client
+    client.api_key = "rdk_second"
+
+    assert run.client is client
+    assert (client.api_key, client.endpoint) == ("rdk_second", "http://127.0.0.1:9")
+
+
+def test_client_of_a_run_refuses_what_is_no_key(run: Run) -> None:
+    """A key that cannot be sent raises where it is set, and the run keeps the one that it has."""
+    run.client.api_key = "rdk_first"
+    with pytest.raises(ConfigError, match="former key stays"):
+        run.client.api_key = "rdk\r\nsecond"
+
+    assert run.client.api_key == "rdk_first"

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import sys
 import threading
 from collections.abc import Callable
+from types import ModuleType
 from typing import Any
 
 import pytest
@@ -330,3 +332,13 @@ def test_a_span_survives_a_parent_that_is_none(run: Run, read: Read) -> None:
 
     assert [stored.trace_id for stored in read(run).spans] == [span.trace_id]
     assert run.diagnostics().ledger.spans.dropped == {}
+
+
+def test_line_is_recorded_while_another_thread_imports_opentelemetry(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A module that is there and not yet filled costs a line its span at most, never the line."""
+    monkeypatch.setitem(sys.modules, "opentelemetry.trace", ModuleType("opentelemetry.trace"))
+
+    assert run.log_text("x")
+    assert run.diagnostics().ledger.lines.recorded == 1

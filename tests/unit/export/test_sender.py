@@ -12,6 +12,7 @@ import pytest
 from rundial.export.http import HttpTransport
 from rundial.export.outcome import Accepted, Outcome, Pause, Retry
 from rundial.export.sender import Sender
+from rundial.export.slot import LOOK_S
 from rundial.signals.split import split_request
 from tests.support.clock import ManualClock
 from tests.support.collector import Collector, key_required, partial, refused_if, too_large
@@ -42,6 +43,24 @@ class ScriptedTransport:
     def close(self) -> None:
         """Remember the end."""
         self.is_closed.set()
+
+
+class CountingSource(MemorySource):
+    """A source that counts how often its headers are asked for."""
+
+    asked = 0
+
+    def headers(self) -> dict[str, str]:
+        """Count, and return the key as it is now."""
+        with self._changed:
+            self.asked += 1
+            self._changed.notify_all()
+        return super().headers()
+
+    def wait_for_asked(self, count: int, deadline_s: float = 10.0) -> bool:
+        """Wait until asked so often; False at the deadline."""
+        with self._changed:
+            return self._changed.wait_for(lambda: self.asked >= count, deadline_s)
 
 
 @pytest.fixture
@@ -136,6 +155,26 @@ def test_a_new_key_is_used_at_once(collector: Collector, make_sender: Callable[.
     sender.wake()
 
     assert collector.wait_for(lambda: len(collector.points) == 1)
+
+
+def test_a_new_key_that_nobody_tells_of_is_seen_without_haste(
+    collector: Collector, make_sender: Callable[..., Sender]
+) -> None:
+    """A key that another process stores is used soon, and looking for it costs next to nothing."""
+    sender, source = make_sender(), CountingSource(collector.url)
+    collector.rules = [key_required("key-7654321")]
+    source.lanes["metrics"].append(metrics_frame([1.0]))
+    sender.add(source)
+    assert source.wait_for_outcomes(1)
+
+    before, asked = time.monotonic(), source.asked
+    assert source.wait_for_asked(asked + 3)
+    took_s = time.monotonic() - before
+    source.key = "key-7654321"
+
+    assert collector.wait_for(lambda: len(collector.points) == 1)
+    # Of the first two looks, one may have been due already, and one may belong to the request.
+    assert took_s >= LOOK_S
 
 
 def test_wake_with_reset_ends_a_pause(collector: Collector, make_sender: Callable[..., Sender]) -> None:

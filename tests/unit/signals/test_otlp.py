@@ -49,6 +49,16 @@ def test_encode_logs_writes_a_text_line_in_full() -> None:
     }
 
 
+def test_encode_logs_writes_a_lines_attributes() -> None:
+    """What is known of a line beside its text arrives with its type; what was dropped is counted."""
+    line = Text(1, 1, 9, "x", attributes={"n": 3, "tags": ["a"], "rundial.dropped_attributes": 7})
+    (record,) = records_of(encode_logs(RESOURCE, [line]))
+
+    assert {item.key for item in record.attributes} == {"rundial.seq", "n", "tags"}
+    assert attributes_of(record.attributes[1:2]) == {"n": 3}
+    assert record.dropped_attributes_count == 7
+
+
 def test_encode_logs_leaves_out_what_a_line_has_not() -> None:
     """Captured console output has no severity, and a plain line no step, span or flag."""
     (record,) = records_of(encode_logs(RESOURCE, [Text(0, 1, 0, "")]))

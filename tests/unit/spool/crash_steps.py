@@ -3,6 +3,7 @@
 Run as a program: `python -m tests.unit.spool.crash_steps TARGET`. Python announces each opening,
 renaming, removal and truncation of a file before it happens; at each of these the directory is
 copied as a kill at that moment would leave it, together with what the lane had promised by then.
+Where an ack is about to be written in place, it is copied once more with that write cut in two.
 A program of its own, because such a hook stays until the process ends.
 """
 
@@ -17,6 +18,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from rundial.spool import ack
 from rundial.spool.frame import Frame
 from rundial.spool.spool import Spool
 from tests.support.clock import ManualClock
@@ -59,14 +61,20 @@ class Recorder:
 
     def hook(self, event: str, arguments: tuple[Any, ...]) -> None:
         """Take the announcement of a step."""
-        if self._is_on and event in STEPS and str(arguments[0]).startswith(str(self._root)):
-            self.copy(event)
+        if not (self._is_on and event in STEPS and str(arguments[0]).startswith(str(self._root))):
+            return
+        self.copy(event)
+        path = Path(str(arguments[0]))
+        if event == "open" and path.name == ack.NAME and arguments[2] & os.O_WRONLY and path.exists():
+            self.copy("torn ack", torn=path)
 
-    def copy(self, event: str) -> None:
-        """Copy the directory as it is now."""
+    def copy(self, event: str, *, torn: Path | None = None) -> None:
+        """Copy the directory as it is now, or as it is in the middle of a write to an ack."""
         self._is_on = False
         place = self._target / f"{self._count:04d}"
         copy_of(self._root, place / "spool")
+        if torn is not None:
+            tear(place / "spool" / torn.relative_to(self._root))
         (place / "promise.json").write_text(json.dumps({**asdict(self.promise), "event": event}))
         self._count += 1
         self._is_on = True
@@ -78,6 +86,17 @@ class Recorder:
         yield
         self.copy("end")
         self._is_on = False
+
+
+def tear(path: Path) -> None:
+    """Leave an ack file as a kill does in the middle of its next save."""
+    content = path.read_bytes().ljust(2 * ack.SLOT_BYTES, b"\0")
+    slots = [content[: ack.SLOT_BYTES], content[ack.SLOT_BYTES :]]
+    generations = [found[0] if (found := ack.decode(slot)) else 0 for slot in slots]
+    older = generations.index(min(generations))
+    coming = ack.encode(ack.Ack(ack.Cursor(1 << 40, 0), 1 << 40), max(generations) + 1)
+    slots[older] = coming[: len(coming) // 2] + slots[older][len(coming) // 2 :]
+    path.write_bytes(b"".join(slots))
 
 
 def append(recorder: Recorder, spool: Spool, made: Frame) -> None:

@@ -60,5 +60,5 @@ def test_spool_killed_before_any_step_is_adopted_whole(tmp_path: Path) -> None:
         seen |= check(place)
 
     # The life was rich enough: every kind of step was cut, and losses were among them.
-    assert {"open", "os.rename", "os.remove", "os.rmdir", "end", "evicted", "gone"} <= seen
+    assert {"open", "os.rename", "os.remove", "os.rmdir", "end", "torn ack", "evicted", "gone"} <= seen
     assert len(steps) > 60
