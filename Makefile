@@ -3,7 +3,7 @@
 #   make demo     train a small network and see every point of it in a server    (installs .[demo])
 #   make test     lint, types and every test; the last line is pytest's own      (installs .[dev])
 #   make check    lint, formatting and types only
-#   make faults   only the tests that kill, starve and cut off real processes; writes docs/faults.md
+#   make faults   the tests that kill, starve and cut off real processes, 20 times as many rounds; writes docs/faults.md
 #   make stress   only the races, under a small switch interval
 #   make bench    measure speed and memory beside bounds; ARGS="--quick call" measures less (tests/perf)
 #   make docs     build the documentation into site/
@@ -14,6 +14,7 @@
 PYTHON ?= python3
 VENV ?= .venv
 WORKERS ?= 2
+FAULT_SCALE ?= 20
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input --quiet
 # Where this is set, each of the hundreds of processes that the tests start would compile all modules anew.
@@ -45,7 +46,7 @@ check: $(VENV)/.installed-dev
 	exit $$status
 
 faults: $(VENV)/.installed-dev
-	@$(PYTEST) --write-fault-page tests/fault tests/property/test_ledger.py
+	@FAULT_SCALE=$(FAULT_SCALE) $(PYTEST) --write-fault-page tests/fault tests/property/test_ledger.py
 
 stress: $(VENV)/.installed-dev
 	@$(PYTEST) -m stress

@@ -179,7 +179,7 @@ class Tap:
         joined = lines[0].text if len(lines) == 1 else "\n".join(line.text for line in lines)
         if redact_shapes(joined) is not joined:
             lines = [ConsoleLine(redact_shapes(line.text), line.beyond_bytes, line.number) for line in lines]
-        self._run.console_lines(lines, self._name, SEVERITIES[self._name])
+        self._run.lines.add_console(lines, self._name, SEVERITIES[self._name])
 
 
 class StandIn:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import base64
 import time
 from collections.abc import Callable, Mapping
-from threading import Lock
+from threading import Lock, get_ident
 from typing import TYPE_CHECKING, Any
 
 from rundial.api import account
@@ -38,6 +38,8 @@ class RunDelivery:
         ends_run: Whether `finish` ends the run; False in a forked child, whose parent's run it is.
 
     Attributes:
+        is_cut_short: The last `finish` came from a signal handler inside a call of the run, and could
+            only begin.
         on_done: Called once everything is answered, offline: is on disk, and nothing is left to see to.
     """
 
@@ -50,6 +52,9 @@ class RunDelivery:
         self._ends_run = ends_run
         # Guards finish: two threads must not write two ends.
         self._lock = Lock()
+        # The thread that is inside `finish`; a handler that has interrupted it must not wait for it.
+        self._finisher = 0
+        self.is_cut_short = False
         self._has_ended = False
         # How the run ended, if this process ends it.
         self._status: str | None = None
@@ -74,11 +79,17 @@ class RunDelivery:
         return self._drain(end)
 
     def finish(self, timeout_s: float, status: str, reason: str | None) -> bool:
-        """End the run; True when everything is answered (offline: on disk)."""
+        """End the run; True when everything is answered (offline: on disk).
+
+        False at once from a signal handler that has interrupted this thread's own call: what that one
+        was about to record is not there yet, and the run is brought home when the process exits.
+        """
         end = time.monotonic() + timeout_s
-        if not self._lock.acquire(timeout=max(0.0, timeout_s)):
+        if self._finisher == get_ident() or not self._lock.acquire(timeout=max(0.0, timeout_s)):
             return False
         try:
+            self._finisher = get_ident()
+            self.is_cut_short = self._pipeline.ring.is_inside
             if self._is_done:
                 return True
             if not self._has_ended:
@@ -91,6 +102,7 @@ class RunDelivery:
             self._close()
             return True
         finally:
+            self._finisher = 0
             self._lock.release()
 
     def beat(self) -> None:

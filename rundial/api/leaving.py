@@ -42,9 +42,10 @@ def at_exit(session: Session) -> None:
     for run in open_runs:
         run.finish(max(0.0, end - time.monotonic()), status=status, reason=reason)
     for run, (attached, delivery) in list(parts.live.items()):
-        # What a finish could not wait for may have been answered since.
+        # What a finish could not wait for may have been answered since. One inside a signal handler
+        # could not wait at all.
         if not delivery.is_done:
-            run.close(0.0)
+            run.close(max(0.0, end - time.monotonic()) if delivery.is_cut_short else 0.0)
         if not delivery.is_done:
             _say(Left.of(run, attached, delivery))
     for left in parts.left:

@@ -12,6 +12,7 @@ from math import isfinite
 from typing import Any
 
 from rundial.api.sink import Keys, Sink
+from rundial.interrupts import let_through
 from rundial.signals import values
 
 # A row and its key set must each fit a record of 64 KiB, names of 512 characters included.
@@ -123,6 +124,7 @@ class Rows:
         try:
             pairs = _pairs(context)
         except Exception as error:  # noqa: BLE001 - the user's own mapping may raise anything
+            let_through(error)
             return (), f"context cannot be read ({type(error).__name__})"
         if pairs is None:
             return (), (
@@ -185,7 +187,8 @@ def _row_end(names: list[str], first: int) -> int:
 def _is_flat(metrics: Any, names: list[str]) -> bool:
     try:
         return isinstance(metrics, Mapping) and list(metrics) == names
-    except Exception:  # noqa: BLE001 - the user's own mapping may raise, also the second time it is read
+    except Exception as error:  # noqa: BLE001 - the user's own mapping may raise, also the second time it is read
+        let_through(error)
         return False
 
 
@@ -207,5 +210,6 @@ def as_time_ms(value: object) -> int | None:
 def _shown(value: object) -> str:
     try:
         return repr(value)[:80]
-    except Exception:  # noqa: BLE001 - the user's own __repr__ failed
+    except Exception as error:  # noqa: BLE001 - the user's own __repr__ failed
+        let_through(error)
         return f"of type {type(value).__name__}"

@@ -8,20 +8,22 @@ from __future__ import annotations
 
 import itertools
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from math import isfinite
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal
 
 from rundial.api.guard import Notices
-from rundial.api.rows import Found, Rows, as_time_ms
+from rundial.api.lines import LEVELS, Lines
+from rundial.api.rows import Found, Rows
 from rundial.api.sink import Delivery, Sink
 from rundial.api.tally import Tally
 from rundial.api.trace import LOSING_SPANS, Span, Tracing, reason_of
 from rundial.diagnostics import RundialDiagnostics, Signal
 from rundial.errors import RecordDroppedError, RunFinishedError
+from rundial.interrupts import let_through
 from rundial.settings import RunKind, Settings
-from rundial.signals import records, semconv, values
+from rundial.signals import values
 
 if TYPE_CHECKING:
     from rundial.api.client import Client
@@ -31,7 +33,6 @@ LogLevel = Literal["trace", "debug", "info", "warn", "error", "fatal"]
 SpanKind = Literal["internal", "server", "client", "producer", "consumer", "tool"]
 
 MAX_STEP = values.MAX_STEP
-_LEVELS = {**semconv.SEVERITY, "warning": 13, "critical": 21}
 STATUSES: tuple[Status, ...] = ("completed", "failed", "aborted")
 
 
@@ -49,6 +50,7 @@ class Run:
         name: What people call it.
         kind: `training`, `agent` or `eval`.
         config: What the run was started with.
+        lines: Where its text lines go; not for users.
 
     Threads: every method may be called from any thread.
     """
@@ -80,6 +82,7 @@ class Run:
         self._attributes = attributes
         self._rows = Rows(attributes)
         self._known = self._rows.known
+        self.lines = Lines(sink, tracing, self._tally)
         self._steps = itertools.count(identity.get("first_step", 0))
         self._highest_step = 0
         self._offer_row = sink.row
@@ -110,7 +113,9 @@ class Run:
             self._client = Client(self.settings.endpoint, api_key=self._delivery.key)
         return self._client
 
-    def rewire(self, sink: Sink, delivery: Delivery, *, make_tracer: Callable[[], Any] | None = None) -> None:
+    def rewire(
+        self, sink: Sink, delivery: Delivery, *, make_tracer: Callable[[Any], Any] | None = None
+    ) -> None:
         """Go on with other parts, in a forked child; not for users.
 
         Args:
@@ -126,9 +131,11 @@ class Run:
         self._rows = Rows(self._attributes)
         self._known = self._rows.known
         self._tally = Tally(strict=self.settings.strict)
+        self.lines = Lines(sink, self._tracing, self._tally)
         self._tracing.restart(make_tracer or self._tracer_of_first_record)
 
-    def _tracer_of_first_record(self) -> Any:
+    def _tracer_of_first_record(self, answers: object) -> Any:
+        del answers
         # Asking for a key set makes the child's parts, which rewire this run once more.
         self._sink.key_set((), ())
         return self._tracing.tracer_again()
@@ -188,7 +195,8 @@ class Run:
                         else kind is int or (isinstance(total, float) and isfinite(total))
                     )
                     body = keys.pack(*numbers) if is_plain else b""
-            except Exception:  # noqa: BLE001 - whatever it was, the slow way sorts it out
+            except Exception as error:  # noqa: BLE001 - whatever it was, the slow way sorts it out
+                let_through(error)
                 is_plain = False
             if is_plain:
                 if type(step) is int and self._highest_step <= step <= MAX_STEP:
@@ -236,15 +244,11 @@ class Run:
             Whether the line was accepted. Never raises, but in strict mode.
         """
         try:
-            severity = _LEVELS.get(level) if type(level) is str else None
+            severity = LEVELS.get(level) if type(level) is str else None
             if severity is None or time_ms is not None or timestamp_ms is not None:
-                return self._log_text(message, level, timestamp_ms if time_ms is None else time_ms)
-            body, original_bytes = records.cap_text(message)
-            if original_bytes is not None:
-                self._tally.count_line(truncated=True)
-            trace_id, span_id = self._tracing.current_ids()
-            packed = records.pack_text(severity, body, original_bytes, trace_id=trace_id, span_id=span_id)
-            return self._sink.text(packed) or self._refused("lines")
+                kept = self.lines.add_checked(level, message, timestamp_ms if time_ms is None else time_ms)
+                return False if kept is None else kept or self._refused("lines")
+            return self.lines.add(severity, message) or self._refused("lines")
         except (RecordDroppedError, RunFinishedError):
             raise
         except Exception as error:  # noqa: BLE001 - counted as internal_error
@@ -323,6 +327,7 @@ class Run:
             left_s = max(0.0, end - time.monotonic())
             return self._delivery.finish(left_s, status, reason[:512] if reason else None)
         except Exception as error:
+            let_through(error)
             if self.settings.strict:
                 raise
             self._notices.warn("finish", f"finish of {self.run_id} failed; its data is kept", error=error)
@@ -367,44 +372,9 @@ class Run:
         time_ms: int | None = None,
         attributes: Mapping[str, Any] | None = None,
     ) -> bool:
-        """Record one text line with attributes, for `LoggingHandler`; not for users.
-
-        Args:
-            severity: OTel severity number.
-            message: At most 8,192 bytes of it are kept.
-            time_ms: Milliseconds since the Unix epoch; None is now.
-            attributes: Cleaned by `rundial.signals.attributes`.
-        """
-        body, original_bytes = records.cap_text(message)
-        if original_bytes is not None:
-            self._tally.count_line(truncated=True)
-        trace_id, span_id = self._tracing.current_ids()
-        packed = records.pack_text(
-            severity, body, original_bytes, trace_id=trace_id, span_id=span_id, attributes=attributes
-        )
-        return self._sink.text(packed, time_ms) or self._refused("lines")
-
-    def console_lines(self, lines: Sequence[Any], iostream: str, severity: int) -> None:
-        """Record what was written to a standard stream; not for users.
-
-        Never raises for a line that is refused, in strict mode neither: it would come out of a `print`.
-        """
-        trace_id, span_id = self._tracing.current_ids()
-        for line in lines:
-            body, original_bytes = line.fitted()
-            if original_bytes is not None:
-                self._tally.count_line(truncated=True)
-            attributes = None if line.number is None else {semconv.LINE: line.number}
-            packed = records.pack_text(
-                severity,
-                body,
-                original_bytes,
-                trace_id=trace_id,
-                span_id=span_id,
-                iostream=iostream,
-                attributes=attributes,
-            )
-            self._sink.text(packed)
+        """Record one text line with attributes, for `LoggingHandler`; not for users."""
+        is_kept = self.lines.add(severity, message, time_ms=time_ms, attributes=attributes)
+        return is_kept or self._refused("lines")
 
     def console_failed(self, error: Exception | None) -> None:
         """Count a line of the console that could not be recorded; not for users."""
@@ -467,22 +437,6 @@ class Run:
             message = f"{shown}: {why}; dropped and counted invalid, the other entries are kept"
             self._tally.lost("invalid", key, message)
 
-    def _log_text(self, message: object, level: str, time_ms: object) -> bool:
-        severity = _LEVELS.get(level.lower()) if isinstance(level, str) else None
-        stamp = None if time_ms is None else as_time_ms(time_ms)
-        if severity is None or (time_ms is not None and stamp is None):
-            self._tally.count_line(invalid=True)
-            self._sink.drop("lines", "invalid", 1)
-            what = f"level {level!r}" if severity is None else f"time {time_ms!r}"
-            self._tally.lost("invalid", f"text:{what[:80]}", f"log_text: {what[:80]} is not valid; dropped")
-            return False
-        body, original_bytes = records.cap_text(message)
-        if original_bytes is not None:
-            self._tally.count_line(truncated=True)
-        trace_id, span_id = self._tracing.current_ids()
-        packed = records.pack_text(severity, body, original_bytes, trace_id=trace_id, span_id=span_id)
-        return self._sink.text(packed, stamp) or self._refused("lines")
-
     def _refused(self, signal: str) -> bool:
         if self._status is None:
             if self.settings.strict:
@@ -495,6 +449,7 @@ class Run:
         return False
 
     def _failed(self, signal: Signal, units: int, error: Exception, what: str = "") -> bool:
+        let_through(error)
         if self.settings.strict:
             raise error
         if units:

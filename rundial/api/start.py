@@ -237,7 +237,7 @@ def make_run(identity: dict[str, Any], settings: Settings, attached: Attached, d
 def tracer_maker(attached: Attached) -> Any:
     """Return what makes the run's own tracer; OTel's SDK is imported only then."""
 
-    def make() -> Tracer:
+    def make(answers: dict[int, bool]) -> Tracer:
         from opentelemetry.sdk.trace import SpanLimits, TracerProvider
         from opentelemetry.sdk.trace.sampling import ALWAYS_ON
 
@@ -249,7 +249,7 @@ def tracer_maker(attached: Attached) -> Any:
         provider = TracerProvider(
             sampler=ALWAYS_ON, shutdown_on_exit=False, span_limits=SpanLimits(max_span_attributes=128)
         )
-        processor = RecorderSpanProcessor(attached.recorder)
+        processor = RecorderSpanProcessor(attached.recorder, answers)
         attached.processor = processor
         provider.add_span_processor(processor)
         return provider.get_tracer(semconv.SCOPE_NAME, __version__)

@@ -17,6 +17,7 @@ from threading import Lock
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from rundial.interrupts import let_through
 from rundial.signals.attributes import clean_attributes
 
 if TYPE_CHECKING:
@@ -29,20 +30,23 @@ TOOL_KIND = "rundial.span.kind"
 LOSING_SPANS = ("end", "finish")
 
 F = TypeVar("F", bound=Callable[..., Any])
+# By span id, whether the recorder took a span that is being ended; OTel's `end` cannot say.
+Answers = dict[int, bool]
 
 
 class Tracing:
     """A run's tracer, made at the first span: importing OTel's SDK costs more than a short run.
 
     Args:
-        make: Makes the tracer.
+        make: Makes the tracer, given where to say what became of a span that has ended.
         on_failure: Told of a failure of ours, with what failed; counts it, and raises in strict mode.
     """
 
     def __init__(
-        self, make: Callable[[], otel.Tracer], *, on_failure: Callable[[str, Exception], None]
+        self, make: Callable[[Answers], otel.Tracer], *, on_failure: Callable[[str, Exception], None]
     ) -> None:
         self._make = make
+        self.answers: Answers = {}
         self.on_failure = on_failure
         self._tracer: otel.Tracer | None = None
         self._current: Callable[[], otel.Span] | None = None
@@ -54,7 +58,7 @@ class Tracing:
         if self._tracer is None:
             with self._lock:
                 if self._tracer is None:
-                    self._tracer = self._make()
+                    self._tracer = self._make(self.answers)
         return self._tracer
 
     def current_ids(self) -> tuple[int, int]:
@@ -71,9 +75,9 @@ class Tracing:
 
     def tracer_again(self) -> otel.Tracer:
         """Return the tracer of the parts that have just been wired; for a forked child."""
-        return self._make()
+        return self._make(self.answers)
 
-    def restart(self, make: Callable[[], otel.Tracer]) -> None:
+    def restart(self, make: Callable[[Answers], otel.Tracer]) -> None:
         """Start anew in a forked child."""
         self._lock = Lock()
         self._tracer = None
@@ -108,6 +112,7 @@ class Span:
         self._span: otel.Span | None = None
         self._token: Token[Any] | None = None
         self._has_ended = False
+        self._is_kept = False
 
     def __repr__(self) -> str:
         return f"Span({self._name!r})"
@@ -145,7 +150,8 @@ class Span:
             end_ns: Nanoseconds since the Unix epoch, not before the start; None is now.
 
         Returns:
-            Whether the span has ended. An end before the start is dropped: False.
+            Whether the span is recorded; False when the recorder was full or the run had finished, which
+            `diagnostics()` counts, and for an end before the start, which is dropped.
 
         Raises:
             ValueError: The status is not one of the three.
@@ -153,7 +159,7 @@ class Span:
         if status not in ("ok", "error", "unset"):
             raise ValueError(f"status must be ok, error or unset, not {status!r}; the span goes on")
         if self._has_ended:
-            return True
+            return self._is_kept
         if end_ns is not None and end_ns < self._start_unix_ns:
             return False
         with _Quietly(self._tracing, "finish"):
@@ -163,7 +169,7 @@ class Span:
             if status in codes:
                 self._started().set_status(codes[status])
             self._end(end_ns)
-        return self._has_ended
+        return self._is_kept
 
     def __enter__(self) -> Span:
         with _Quietly(self._tracing, "start"):
@@ -224,7 +230,14 @@ class Span:
 
     def _end(self, end_ns: int | None) -> None:
         self._has_ended = True
-        self._started().end(end_ns)
+        span, answers = self._started(), self._tracing.answers
+        span_id = span.get_span_context().span_id
+        answers[span_id] = True
+        try:
+            span.end(end_ns)
+            self._is_kept = answers.get(span_id, True)
+        finally:
+            answers.pop(span_id, None)
 
     def _started(self) -> otel.Span:
         """The OTel span, begun at the moment that `run.trace` was called."""
@@ -256,7 +269,8 @@ def reason_of(error: BaseException) -> str:
     """Return an exception in at most 512 characters; never raises."""
     try:
         return f"{type(error).__name__}: {error}"[:512]
-    except Exception:  # noqa: BLE001 - the user's own __str__ failed; the type's name is still true
+    except Exception as error:  # noqa: BLE001 - the user's own __str__ failed; the type's name is still true
+        let_through(error)
         return type(error).__name__
 
 
@@ -272,6 +286,7 @@ class _Quietly:
 
     def __exit__(self, kind: Any, error: BaseException | None, trace: TracebackType | None) -> bool:
         if isinstance(error, Exception):
+            let_through(error)
             self._tracing.on_failure(self._what, error)
             return True
         return False

@@ -104,8 +104,11 @@ class Encoder:
             deadline_s: Seconds to wait at most; None waits for ever.
 
         Returns:
-            Whether it is; False at once when the thread has ended.
+            Whether it is; False at once when the thread has ended, or when the caller has interrupted a
+            call of the ring on its own thread: the encoder waits for that one.
         """
+        if self.ring.is_inside:
+            return False
         done = Event()
         self._inbox.put(done)
         end = None if deadline_s is None else monotonic() + deadline_s

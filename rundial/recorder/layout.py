@@ -77,3 +77,8 @@ class Kind(IntEnum):
 def slot_word(run: int, signal: int) -> int:
     """Return the first word of a signal's counters in a run's slot."""
     return SLOTS_AT_WORD + run * SLOT_WORDS + signal * SIGNAL_WORDS
+
+
+def round_up(position: int, unit: int) -> int:
+    """Return the next position at or behind this one where a unit begins."""
+    return (position + unit - 1) // unit * unit

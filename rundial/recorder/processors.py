@@ -30,10 +30,12 @@ class RecorderSpanProcessor(SpanProcessor):
 
     Args:
         recorder: Where they go.
+        answers: Where to say whether a span was taken, for the ids that somebody has entered there.
     """
 
-    def __init__(self, recorder: RunRecorder) -> None:
+    def __init__(self, recorder: RunRecorder, answers: dict[int, bool] | None = None) -> None:
         self._recorder = recorder
+        self._answers = {} if answers is None else answers
         # Spans that began in this process. After a fork the child ends copies of its parent's open
         # spans; those belong to the parent.
         self._open: set[int] = set()
@@ -52,7 +54,9 @@ class RecorderSpanProcessor(SpanProcessor):
         data = _data(span)
         if data.span_id in self._open:
             self._open.discard(data.span_id)
-            self._recorder.span_end(data)
+            is_taken = self._recorder.span_end(data)
+            if data.span_id in self._answers:
+                self._answers[data.span_id] = is_taken
 
     def mute(self) -> None:
         """Record nothing any more, in a forked child."""

@@ -13,7 +13,7 @@ from rundial.recorder import counters, layout
 from rundial.recorder.layout import REASON_INDEX, Kind
 from rundial.recorder.mapping import RingFile
 from rundial.recorder.runencoder import KeyReader, RunEncoder
-from rundial.recorder.scan import Record, scan, scan_strictly
+from rundial.recorder.scan import Record, scan_strictly
 from rundial.spool.frame import TOTALS
 from rundial.spool.spool import Spool
 
@@ -62,9 +62,7 @@ def recover(file: RingFile, run: int, spool: Spool, resource: bytes) -> Recovere
     encoder.begin(file, start)
     keys = KeyReader()
     end, last_unix_ns = start, 0
-    # Sound pages are certain only within one boot: a page that never reached the disk holds old bytes.
-    read = scan(file, start) if file.is_of_this_boot else scan_strictly(file, start)
-    for record in read:
+    for record in scan_strictly(file, start):
         end = record.end
         if record.kind == Kind.KEYS:
             keys.define(record)

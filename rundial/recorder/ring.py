@@ -69,7 +69,7 @@ class Ring:
     def __init__(self, file: RingFile, *, wake: Callable[[], None], after: Ring | None = None) -> None:
         self._slots = Slots()
         # Positions go on from the ring before, so that a key set written there counts as overwritten here.
-        self._install(file, file.capacity if after is None else _round_up(after.head + 1, file.capacity))
+        self._install(file, layout.round_up(after.head + 1 if after else 1, file.capacity))
         self.seq: int = 0 if after is None else after.seq
         self._last_ns: int = 0 if after is None else after._last_ns
         self._wake = wake
@@ -107,9 +107,18 @@ class Ring:
 
     def close_intake(self, slot: RunSlot) -> None:
         """Refuse what comes for a run from now on, but for run events; counted `after_finish`."""
-        with self._alone():
-            slot.is_closed = True
-            slot.limit(self._capacity)
+        with self._lock:
+            slot.is_closing = True
+            # Behind what was deferred and the call that it interrupted: those were, or will be, accepted.
+            self._later.append((slot.close, (self._capacity,)))
+            if not self._busy:
+                self._drain_later()
+
+    @property
+    def is_inside(self) -> bool:
+        """Whether this thread has interrupted a call of its own, for which the encoder may be waiting."""
+        with self._lock:
+            return self._busy
 
     def close_slot(self, slot: RunSlot) -> None:
         """Take a run's number back; nothing of the run may be in the ring any more."""
@@ -145,7 +154,7 @@ class Ring:
             with lock:
                 if self._busy:
                     action = (self._row, (slot, keys, crc, step, explicit_ns, body))
-                    return self._deferred.put(action, (slot, _POINTS, _QUEUE_FULL), keys.size)
+                    return self._defer(action, (slot, _POINTS, _QUEUE_FULL), keys.size)
                 try:
                     self._busy = True
                     position = self.head
@@ -220,7 +229,7 @@ class Ring:
     def _locked(self, action: Action, counter: Counter, units: int) -> bool:
         with self._lock:
             if self._busy:
-                return self._deferred.put(action, counter, units)
+                return self._defer(action, counter, units)
             try:
                 self._busy = True
                 accepted = action[0](*action[1])
@@ -247,6 +256,15 @@ class Ring:
                 self._drain_later()
 
     # What follows runs with the lock held.
+
+    def _defer(self, action: Action, counter: Counter, units: int) -> bool:
+        # This thread is already inside: a signal handler, finaliser or logging handler interrupted it.
+        # The interrupted call finishes this one's work before it leaves.
+        slot, signal, _ = counter
+        if slot.is_closing and signal >= 0 and action[0] != self._drop:
+            slot.late[signal] += units
+            return False
+        return self._deferred.put(action, counter, units)
 
     def _row(self, slot: RunSlot, keys: KeySet, crc: int, step: int, explicit_ns: int, body: bytes) -> bool:
         if not keys.number:
@@ -442,11 +460,7 @@ class Ring:
             self._make_room()
 
     def move(self, file: RingFile) -> tuple[RingFile, int, int]:
-        """Go on in other memory, because the file lost its name; counters move along.
-
-        Returns:
-            The old memory, and the positions in it between which records still wait.
-        """
+        """Go on in other memory; return the old one, and the positions in it between which records wait."""
         with self._alone():
             left = (self.file, self.tail, self.head)
             first = layout.SLOTS_AT_WORD
@@ -454,7 +468,7 @@ class Ring:
             file.words[first:last] = self._words[first:last]
             self._evictions.forget()
             self._slots.mark()
-            self._install(file, _round_up(self.head + 1, file.capacity))
+            self._install(file, layout.round_up(self.head + 1, file.capacity))
             return left
 
     def _install(self, file: RingFile, start: int) -> None:
@@ -481,7 +495,3 @@ class Ring:
     def abandon_in_child(self) -> None:
         """Let go of the parent's memory after a fork, without touching the parent's lock."""
         self.file.close()
-
-
-def _round_up(position: int, unit: int) -> int:
-    return (position + unit - 1) // unit * unit

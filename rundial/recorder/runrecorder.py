@@ -102,13 +102,22 @@ class RunRecorder:
         self._ring.drop(self.slot, signal, reason, units)
 
     def ledger(self) -> Ledger:
-        """Return the exact account; waits for an encoder's pass that is under way."""
+        """Return the exact account; waits for an encoder's pass that is under way.
+
+        One who has interrupted a call of the ring on its own thread cannot wait, for the pass may be
+        waiting for that call: what is under way at that moment is missing from the account.
+        """
+        if self._ring.is_inside:
+            return self._account_of_all()
         with self._encoder.pass_lock:
-            dropped, evicted = self._final or self._counted()
-            accounts = {
-                signal: self._account(signal, lane, dropped[signal], evicted[signal])
-                for signal, lane in LANE_OF.items()
-            }
+            return self._account_of_all()
+
+    def _account_of_all(self) -> Ledger:
+        dropped, evicted = self._final or self._counted()
+        accounts = {
+            signal: self._account(signal, lane, dropped[signal], evicted[signal])
+            for signal, lane in LANE_OF.items()
+        }
         return Ledger(**accounts)
 
     def beside(self) -> dict[str, dict[str, int]]:

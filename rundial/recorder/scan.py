@@ -1,8 +1,9 @@
 """Reading records back from a ring, alive or dead; pure but for the bytes it is given.
 
-A committed record is recognised by its commit word alone. A ring that another boot left behind is
-read strictly as well (checksum, sequence and time must make sense), because a page that never
-reached the disk holds old bytes; false values are worse than lost ones.
+A committed record is recognised by its commit word alone, which is all that a live ring needs. What
+a dead process left is read strictly as well (checksum, sequence and time must make sense), because a
+page that never reached the disk holds old bytes, after a power cut as after a disk that failed and was
+mounted anew; false values are worse than lost ones.
 """
 
 from __future__ import annotations
@@ -77,13 +78,14 @@ def scan(file: RingFile, start: int, end: int | None = None, *, verify: bool = F
 
 
 def scan_strictly(file: RingFile, start: int) -> Iterator[Record]:
-    """Yield records as `scan` does, and stop at the first that cannot be trusted.
+    """Yield records of a dead process as `scan` does, and stop at the first that cannot be trusted.
 
-    Of a ring of an earlier boot: the sequence must follow, implicit times must grow, and
-    the checksum must hold. The first record has none before it to follow, so it is trusted only
-    once the second one follows it: a record that stands alone is given up.
+    The sequence must follow, implicit times must grow, and the checksum must hold. In a ring of an
+    earlier boot the first record is trusted only once the second one follows it, for it has none before
+    it to follow: a record that stands alone is given up there.
     """
     first: Record | None = None
+    trusts_first = file.is_of_this_boot
     seq = time_ns = -1
     for record in scan(file, start, verify=True):
         implicit = record.time_unix_ns % 2 == 0
@@ -91,7 +93,7 @@ def scan_strictly(file: RingFile, start: int) -> Iterator[Record]:
             return
         if implicit and record.time_unix_ns <= time_ns:
             return
-        if seq < 0:
+        if seq < 0 and not trusts_first:
             first = record
         else:
             if first is not None:

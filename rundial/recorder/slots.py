@@ -16,7 +16,9 @@ class RunSlot:
         accepted: Units accepted so far: points, lines, spans. Written under the ring's lock.
         at_mark: What `accepted` was when the ring was last taken.
         late: Units that came after the run's end; they are in no ring.
-        is_closed: Whether the run has ended.
+        is_closing: Whether the run's end was asked for.
+        is_closed: Whether the run has ended; after `is_closing`, where the call that closes it had
+            interrupted another.
         limit_points: How full the ring may be for a row of points; -1 refuses all.
         room: Up to which position a row may be written with no further look.
         limit_text: The same for text and spans.
@@ -28,6 +30,7 @@ class RunSlot:
         "at_mark",
         "index",
         "is_closed",
+        "is_closing",
         "late",
         "limit_events",
         "limit_points",
@@ -40,8 +43,15 @@ class RunSlot:
         self.accepted = [0, 0, 0]
         self.at_mark = [0, 0, 0]
         self.late = [0, 0, 0]
+        self.is_closing = False
         self.is_closed = False
         self.limit(capacity)
+
+    def close(self, capacity: int) -> bool:
+        """End the run's intake in a ring of this capacity; done, hence True."""
+        self.is_closed = True
+        self.limit(capacity)
+        return True
 
     def limit(self, capacity: int) -> None:
         """Set the shares of a ring: a log storm must not drop the loss curve, nor a curve the run's end."""

@@ -18,6 +18,7 @@ from collections.abc import Iterable, Mapping, Sequence, Set
 from itertools import islice
 from typing import Any, TypeAlias
 
+from rundial.interrupts import let_through
 from rundial.signals.preview import ORIGINAL_ITEMS_SUFFIX, cut_values
 from rundial.signals.values import plain_number, type_name
 
@@ -54,7 +55,8 @@ def clean_attributes(attributes: object) -> tuple[dict[str, AttributeValue], int
         for key, value in attributes.items():  # type: ignore[attr-defined]  # without `items` it is unreadable
             if not _put(out, key, value):
                 dropped += 1
-    except Exception:  # noqa: BLE001  # the mapping's own code runs here; what was read so far is kept
+    except Exception as error:  # noqa: BLE001  # the mapping's own code runs here; what was read so far is kept
+        let_through(error)
         dropped += 1
     return out, dropped
 
@@ -76,7 +78,8 @@ def as_attribute(value: object) -> AttributeValue | None:
         return None
     try:
         return _as_attribute(value)
-    except Exception:  # noqa: BLE001  # the value's own code runs here, and may raise anything
+    except Exception as error:  # noqa: BLE001  # the value's own code runs here, and may raise anything
+        let_through(error)
         return as_text(value)
 
 
@@ -94,6 +97,7 @@ def as_text(value: object) -> str:
     try:
         return valid_text(str.__str__(str(value)))
     except Exception as error:  # noqa: BLE001  # the value's own `__str__` failed
+        let_through(error)
         return f"<{type_name(value)}: str() raised {type_name(error)}>"
 
 
@@ -122,7 +126,8 @@ def _put(out: dict[str, AttributeValue], key: object, value: object) -> bool:
 def _length(value: object) -> int:
     try:
         return len(value)  # type: ignore[arg-type]  # what has no length is caught
-    except Exception:  # noqa: BLE001  # no length, or one whose code fails: then it was not cut by us
+    except Exception as error:  # noqa: BLE001  # no length, or one whose code fails: then it was not cut by us
+        let_through(error)
         return 0
 
 
@@ -199,7 +204,8 @@ def _as_body(value: object, depth: int, room: list[int]) -> Any:
         return _TOO_DEEP
     try:
         return _nested_body(value, depth, room)
-    except Exception:  # noqa: BLE001  # the value's own code runs here, and may raise anything
+    except Exception as error:  # noqa: BLE001  # the value's own code runs here, and may raise anything
+        let_through(error)
         return as_text(value)
 
 

@@ -91,8 +91,10 @@ def _text(line: Text) -> bytes:
         parts.append(delimited(6, encode_attribute(semconv.LOG_IOSTREAM, line.iostream)))
     for key, value in line.attributes.items():
         # How many are gone has a field of its own in OTLP.
-        is_count = key == semconv.DROPPED_ATTRIBUTES and isinstance(value, int)
-        parts += _count(7, value) if is_count else [delimited(6, encode_attribute(key, value))]
+        if key == semconv.DROPPED_ATTRIBUTES and isinstance(value, int):
+            parts += _count(7, value)
+        else:
+            parts.append(delimited(6, encode_attribute(key, value)))
     if line.trace_id:
         ids = delimited(9, line.trace_id.to_bytes(16, "big")) + delimited(10, line.span_id.to_bytes(8, "big"))
         parts.append(_SAMPLED + ids)

@@ -28,6 +28,7 @@ from itertools import islice
 from struct import Struct
 from typing import Any, Literal
 
+from rundial.interrupts import let_through
 from rundial.signals import semconv
 from rundial.signals.attributes import Attributes, as_body, as_text, clean_attributes
 from rundial.signals.compact import dump, load
@@ -263,7 +264,8 @@ def pack_span(span: SpanData) -> bytes:
         span = _within_counts(span)
     try:
         data = dump(_span_row(span))
-    except Exception:  # noqa: BLE001  # attributes that nobody cleaned: slower, but never a lost span
+    except Exception as error:  # noqa: BLE001  # attributes that nobody cleaned: slower, but never a lost span
+        let_through(error)
         span = _cleaned(span)
         data = dump(_span_row(span))
     return data if len(data) <= MAX_SPAN_BYTES else _fitted(span)

@@ -14,6 +14,8 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from rundial.interrupts import let_through
+
 MAX_KEY_CHARS = 512
 MAX_DEPTH = 16
 MAX_ENTRIES = 100_000
@@ -114,6 +116,7 @@ def plain_number(value: object) -> int | float | bool | str:
     except OverflowError:
         return "too large for a 64-bit float"
     except Exception as error:  # noqa: BLE001  # the value's own code runs here, and may raise anything
+        let_through(error)
         return f"{type_name(value)} cannot be read as a number ({type_name(error)})"
 
 
@@ -200,6 +203,7 @@ class _Walk:
                     return
                 self.entry(key, value, prefix, depth)
         except Exception as error:  # noqa: BLE001  # the mapping's own code runs here, and may raise anything
+            let_through(error)
             self.found.invalid.append((name, f"a mapping that cannot be read ({type_name(error)})"))
         finally:
             self.path.discard(id(metrics))
@@ -236,6 +240,7 @@ def _name(key: object, prefix: str) -> tuple[str, str | None]:
         # `str.__str__` makes a plain string of a subclass without running its code.
         text = str.__str__(key)
     except Exception as error:  # noqa: BLE001  # `__class__` of the key may be code that raises
+        let_through(error)
         return prefix + _repr(key), f"the key cannot be read ({type_name(error)})"
     if not text:
         return prefix, "the key is empty"
@@ -249,7 +254,8 @@ def _name(key: object, prefix: str) -> tuple[str, str | None]:
 def _repr(key: object) -> str:
     try:
         text = str.__str__(repr(key))[:MAX_KEY_CHARS]
-    except Exception:  # noqa: BLE001  # the key's own `__repr__` failed; its type is all there is to say
+    except Exception as error:  # noqa: BLE001  # the key's own `__repr__` failed; its type is all there is to say
+        let_through(error)
         return f"<{type_name(key)}>"
     return text.encode("utf-8", "replace").decode("utf-8")
 
@@ -259,5 +265,6 @@ def _is_mapping(value: object) -> bool:
         return True
     try:
         return isinstance(value, Mapping)
-    except Exception:  # noqa: BLE001  # `__class__` may be a property that raises; then it is a leaf
+    except Exception as error:  # noqa: BLE001  # `__class__` may be a property that raises; then it is a leaf
+        let_through(error)
         return False

@@ -52,9 +52,10 @@ _SIZES = tuple(varint(size) for size in range(256))
 
 
 def delimited(field: int, body: bytes) -> bytes:
-    """Return a field of bytes, text or a message, numbered 1 to 31."""
+    """Return a field of bytes, text or a message."""
     size = len(body)
-    return _TAGS[field] + (_SIZES[size] if size < 256 else varint(size)) + body
+    head = _TAGS[field] if field < 32 else tag(field, BYTES)
+    return head + (_SIZES[size] if size < 256 else varint(size)) + body
 
 
 def text(field: int, value: str) -> bytes:
@@ -63,8 +64,8 @@ def text(field: int, value: str) -> bytes:
 
 
 def integer(field: int, number: int) -> bytes:
-    """Return a varint field (int64, uint64, bool, enum), numbered 1 to 31."""
-    return _VARINT_TAGS[field] + varint(number)
+    """Return a varint field (int64, uint64, bool, enum)."""
+    return (_VARINT_TAGS[field] if field < 32 else tag(field, VARINT)) + varint(number)
 
 
 def double(field: int, number: float) -> bytes:

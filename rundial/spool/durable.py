@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 FILE_MODE = 0o600
+DISK_FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 DIRECTORY_MODE = 0o700
 
 

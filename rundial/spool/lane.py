@@ -38,8 +38,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from rundial.spool.ack import Ack, EvictionReason
-
-_DISK_FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
+    from rundial.spool.spare import Spare
 
 
 class Lane:
@@ -62,6 +61,7 @@ class Lane:
         limits: Limits | None = None,
         clock: Clock | None = None,
         room: Room | None = None,
+        spare: Spare | None = None,
     ) -> None:
         self.name = name
         self.unkept_copies = 0
@@ -70,6 +70,7 @@ class Lane:
         self._limits = limits or Limits()
         self._clock = clock or SystemClock()
         self._room = room or Unbounded()
+        self._spare = spare
         self._refused = Rejected(f"{directory.parent}/rejected", name)
         self._lock = threading.Lock()  # guards everything below
         self._acks = AckFile(self._directory)
@@ -99,9 +100,11 @@ class Lane:
             except OSError as error:
                 # Answered frames lie in the segment that is written until it is sealed. On a disk that
                 # is full they are the room that is left, also those of the other lanes.
-                if error.errno not in _DISK_FULL or not self._room.reclaim():
+                if error.errno not in durable.DISK_FULL or not self._room.reclaim():
                     raise
                 self._write(frame, parts, size)
+            if self._spare is not None:
+                self._spare.keep()
 
     def publish(self) -> None:
         """Show the sender everything appended so far."""
@@ -207,7 +210,9 @@ class Lane:
             self._check_open()
             if self._books.waiting_frames > 0 or self._books.size <= HEADER_BYTES:
                 return False
-            sealed, doomed = self._roll()
+            # It goes in exchange for the header that has to stand in for it, also on a disk without a
+            # free byte.
+            sealed, doomed = self._roll(self._spare)
         self._discard(sealed, doomed)
         return True
 
@@ -312,12 +317,12 @@ class Lane:
         assert self._segment is not None, "an open lane that has rolled has a segment"
         return self._segment
 
-    def _roll(self) -> tuple[Segment | None, list[str]]:
+    def _roll(self, spare: Spare | None = None) -> tuple[Segment | None, list[str]]:
         """Begin a new segment, under the lock; return the sealed one, and files that nobody needs."""
         number, self._next_number = self._next_number, self._next_number + 1
         now = self._clock.time_unix_ns()
         header = Header(self.name, number, now, self._books.last)
-        fresh = Segment.create(self._directory, header, sync=self._limits.is_power_safe)
+        fresh = Segment.create(self._directory, header, sync=self._limits.is_power_safe, spare=spare)
         sealed, self._segment = self._segment, fresh
         return sealed, self._books.begin(number, fresh.path, now)
 

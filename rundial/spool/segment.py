@@ -35,6 +35,8 @@ from rundial.spool.frame import (
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from rundial.spool.spare import Spare
+
 _MAGIC = b"RDSEG\x00\x00\x01"
 _HEADER = struct.Struct(f"<8sIQqQQ16sQ{len(TOTALS)}Q")
 _CHECKSUM = struct.Struct("<I")
@@ -193,17 +195,31 @@ class Segment:
         self._sync = sync
 
     @classmethod
-    def create(cls, directory: str, header: Header, *, sync: bool) -> Segment:
+    def create(cls, directory: str, header: Header, *, sync: bool, spare: Spare | None = None) -> Segment:
         """Make a new segment with mode 0600.
 
         Args:
             directory: The lane's directory.
             header: What it begins with.
             sync: Whether each append waits for the disk.
+            spare: Where to take the block from if the disk has none.
 
         Raises:
             OSError: Nothing was made.
         """
+        try:
+            return cls._new(directory, header, sync=sync)
+        except OSError as error:
+            if error.errno not in durable.DISK_FULL or spare is None:
+                raise
+            path = f"{directory}/{file_name(header.number)}"
+            descriptor = spare.become(path, encode_header(header))
+            if descriptor is None:
+                raise
+        return cls(path, descriptor, sync=sync)
+
+    @classmethod
+    def _new(cls, directory: str, header: Header, *, sync: bool) -> Segment:
         path = f"{directory}/{file_name(header.number)}"
         flags = os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC
         descriptor = os.open(path, flags, durable.FILE_MODE)

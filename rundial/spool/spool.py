@@ -3,6 +3,7 @@
     lock           held by the owner as long as it lives
     meta.json      what another process must know to deliver it; never a key
     events/ metrics/ logs/ traces/     the lanes, each with its segments and its `ack`
+    spare          one block of disk, for the moment that there is no other
     rejected/      refused request bodies, for a person to look at
 
 A directory is made under a name that nobody looks for, locked, and renamed, and goes the other
@@ -34,6 +35,7 @@ from rundial.spool.frame import LANES
 from rundial.spool.lane import Lane
 from rundial.spool.lock import NAME as LOCK_NAME
 from rundial.spool.lock import DirectoryLock
+from rundial.spool.spare import Spare
 
 if TYPE_CHECKING:
     from rundial.spool.meta import Meta
@@ -60,10 +62,14 @@ class Spool:
         self._meta_lock = threading.Lock()  # guards _meta and its file
         self._limits = limits
         self._bounds = Bounds(str(path), limits, clock)
+        self._spare = Spare(str(path))
+        self._spare.keep()
         self.lanes: dict[str, Lane] = {}
         for name in LANES:
             durable.make_directory(path / name)
-            self.lanes[name] = Lane(path / name, name, limits=limits, clock=clock, room=self._bounds)
+            self.lanes[name] = Lane(
+                path / name, name, limits=limits, clock=clock, room=self._bounds, spare=self._spare
+            )
         self._bounds.watch(tuple(self.lanes.values()))
 
     @classmethod

@@ -6,6 +6,7 @@ import itertools
 import json
 import threading
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -148,6 +149,41 @@ def test_a_program_that_ends_on_a_full_disk_leaves_the_rest_to_sync(
     assert_books(found)
     assert_one_hole(numbers_of(found), accepted)
     assert [path for path in disk.rglob("*") if path.is_file()] == []
+
+
+def fill_up(disk: Path) -> Path:
+    """Take every free byte of a disk; return the file that holds them."""
+    filler = disk / "filler"
+    with filler.open("wb", buffering=0) as file:
+        for size in (4096, 1):
+            with suppress(OSError):
+                while file.write(bytes(size)):
+                    pass
+    return filler
+
+
+def test_a_disk_without_one_free_byte_takes_more_once_all_is_answered(
+    server: ServerProgram, options: dict[str, Any], disk: Path
+) -> None:
+    """What has been delivered makes room for what comes, though not a byte is free to begin a file with."""
+    with own_parts():
+        run = rd.init(**options, mode="online")
+        accepted = [number for number in range(40) if run.log_text(line(number))]
+        assert run.flush(10)
+        filler = fill_up(disk)
+        with pytest.raises(OSError, match="No space left"):
+            (disk / "one more").write_bytes(b"x")
+        accepted += [number for number in range(40, 60) if run.log_text(line(number))]
+        is_flushed = run.flush(20)
+        account = run.diagnostics().ledger
+        filler.unlink()
+        assert run.finish(20)
+
+    assert is_flushed
+    assert account.closes
+    assert account.lines.lost == 0
+    assert numbers_of(stored(server, run.run_id)) == accepted == list(range(60))
+    assert [path for path in disk.rglob("*") if path.is_file() and path.name != "one more"] == []
 
 
 def test_a_disk_that_becomes_read_only_stops_nothing_and_invents_nothing(

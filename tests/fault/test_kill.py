@@ -7,42 +7,38 @@ import os
 import random
 import subprocess
 import sys
+import threading
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 import rundial as rd
+from rundial.api import adopt
 from rundial.api.client import Client
-from tests.support.numbered import Progress
+from tests.support.numbered import Progress, Victims
 from tests.support.program import ServerProgram
+from tests.support.rounds import rounds
 from tests.support.stored import Stored, read
 from tests.support.waiting import wait_until
 
-ROUNDS = 5
+# For each of six ways: more than 50 in all.
+ROUNDS = 9
 PROJECT = "killed"
 
 pytestmark = pytest.mark.fault
 
 
-def kill_once(
-    place: Path, threads: int, options: dict[str, Any], seconds: float, *, line_characters: int = 200
-) -> Progress:
-    """Let the numbered program log for a while, end it with SIGKILL, and return what it was promised."""
-    progress = Progress(place / "progress")
-    command = [sys.executable, "-m", "tests.support.numbered", str(progress.path), str(threads)]
-    command += [json.dumps(options), str(line_characters)]
-    child = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
-    with child:
-        assert child.stdout is not None
-        assert child.stdout.readline() == "logging\n"
-        try:
-            child.wait(seconds)
-        except subprocess.TimeoutExpired:
-            child.kill()
-        assert child.wait(10) == -9
-    return progress
+def after(seconds: float) -> Callable[[Progress], None]:
+    """Kill at that moment, wherever the program is then."""
+
+    def wait(progress: Progress) -> None:
+        del progress
+        threading.Event().wait(seconds)
+
+    return wait
 
 
 def sync(spool: Path, server: ServerProgram) -> dict[str, Any]:
@@ -84,15 +80,15 @@ def _assert_numbers(numbers: list[int], accepted: int) -> None:
     assert accepted <= len(numbers) <= accepted + 1
 
 
-@pytest.mark.parametrize("threads", [1, 4])
+@pytest.mark.parametrize("threads", [1, 4, 8])
 @pytest.mark.parametrize("mode", ["online", "offline"])
 def test_a_killed_run_is_stored_whole_after_sync(
-    server: ServerProgram, tmp_path: Path, mode: str, threads: int
+    server: ServerProgram, victims: Victims, tmp_path: Path, mode: str, threads: int
 ) -> None:
     """Everything that log, log_text and trace accepted before a SIGKILL is stored once; the ledger closes."""
     rng = random.Random()
     with Client(server.url, api_key=server.key, request_timeout_seconds=10) as client:
-        for number in range(ROUNDS):
+        for number in range(rounds(ROUNDS)):
             place = tmp_path / f"round{number}"
             place.mkdir()
             run_id = f"killed-{mode}-{threads}-{number}"
@@ -103,18 +99,22 @@ def test_a_killed_run_is_stored_whole_after_sync(
                 "endpoint": server.url,
                 "api_key": server.key,
                 "spool_directory": str(place / "spool"),
+                # So that it dies with all in the ring as well as between the encoder's steps.
+                "flush_interval_seconds": rng.choice([0.01, 0.25]),
             }
 
-            progress = kill_once(place, threads, options, rng.uniform(0.02, 0.5))
-            sync(place / "spool", server)
+            until = after(rng.uniform(0.005, 0.1))
+            progress = victims.kill_one(place, threads, options, until=until)
+            report = adopt.sync([place / "spool"], endpoint=server.url, api_key=server.key, timeout_s=30)
 
+            assert [result.why for result in report.results] == [""]
             stored = read(client, PROJECT, run_id)
             assert_all_there(stored, progress, threads)
             assert stored.details["ledger"]["complete"], stored.details["ledger"]
             assert [path for path in (place / "spool").rglob("*") if path.is_file()] == []
 
 
-def test_a_second_sync_changes_nothing(server: ServerProgram, tmp_path: Path) -> None:
+def test_a_second_sync_changes_nothing(server: ServerProgram, victims: Victims, tmp_path: Path) -> None:
     """`rundial sync` may be repeated, also over a copy of what was delivered already."""
     spool = tmp_path / "spool"
     options: dict[str, Any] = {
@@ -124,23 +124,25 @@ def test_a_second_sync_changes_nothing(server: ServerProgram, tmp_path: Path) ->
         "endpoint": server.url,
         "spool_directory": str(spool),
     }
-    progress = kill_once(tmp_path, 1, options, 0.2)
+    progress = victims.kill_one(tmp_path, 1, options, until=after(0.2))
     subprocess.run(["cp", "-a", str(spool), str(tmp_path / "copy")], check=True)
 
     sync(spool, server)
     with Client(server.url, api_key=server.key, request_timeout_seconds=10) as client:
         before = read(client, PROJECT, "twice")
         sync(tmp_path / "copy", server)
-        after = read(client, PROJECT, "twice")
+        again = read(client, PROJECT, "twice")
 
-    assert_all_there(after, progress, 1)
-    assert after.points == before.points
-    assert after.lines == before.lines
-    assert after.details["counts"] == before.details["counts"]
-    assert after.details["ledger"]["complete"]
+    assert_all_there(again, progress, 1)
+    assert again.points == before.points
+    assert again.lines == before.lines
+    assert again.details["counts"] == before.details["counts"]
+    assert again.details["ledger"]["complete"]
 
 
-def test_the_next_run_delivers_what_a_killed_one_left(server: ServerProgram, tmp_path: Path) -> None:
+def test_the_next_run_delivers_what_a_killed_one_left(
+    server: ServerProgram, victims: Victims, tmp_path: Path
+) -> None:
     """An online init on the same spool directory delivers an earlier process's records by itself."""
     spool = tmp_path / "spool"
     options: dict[str, Any] = {
@@ -151,7 +153,7 @@ def test_the_next_run_delivers_what_a_killed_one_left(server: ServerProgram, tmp
         "api_key": server.key,
         "spool_directory": str(spool),
     }
-    progress = kill_once(tmp_path, 4, options, 0.3)
+    progress = victims.kill_one(tmp_path, 4, options, until=after(0.3))
 
     with rd.init(**{**options, "run_id": "next"}) as run:
         run.log({"x": 1.0})

@@ -16,11 +16,13 @@ import pytest
 from rundial.api.client import Client
 from rundial.recorder import layout
 from rundial.recorder.mapping import RingFile
-from tests.fault.test_kill import assert_all_there, kill_once, sync
-from tests.support.numbered import SIGNALS, Progress
+from tests.fault.test_kill import after, assert_all_there, sync
+from tests.support.numbered import SIGNALS, Progress, Victims
 from tests.support.program import ServerProgram
+from tests.support.ringwriter import laps_of
 from tests.support.rounds import rounds
 from tests.support.stored import Stored, read
+from tests.support.waiting import wait_until
 
 PROJECT = "again"
 MAX_KILLS = 12
@@ -68,10 +70,10 @@ def files_under(root: Path) -> list[tuple[str, int, int]]:
     return found
 
 
-def sync_until_change(spool: Path, server: ServerProgram, change: int) -> bool:
+def sync_until_change(spool: Path, server: ServerProgram, change: int, *, endpoint: str = "") -> bool:
     """Run `rundial sync`, end it with SIGKILL at a change of the spool's files; whether it ended well."""
     child = subprocess.Popen(
-        [sys.executable, "-m", "rundial", "sync", str(spool), "--endpoint", server.url, "--json"],
+        [sys.executable, "-m", "rundial", "sync", str(spool), "--endpoint", endpoint or server.url, "--json"],
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
         env={**os.environ, "RUNDIAL_API_KEY": server.key},
@@ -88,16 +90,18 @@ def sync_until_change(spool: Path, server: ServerProgram, change: int) -> bool:
 
 
 def test_a_sync_that_is_killed_again_and_again_stores_everything_once(
-    server: ServerProgram, options: dict[str, Any], tmp_path: Path
+    server: ServerProgram, victims: Victims, options: dict[str, Any], tmp_path: Path
 ) -> None:
     """`rundial sync` may die while it recovers or sends; the one that is left alone brings all home."""
     rng = random.Random()
     spool = Path(options["spool_directory"])
     for number in range(rounds(2)):
         run_id = f"killed-{number}"
-        progress = kill_once(tmp_path, 4, {**options, "run_id": run_id}, rng.uniform(0.2, 0.4))
+        until = after(rng.uniform(0.2, 0.4))
+        progress = victims.kill_one(tmp_path, 4, {**options, "run_id": run_id}, until=until)
 
-        kills = 0
+        # The first one finds no server: however fast it is, it cannot end well.
+        kills = int(not sync_until_change(spool, server, 1, endpoint="http://127.0.0.1:9"))
         # Each time a little later, so that every step is died in.
         while kills < MAX_KILLS and not sync_until_change(spool, server, kills // 2 + rng.randrange(1, 4)):
             kills += 1
@@ -110,7 +114,7 @@ def test_a_sync_that_is_killed_again_and_again_stores_everything_once(
 
 
 def test_a_run_that_is_killed_while_it_adopts_leaves_all_of_it_to_the_next(
-    server: ServerProgram, options: dict[str, Any], tmp_path: Path
+    server: ServerProgram, victims: Victims, options: dict[str, Any], tmp_path: Path
 ) -> None:
     """Each run delivers what the killed ones before it left, until it is killed itself."""
     rng = random.Random()
@@ -120,7 +124,7 @@ def test_a_run_that_is_killed_while_it_adopts_leaves_all_of_it_to_the_next(
         place = tmp_path / run_id
         place.mkdir()
         online = {**options, "run_id": run_id, "mode": "online"}
-        progress[run_id] = kill_once(place, 2, online, rng.uniform(0.01, 0.3))
+        progress[run_id] = victims.kill_one(place, 2, online, until=after(rng.uniform(0.01, 0.3)))
     sync(Path(options["spool_directory"]), server)
 
     for run_id, promised in progress.items():
@@ -130,7 +134,7 @@ def test_a_run_that_is_killed_while_it_adopts_leaves_all_of_it_to_the_next(
 
 @pytest.mark.parametrize("mode", ["online", "offline"])
 def test_a_run_killed_while_its_ring_wraps_is_stored_whole(
-    server: ServerProgram, options: dict[str, Any], tmp_path: Path, mode: str
+    server: ServerProgram, victims: Victims, options: dict[str, Any], tmp_path: Path, mode: str
 ) -> None:
     """Eight threads that go round a small ring several times a second lose nothing that was accepted."""
     rng = random.Random()
@@ -140,12 +144,17 @@ def test_a_run_killed_while_its_ring_wraps_is_stored_whole(
         place.mkdir()
         small = {"mode": mode, "ring_bytes": 1 << 20, "flush_interval_seconds": 0.01}
         settings = {**options, **small, "run_id": run_id}
-        progress = kill_once(place, 8, settings, rng.uniform(1.5, 2.5), line_characters=4000)
-        (ring,) = Path(options["spool_directory"]).glob("*.ring")
-        laps = laps_of(ring)
-        sync(Path(options["spool_directory"]), server)
+        spool = Path(options["spool_directory"])
+        laps = rng.uniform(2.0, 4.0)
 
-        assert laps >= 2
+        def has_wrapped(progress: Progress, spool: Path = spool, laps: float = laps) -> None:
+            del progress
+            (ring,) = spool.glob("*.ring")
+            wait_until(lambda: laps_of(ring) >= laps, 60)
+
+        progress = victims.kill_one(place, 8, settings, until=has_wrapped, line_characters=4000)
+        sync(spool, server)
+
         assert_home_but_refused(stored(server, run_id), progress, 8)
 
 
@@ -166,21 +175,17 @@ def assert_home_but_refused(found: Stored, progress: Progress, threads: int) -> 
     assert_all_there(replace(found, spans=[]), progress, threads)
 
 
-def laps_of(path: Path) -> int:
-    """How often a dead process went round its ring."""
-    ring = RingFile.adopt(path)
-    try:
-        # Positions begin at the capacity.
-        return int(ring.words[layout.WORD_TAIL] // ring.capacity)
-    finally:
-        ring.close()
-
-
 def test_a_ring_of_another_boot_gives_only_what_can_be_trusted(
-    server: ServerProgram, options: dict[str, Any], tmp_path: Path
+    server: ServerProgram, victims: Victims, options: dict[str, Any], tmp_path: Path
 ) -> None:
     """What a power cut left is read as far as it makes sense, and no value comes out that was not logged."""
-    progress = kill_once(tmp_path, 1, {**options, "flush_interval_seconds": 60.0}, 0.5)
+    # Far more than lies before the page that is lost, and all of it in the ring alone.
+    progress = victims.kill_one(
+        tmp_path,
+        1,
+        {**options, "flush_interval_seconds": 60.0},
+        until=lambda progress: wait_until(lambda: progress.get(0, "points") > 2000, 60),
+    )
     spool = Path(options["spool_directory"])
     (path,) = spool.glob("*.ring")
     ring = RingFile.adopt(path)

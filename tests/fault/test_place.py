@@ -6,6 +6,7 @@ import json
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from textwrap import dedent
 from typing import IO, Any
@@ -15,7 +16,7 @@ import pytest
 import rundial as rd
 from rundial.api.adopt import sync
 from rundial.api.client import Client
-from tests.support.mounts import mounted, without_shared_memory
+from tests.support.mounts import mounted, with_full_shared_memory, without_shared_memory
 from tests.support.processes import own_parts
 from tests.support.program import ServerProgram
 from tests.support.scripts import PRELUDE, start_script
@@ -142,13 +143,16 @@ def test_on_a_file_system_that_holds_no_ring_the_ring_is_in_shared_memory(
     assert len(stored(server, "moved").points) == 100
 
 
+@pytest.mark.parametrize(
+    "shared_memory", [without_shared_memory, with_full_shared_memory], ids=["none", "full"]
+)
 def test_without_shared_memory_either_the_ring_is_in_memory(
-    server: ServerProgram, options: dict[str, Any], tmp_path: Path
+    server: ServerProgram, options: dict[str, Any], tmp_path: Path, shared_memory: Callable[..., list[str]]
 ) -> None:
     """Where nothing can be mapped a run works all the same, and `durability` says that it is memory."""
     with mounted(tmp_path / "ramfs", "ramfs") as place:
         given = json.dumps({**options, "spool_directory": str(place / "spool")})
-        command = without_shared_memory(sys.executable, "-c", PRELUDE + dedent(ONE_RUN), given)
+        command = shared_memory(sys.executable, "-c", PRELUDE + dedent(ONE_RUN), given)
         done = subprocess.run(command, capture_output=True, text=True, timeout=30)
 
     assert done.returncode == 0, done.stderr

@@ -118,22 +118,32 @@ def test_a_clock_that_jumps_back_and_forward_loses_and_doubles_nothing(
 
 
 STORM = """
-    import threading, time
+    import threading
+    from rundial.api import session
     sys.setswitchinterval(1e-4)
     run = rd.init(**given)
-    stop = threading.Event()
+    encoder = session._SESSION.parts.pipeline.encoder
+    stop, is_refused = threading.Event(), threading.Event()
 
     def storm():
         while not stop.is_set():
-            run.log_text("storm " * 100)
+            if not run.log_text("storm " * 100):
+                is_refused.set()
             with run.trace("storm"):
                 pass
 
     threads = [threading.Thread(target=storm) for _ in range(3)]
-    for thread in threads:
-        thread.start()
     kept = []
-    for step in range(200):
+    # As on a disk that hangs: nothing leaves the ring, so lines and spans have filled their share
+    # however slow the program or fast the disk.
+    with encoder.pass_lock:
+        for thread in threads:
+            thread.start()
+        assert is_refused.wait(30)
+        for step in range(100):
+            kept.append(run.log({"loss": float(step)}, step=step))
+    # And while the disk takes what it can.
+    for step in range(100, 200):
         stop.wait(0.005)
         kept.append(run.log({"loss": float(step)}, step=step))
     stop.set()
@@ -153,7 +163,7 @@ def test_a_log_storm_costs_no_metric(options: dict[str, Any], tmp_path: Path) ->
     found = done.found
 
     on_disk = recorded.read(tmp_path / "spool")
-    assert found["refused"].get("queue_full", 0) > 0, "no storm: the ring was never full"
+    assert found["refused"].get("queue_full", 0) > 0
     assert found["kept"]
     assert found["closes"]
     assert on_disk.values("loss") == [float(step) for step in range(200)]
@@ -162,7 +172,7 @@ def test_a_log_storm_costs_no_metric(options: dict[str, Any], tmp_path: Path) ->
 
 
 INSIDE = """
-    import gc, logging, signal, threading
+    import gc, itertools, logging, signal, threading
     run = rd.init(**given)
     # Lists, because they grow in one step: a counter would lose what is logged while it is added to.
     kept = {"handler": [], "finaliser": [], "logging": [], "main": []}
@@ -170,6 +180,8 @@ INSIDE = """
     def on_alarm(number, frame):
         logging.getLogger("program").warning("alarm")
         kept["handler"].append(run.log({"handler": 1.0}))
+        # One shot after another: on a slow machine a steady beat would leave no time for the program.
+        signal.setitimer(signal.ITIMER_REAL, 0.0007)
 
     class Handler(logging.Handler):
         def emit(self, record):
@@ -185,9 +197,9 @@ INSIDE = """
     logging.getLogger("program").propagate = False
     gc.set_threshold(50)
     signal.signal(signal.SIGALRM, on_alarm)
-    signal.setitimer(signal.ITIMER_REAL, 0.001, 0.0007)
+    signal.setitimer(signal.ITIMER_REAL, 0.001)
     stop = threading.Event()
-    for step in range(given_steps):
+    for step in itertools.count():
         kept["main"].append(run.log({"main": float(step), "again": 1.0}, step=step))
         if step % 5 == 0:
             Dying()
@@ -196,7 +208,10 @@ INSIDE = """
                 run.log_text("main")
         if step % 500 == 0:
             stop.wait(0.01)
-    signal.setitimer(signal.ITIMER_REAL, 0)
+            if min(len(calls) for calls in kept.values()) >= given_calls:
+                break
+    # The handler would set the timer again.
+    signal.signal(signal.SIGALRM, signal.SIG_IGN)
     gc.set_threshold(700)
     gc.collect()
     assert run.finish(30)
@@ -209,16 +224,77 @@ def test_signal_handlers_finalisers_and_logging_handlers_may_log_inside_log(
     options: dict[str, Any], tmp_path: Path
 ) -> None:
     """What logs while its own thread is inside `log` hangs nowhere, and what is accepted is there once."""
-    done = run_script(INSIDE.replace("given_steps", str(rounds(20_000))), **options)
+    done = run_script(INSIDE.replace("given_calls", str(rounds(500))), **options)
     assert done.status == 0, done.stderr
     counts = done.found["counts"]
 
     on_disk = recorded.read(tmp_path / "spool")
     assert done.found["closes"]
-    assert min(counts.values()) > 50, counts
+    assert min(counts.values()) >= 1, counts
     for name in ("main", "handler", "finaliser"):
         assert len(on_disk.values(name)) == counts[name]
     assert sum(line.body == "from logging" for line in on_disk.lines) == counts["logging"]
+
+
+ENDING = """
+    import signal, threading
+    from rundial.api import session
+    run = rd.init(**given["options"])
+    encoder, ring = session._SESSION.parts.pipeline.encoder, session._SESSION.parts.pipeline.ring
+    said = {}
+
+    def on_signal(number, frame):
+        said["before"] = run.log({"x": 2.0}, step=2)
+        # Now the encoder waits for the call that is interrupted, and holds what a ledger is read under.
+        encoder.wake()
+        while encoder.pass_lock.acquire(blocking=False):
+            encoder.pass_lock.release()
+            threading.Event().wait(0.001)
+        said["flushed"] = run.flush(None)
+        said["finished"] = run.finish(10**6)
+        said["health"] = run.diagnostics().health
+        said["after"] = run.log({"x": 3.0}, step=3)
+
+    def strike(frame, event, argument):
+        if frame.f_code.co_filename.endswith("recorder/ring.py"):
+            frame.f_trace_opcodes = True
+            # Not the flag alone, which the encoder sets as well.
+            if ring.is_inside and not said:
+                signal.raise_signal(signal.SIGUSR1)
+        return strike
+
+    signal.signal(signal.SIGUSR1, on_signal)
+    assert run.log({"x": 0.0}, step=0)
+    sys._getframe().f_trace_opcodes = True
+    sys.settrace(strike)
+    said["inside"] = run.log({"x": 1.0}, step=1)
+    sys.settrace(None)
+    if given["again"]:
+        said["again"] = run.finish(20)
+        said["closes"] = run.diagnostics().ledger.closes
+    print(json.dumps(said))
+"""
+
+
+@pytest.mark.parametrize("again", [False, True], ids=["exit", "finish again"])
+def test_a_handler_that_ends_the_run_inside_log_waits_for_nothing_and_loses_nothing(
+    options: dict[str, Any], tmp_path: Path, *, again: bool
+) -> None:
+    """`finish`, `flush` and `diagnostics` inside a handler inside `log` return; the run ends whole later."""
+    done = run_script(ENDING, options=options, again=again)
+    assert done.status == 0, done.stderr
+    said = done.found
+
+    on_disk = recorded.read(tmp_path / "spool")
+    assert not said["flushed"]
+    assert not said["finished"]
+    assert said["before"]
+    assert not said["after"]
+    assert sorted(on_disk.values("x")) == [0.0, 1.0, 2.0]
+    assert [event.event_name for event in on_disk.events].count("rundial.run.finish") == 1
+    assert said.get("again", True)
+    assert said.get("closes", True)
+    assert list((tmp_path / "spool").glob("*.ring")) == []
 
 
 RAISING = """
@@ -257,7 +333,6 @@ RAISING = """
 """
 
 
-@pytest.mark.stress
 def test_exceptions_raised_into_log_lose_and_double_nothing(options: dict[str, Any], tmp_path: Path) -> None:
     """An exception from a signal handler passes through `log` untouched, and the books stay right."""
     script = RAISING.replace("given_interrupts", str(rounds(500)))
@@ -285,13 +360,8 @@ LEAVING = """
 """
 
 
-@pytest.mark.stress  # it holds a program to a time, which a busy machine may break
-@pytest.mark.parametrize("seconds", [0.0, 0.5, 2.0])
-@pytest.mark.parametrize("how", ["hang", "trickle", "down"])
-def test_finish_keeps_its_time_whatever_the_server_does(
-    options: dict[str, Any], tmp_path: Path, how: str, seconds: float
-) -> None:
-    """`finish(t)` returns within t + 0.3 s by the program's own clock, and sync delivers what is left."""
+def leave(options: dict[str, Any], spool: Path, *, how: str, seconds: float) -> float:
+    """Finish a run whose server is away, check that sync delivers all; return the seconds that it took."""
     with Collector(rules=[control()]) as collector:
         given = {**options, "mode": "online", "endpoint": collector.url, "api_key": "rdk_test"}
         given["finish_timeout_seconds"] = 0.2
@@ -303,12 +373,30 @@ def test_finish_keeps_its_time_whatever_the_server_does(
         done = run_script(LEAVING, options=given, seconds=seconds)
         collector.rules = [control()]
         collector.release()
-        report = sync([tmp_path / "spool"], to=collector.url, api_key="rdk_test", timeout_s=20)
+        report = sync([spool], to=collector.url, api_key="rdk_test", timeout_s=20)
 
     assert done.status == 0, done.stderr
-    assert done.found["took"] <= seconds + 0.3
     assert not done.found["done"]
     assert done.found["waiting"] == 2000
     assert "rundial sync" in done.stderr
     assert [result.why for result in report.results] == [""]
     assert sorted(point.step or 0 for point in collector.points) == list(range(2000))
+    return float(done.found["took"])
+
+
+@pytest.mark.parametrize("how", ["hang", "trickle", "down"])
+def test_a_finish_that_gives_up_leaves_everything_to_sync(
+    options: dict[str, Any], tmp_path: Path, how: str
+) -> None:
+    """`finish(t)` returns whatever the server does, says where the rest is, and sync delivers it."""
+    leave(options, tmp_path / "spool", how=how, seconds=0.5)
+
+
+@pytest.mark.stress  # it holds a program to a time, which a busy machine may break
+@pytest.mark.parametrize("seconds", [0.0, 0.5, 2.0])
+@pytest.mark.parametrize("how", ["hang", "trickle", "down"])
+def test_finish_keeps_its_time_whatever_the_server_does(
+    options: dict[str, Any], tmp_path: Path, how: str, seconds: float
+) -> None:
+    """`finish(t)` returns within t + 0.3 s by the program's own clock."""
+    assert leave(options, tmp_path / "spool", how=how, seconds=seconds) <= seconds + 0.3

@@ -2,7 +2,7 @@
 
 - Under CI (the variable `CI` is set) a skipped test is a failed test: what cannot run there is not
   tested anywhere. Elsewhere pytest's summary names what was skipped and why.
-- A test marked `fault` starts, starves and kills real processes and has 120 s.
+- A test marked `fault` starts, starves and kills real processes and has 120 s, and more for more rounds.
 - A test marked `stress` runs under a switch interval so small that threads change places between
   almost any two bytecodes.
 """
@@ -14,6 +14,8 @@ import sys
 from collections.abc import Generator, Iterator
 
 import pytest
+
+from tests.support.rounds import scale
 
 FAULT_TIMEOUT_S = 120
 STRESS_SWITCH_INTERVAL_S = 1e-6
@@ -29,7 +31,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Give fault tests their longer time."""
     for item in items:
         if item.get_closest_marker("fault") and not item.get_closest_marker("timeout"):
-            item.add_marker(pytest.mark.timeout(FAULT_TIMEOUT_S))
+            item.add_marker(pytest.mark.timeout(FAULT_TIMEOUT_S * scale()))
 
 
 @pytest.hookimpl(wrapper=True)
@@ -75,3 +77,11 @@ def _reason(report: pytest.TestReport | pytest.CollectReport) -> str:
 
 # Read once: the environment of a test is not the environment of the run.
 _CI = is_ci()
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Name what this machine could not run: nobody is to take a missing Python for a tested one."""
+    from tests.support.interpreters import MISSING
+
+    if MISSING:
+        terminalreporter.write_line(f"not run, no such Python here: {', '.join(MISSING)}")

@@ -57,8 +57,30 @@ FAULTS: dict[str, dict[str, Fault]] = {
     },
     "test_ring_kill": {
         "test_a_killed_ring_holds_what_it_accepted": Fault("kill -9 of a bare ring's writers", ALL, "ring"),
+        "test_a_ring_killed_after_many_laps_holds_what_it_accepted": Fault(
+            "kill -9 of a bare ring's writers, many laps on", ALL, "ring"
+        ),
+    },
+    "test_exit": {
+        "test_a_program_that_leaves_without_finish_loses_nothing": Fault(
+            "end of the program, sys.exit, an exception, Ctrl-C, SIGTERM, on each Python", ALL, ONLINE
+        ),
+        "test_forked_children_that_log_and_return_lose_nothing": Fault(
+            "forked children that log and return, on each Python", POINTS, ONLINE
+        ),
+    },
+    "test_users": {
+        "test_what_one_user_left_is_not_touched_by_another": Fault(
+            "two users in one spool directory", ALL, BOTH
+        ),
     },
     "test_process": {
+        "test_a_handler_that_ends_the_run_inside_log_waits_for_nothing_and_loses_nothing": Fault(
+            "a signal handler that ends the run inside log()", POINTS, OFFLINE
+        ),
+        "test_a_finish_that_gives_up_leaves_everything_to_sync": Fault(
+            "finish with a dead, hung or trickling server, then sync", POINTS, KEPT
+        ),
         "test_runs_in_sequence_hold_on_to_nothing": Fault("hundreds of runs in one process", ALL, BOTH),
         "test_a_clock_that_jumps_back_and_forward_loses_and_doubles_nothing": Fault(
             "the clock jumps back and forward", POINTS, OFFLINE
@@ -89,6 +111,9 @@ FAULTS: dict[str, dict[str, Fault]] = {
         ),
     },
     "test_disk": {
+        "test_a_disk_without_one_free_byte_takes_more_once_all_is_answered": Fault(
+            "a disk without one free byte", POINTS, ONLINE
+        ),
         "test_a_disk_that_takes_nothing_costs_the_oldest_and_is_used_again": Fault(
             "disk full, then room again", LINES, ONLINE
         ),

@@ -73,6 +73,13 @@ def without_shared_memory(*command: str) -> list[str]:
     return ["unshare", "--mount", "sh", "-c", hide, "sh", *command]
 
 
+def with_full_shared_memory(*command: str) -> list[str]:
+    """Return a command that runs another where `/dev/shm` has no byte left, seen by nobody else."""
+    _check_namespaces()
+    fill = 'mount -t tmpfs -o size=2m none /dev/shm && { cat /dev/zero >/dev/shm/full 2>&-; exec "$@"; }'
+    return ["unshare", "--mount", "sh", "-c", fill, "sh", *command]
+
+
 def _check_namespaces() -> None:
     if not sys.platform.startswith("linux") or os.geteuid() != 0:
         pytest.skip("a mount of one's own needs root on Linux")

@@ -5,7 +5,7 @@ lines of random sizes, an encoder thread writes down what it takes and releases 
 shared file says with single 8-byte stores what the ring answered. With EXCEPTIONS 1 the first thread is
 the main one, and a signal handler throws exceptions into it, logging a line of its own now and then.
 
-The parent's side is `Tally` and `read_takes`.
+The parent's side is `Tally`, `read_takes` and `laps_of`.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ import zlib
 from collections.abc import Iterator
 from pathlib import Path
 
+from rundial.recorder import layout
 from rundial.recorder.keysets import KeySet, KeySets
 from rundial.recorder.layout import HEADER_BYTES, Kind
 from rundial.recorder.mapping import RingFile
@@ -98,6 +99,14 @@ def read_takes(path: Path) -> list[tuple[int, int, list[tuple[int, int]]]]:
         takes.append((start, end, list(_SAID.iter_unpack(body))))
         at += _TAKE.size + size
     return takes
+
+
+def laps_of(path: Path) -> float:
+    """How often a living process has gone round its ring."""
+    with path.open("rb") as file:
+        words = memoryview(file.read(layout.HEADER_BYTES)).cast("Q")
+    # Positions begin at the capacity.
+    return words[layout.WORD_TAIL] / words[layout.WORD_CAPACITY] - 1
 
 
 class Cut(Exception):

@@ -10,6 +10,7 @@ import subprocess
 import sys
 from textwrap import dedent
 
+from tests.support.rounds import scale
 from tests.support.shell import Done
 
 PRELUDE = "import json, sys\nimport rundial as rd\ngiven = json.loads(sys.argv[1])\n"
@@ -28,10 +29,10 @@ def start_script(text: str, **given: object) -> subprocess.Popen[str]:
 
 
 def end_of(script: subprocess.Popen[str], timeout_s: float = TIMEOUT_S) -> Done:
-    """Close a script's stdin and wait for its end."""
+    """Close a script's stdin and wait for its end; the limit grows with `FAULT_SCALE`."""
     with script:
         try:
-            stdout, stderr = script.communicate(timeout=timeout_s)
+            stdout, stderr = script.communicate(timeout=timeout_s * scale())
         finally:
             script.kill()
     return Done(script.returncode, stdout, stderr)

@@ -119,7 +119,7 @@ def test_close_tells_what_there_is_and_nothing_after(tmp_path: Path, monkeypatch
     (tmp_path / "git").write_text("#!/bin/sh\nexec tail -f /dev/null\n")
     (tmp_path / "git").chmod(0o755)
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(sys.modules["__main__"], "__file__", None)
+    monkeypatch.setattr(sys.modules["__main__"], "__file__", None, raising=False)
     monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
     told: list[Mapping[str, Any]] = []
     gatherer = Gatherer(told.append, with_diff=True)

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from opentelemetry import trace as otel
 
+from rundial.api import session
 from rundial.api.run import Run
 from tests.support.recorded import Recorded
 
@@ -342,3 +343,33 @@ def test_line_is_recorded_while_another_thread_imports_opentelemetry(
 
     assert run.log_text("x")
     assert run.diagnostics().ledger.lines.recorded == 1
+
+
+def test_a_span_that_the_recorder_refuses_says_so(run: Run) -> None:
+    """`finish()` of a span answers what `log` would: False when the recorder is full, which is counted."""
+    parts = session._SESSION.parts
+    # As on a disk that hangs: nothing leaves the ring.
+    with parts.pipeline.encoder.pass_lock:
+        while run.log_text("x" * 8000):
+            pass
+        while run.log_text("x"):
+            pass
+        by_hand = run.trace("by hand")
+        answers = [by_hand.finish(), by_hand.finish()]
+        with run.trace("with") as span:
+            pass
+        answers.append(span.finish())
+
+    assert answers == [False, False, False]
+    assert run.diagnostics().ledger.spans.dropped == {"queue_full": 2}
+    assert run.diagnostics().ledger.closes
+
+
+def test_a_span_after_the_end_of_its_run_says_so(run: Run) -> None:
+    """A span that ends after `finish` of the run is not stored, and its own `finish` does not claim it."""
+    span = run.trace("late")
+    with span:
+        assert run.finish(10)
+
+    assert not span.finish()
+    assert run.diagnostics().ledger.spans.dropped == {"after_finish": 1}

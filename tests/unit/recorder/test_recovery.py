@@ -124,15 +124,17 @@ def test_recovery_reads_one_runs_records_and_leaves_the_others(tmp_path: Path) -
     assert [step for _, step, _ in points(other.path)] == [0, 2]
 
 
-def test_a_ring_of_another_boot_is_read_as_far_as_it_can_be_trusted(tmp_path: Path) -> None:
-    """Rule 9: after a power cut, up to the first damaged record and not one value beyond."""
+@pytest.mark.parametrize("is_of_this_boot", [False, True])
+def test_a_damaged_ring_is_read_as_far_as_it_can_be_trusted(tmp_path: Path, *, is_of_this_boot: bool) -> None:
+    """Rule 9: after a power cut, or on a disk that failed, up to the first damaged record and not beyond."""
     rig = Rig(tmp_path)
     run = rig.attach()
     for step in range(6):
         log(run, step)
     for flipped in (False, True):
         file, spool = dead_copy(rig, run, tmp_path / f"dead{flipped}")
-        file.words[layout.WORD_BOOT] ^= 1
+        if not is_of_this_boot:
+            file.words[layout.WORD_BOOT] ^= 1
         if flipped:
             found = scan(file, file.words[layout.WORD_TAIL])
             fourth = next(record for record in found if record.step == 4)

@@ -291,3 +291,56 @@ def test_a_ring_whose_lock_was_left_busy_heals_with_the_next_take() -> None:
     assert put_line(ring, slot, 2)
 
     assert numbers_in(left_in(killed(ring.file))) == [1, 2]
+
+
+def test_a_run_that_ends_inside_a_call_keeps_what_was_accepted_before() -> None:
+    """A handler that logs, ends the run and logs again, at any call inside log: each answer was true."""
+    for moment in range(1, 2000):
+        ring = small_ring()
+        slot = ring.open_slot()
+        keys = keys_of("a", number=1)
+        put(ring, slot, 1, keys)
+        left = [moment]
+        answers: dict[int, bool] = {}
+
+        def interrupt(
+            ring: Ring = ring,
+            slot: RunSlot = slot,
+            keys: KeySet = keys,
+            left: list[int] = left,
+            answers: dict[int, bool] = answers,
+        ) -> None:
+            left[0] -= 1
+            if left[0] == 0:
+                answers[3] = put(ring, slot, 3, keys)
+                ring.close_intake(slot)
+                answers[4] = put(ring, slot, 4, keys)
+                assert ring.record(Kind.EVENT, slot, b"[]")
+
+        with between_bytecodes(interrupt):
+            answers[2] = put(ring, slot, 2, keys)
+        if left[0] > 0:
+            break
+
+        assert answers[3]
+        assert not answers[4]
+        records = left_in(killed(ring.file))
+        assert sorted(row.step for row in rows_in(records)) == [1, *(n for n in (2, 3) if answers[n])]
+        assert sum(record.kind == Kind.EVENT for record in records) == 1
+        assert slot.late == [1 + (not answers[2]), 0, 0]
+        assert dropped(ring, slot) == {}
+    assert moment > 50
+
+
+def test_a_thread_knows_whether_it_is_inside_a_call() -> None:
+    """Only who has interrupted a call is told so; another thread that waits its turn is not."""
+    ring = small_ring()
+    slot = ring.open_slot()
+    seen: list[bool] = []
+
+    with between_bytecodes(lambda: seen.append(ring.is_inside)):
+        assert put(ring, slot, 1, keys_of("a", number=1))
+
+    assert any(seen)
+    assert not seen[0]
+    assert not ring.is_inside
