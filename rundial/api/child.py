@@ -52,7 +52,7 @@ class ChildSide:
             parts: Parts = session.parts
             identity = {**self._identity, "instance_id": uuid.uuid4().hex, "is_child": True}
             attached = start.attach(parts, identity, run.settings, self._parent.target, None)
-            delivery = RunDelivery(parts.pipeline, attached, run.settings, ends_run=False)
+            delivery = RunDelivery(parts.pipeline, attached, run.settings, ends_run=())
             parts.live[run] = (attached, delivery)
             delivery.on_done = lambda: parts.forget(run)
             run.rewire(attached.recorder, delivery, make_tracer=start.tracer_maker(attached))

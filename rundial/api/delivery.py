@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import base64
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from threading import Lock, get_ident
 from typing import TYPE_CHECKING, Any
 
 from rundial.api import account
+from rundial.api.ending import STATUSES, Ending
 from rundial.api.key import Key
 from rundial.api.pipeline import Attached, Pipeline
 from rundial.diagnostics import DiagnosticsHealth, Ledger, RundialDiagnostics
@@ -35,7 +36,8 @@ class RunDelivery:
         pipeline: The process's parts.
         attached: The run's.
         settings: The run's.
-        ends_run: Whether `finish` ends the run; False in a forked child, whose parent's run it is.
+        ends_run: With which statuses `finish` ends the run: none in a forked child, whose parent's run it
+            is, and only `failed` in a rank above 0, whose run goes on without it.
 
     Attributes:
         is_cut_short: The last `finish` came from a signal handler inside a call of the run, and could
@@ -44,7 +46,12 @@ class RunDelivery:
     """
 
     def __init__(
-        self, pipeline: Pipeline, attached: Attached, settings: Settings, *, ends_run: bool = True
+        self,
+        pipeline: Pipeline,
+        attached: Attached,
+        settings: Settings,
+        *,
+        ends_run: Collection[str] = STATUSES,
     ) -> None:
         self._pipeline = pipeline
         self._attached = attached
@@ -78,7 +85,7 @@ class RunDelivery:
             return False
         return self._drain(end)
 
-    def finish(self, timeout_s: float, status: str, reason: str | None) -> bool:
+    def finish(self, timeout_s: float, ending: Ending) -> bool:
         """End the run; True when everything is answered (offline: on disk).
 
         False at once from a signal handler that has interrupted this thread's own call: what that one
@@ -94,7 +101,7 @@ class RunDelivery:
                 return True
             if not self._has_ended:
                 self._has_ended = True
-                self._end(status, reason, end)
+                self._end(ending, end)
             if not self._is_released and not self._settle(end):
                 return False
             if not self._drain(end) or not self._tell_rest(end):
@@ -163,14 +170,14 @@ class RunDelivery:
             ledger=ledger,
         )
 
-    def _end(self, status: str, reason: str | None, end: float) -> None:
+    def _end(self, ending: Ending, end: float) -> None:
         if self._attached.watch is not None:
             self._attached.watch.end(min(LAST_SAMPLE_S, max(0.0, end - time.monotonic())))
         # From here on nothing is accepted, so that what was is all there when it is counted.
         self._attached.recorder.close()
-        if self._ends_run:
-            self._status = status
-            body = {"status": status, "reason": reason, "finished_unix_ns": time.time_ns()}
+        if ending.status in self._ends_run:
+            self._status = ending.status
+            body = {**ending._asdict(), "finished_unix_ns": time.time_ns()}
             self._attached.recorder.event(semconv.EVENT_RUN_FINISH, body)
 
     def _settle(self, end: float) -> bool:

@@ -9,6 +9,7 @@ import itertools
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from rundial.api.ending import Ending
 from rundial.api.key import Key
 from rundial.diagnostics import Ledger, Reason, RundialDiagnostics, Signal
 
@@ -78,9 +79,9 @@ class DisabledDelivery:
         del timeout_s
         return True
 
-    def finish(self, timeout_s: float, status: str, reason: str | None) -> bool:
+    def finish(self, timeout_s: float, ending: Ending) -> bool:
         """Nothing ends."""
-        del timeout_s, status, reason
+        del timeout_s, ending
         return True
 
     def diagnostics(self, counts: Mapping[str, Any]) -> RundialDiagnostics:

@@ -7,18 +7,20 @@ what is left and how to send it.
 from __future__ import annotations
 
 import contextlib
+import functools
 import logging
 import signal
 import sys
 import threading
 import time
+from collections.abc import Callable
 from types import FrameType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from rundial.api.child import ChildSide
+from rundial.api.ending import MAX_REASON_CHARS, Ending, of_exception
 
 if TYPE_CHECKING:
-    from rundial.api.run import Status
     from rundial.api.session import Session
     from rundial.api.start import Left, Parts
 
@@ -35,12 +37,12 @@ def at_exit(session: Session) -> None:
         return
     from rundial.api.start import Left
 
-    status, reason = _status(session)
+    ending = _ending(session)
     open_runs = [run for run in parts.live if not run.has_finished]
     limits = [run.settings.finish_timeout_seconds for run in parts.live]
     end = time.monotonic() + max(limits, default=0.0)
     for run in open_runs:
-        run.finish(max(0.0, end - time.monotonic()), status=status, reason=reason)
+        run.end(ending, max(0.0, end - time.monotonic()))
     for run, (attached, delivery) in list(parts.live.items()):
         # What a finish could not wait for may have been answered since. One inside a signal handler
         # could not wait at all.
@@ -51,6 +53,7 @@ def at_exit(session: Session) -> None:
     for left in parts.left:
         if left.waiting:
             _say(left)
+    session.restore_exit()
     parts.watching.stop(STOP_S)
     parts.pipeline.stop(STOP_S)
     for attached, _ in parts.live.values():
@@ -95,6 +98,7 @@ def in_child(session: Session) -> None:
     parts: Parts | None = session.parts
     session.lock = threading.Lock()
     session.parts = None
+    session.exit_status = None
     if parts is None:
         return
     parts.pipeline.abandon_in_child()
@@ -105,17 +109,36 @@ def in_child(session: Session) -> None:
             run.rewire(*ChildSide.of(run, attached, parts, session).pair())
 
 
-def _status(session: Session) -> tuple[Status, str | None]:
+def watch_exit(session: Session) -> None:
+    """Remember what `sys.exit` is called with: nothing else tells an exit hook the process's status."""
+    leave = sys.exit
+
+    @functools.wraps(leave)
+    def remember(status: Any = None, /) -> NoReturn:
+        session.exit_status = status
+        leave(status)
+
+    sys.exit = remember
+    session.restore_exit = lambda: _restore(remember, leave)
+
+
+def _restore(ours: Callable[..., NoReturn], former: Callable[..., NoReturn]) -> None:
+    if sys.exit is ours:
+        sys.exit = former
+
+
+def _ending(session: Session) -> Ending:
     """How the process ends, as far as the interpreter tells."""
     if session.was_terminated:
-        return "aborted", "SIGTERM"
-    # Set when an uncaught exception is printed; the interpreter leaves it for such as us.
+        return Ending("aborted", "SIGTERM")
+    # Set when an uncaught exception is printed; the interpreter leaves it for such as us. In a notebook or
+    # at a prompt it is any that was printed, and the session went on.
     error = getattr(sys, "last_exc", None) or getattr(sys, "last_value", None)
-    if error is None:
-        return "completed", None
-    if isinstance(error, KeyboardInterrupt):
-        return "aborted", "KeyboardInterrupt"
-    return "failed", f"{type(error).__name__}: {error}"[:512]
+    if error is not None and not hasattr(sys, "ps1"):
+        return of_exception(error)
+    if session.exit_status in (None, 0):
+        return Ending("completed")
+    return Ending("failed", f"exit status {session.exit_status}"[:MAX_REASON_CHARS])
 
 
 def _say(left: Left) -> None:

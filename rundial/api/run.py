@@ -13,12 +13,13 @@ from math import isfinite
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal
 
+from rundial.api.ending import MAX_REASON_CHARS, STATUSES, Ending, Status, of_exception
 from rundial.api.guard import Notices
 from rundial.api.lines import LEVELS, Lines
 from rundial.api.rows import Found, Rows
 from rundial.api.sink import Delivery, Sink
 from rundial.api.tally import Tally
-from rundial.api.trace import LOSING_SPANS, Span, Tracing, reason_of
+from rundial.api.trace import LOSING_SPANS, Span, Tracing
 from rundial.diagnostics import RundialDiagnostics, Signal
 from rundial.errors import RecordDroppedError, RunFinishedError
 from rundial.interrupts import let_through
@@ -28,12 +29,10 @@ from rundial.signals import values
 if TYPE_CHECKING:
     from rundial.api.client import Client
 
-Status = Literal["completed", "failed", "aborted"]
 LogLevel = Literal["trace", "debug", "info", "warn", "error", "fatal"]
 SpanKind = Literal["internal", "server", "client", "producer", "consumer", "tool"]
 
 MAX_STEP = values.MAX_STEP
-STATUSES: tuple[Status, ...] = ("completed", "failed", "aborted")
 
 
 class Run:
@@ -317,15 +316,18 @@ class Run:
         """
         if status not in STATUSES:
             raise ValueError(f"status must be one of {', '.join(STATUSES)}, not {status!r}; the run goes on")
-        end = time.monotonic() + timeout_seconds
+        return self.end(Ending(status, reason[:MAX_REASON_CHARS] if reason else None), timeout_seconds)
+
+    def end(self, ending: Ending, timeout_s: float) -> bool:
+        """End the run; see `finish`, which is for users."""
+        end = time.monotonic() + timeout_s
         if self._status is None:
-            self._stop_parts(timeout_seconds)
-            self._status = status
-        elif self._status != status:
+            self._stop_parts(timeout_s)
+            self._status = ending.status
+        elif self._status != ending.status:
             return False
         try:
-            left_s = max(0.0, end - time.monotonic())
-            return self._delivery.finish(left_s, status, reason[:512] if reason else None)
+            return self._delivery.finish(max(0.0, end - time.monotonic()), ending)
         except Exception as error:
             let_through(error)
             if self.settings.strict:
@@ -358,11 +360,7 @@ class Run:
         timeout_s = self.settings.finish_timeout_seconds
         if self._status is not None:
             return
-        if error is None:
-            self.complete(timeout_seconds=timeout_s)
-            return
-        status: Status = "aborted" if isinstance(error, (KeyboardInterrupt, SystemExit)) else "failed"
-        self.finish(timeout_s, status=status, reason=reason_of(error))
+        self.end(Ending("completed") if error is None else of_exception(error), timeout_s)
 
     def line(
         self,

@@ -10,7 +10,7 @@ import atexit
 import os
 import sys
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from threading import Lock
 from typing import Any
@@ -25,6 +25,10 @@ from rundial.errors import ConfigError
 from rundial.settings import Distributed, Mode, ResumeMode, RunKind, Settings, resolve
 
 
+def _nothing() -> None:
+    """What `restore_exit` is where nothing was replaced."""
+
+
 class Session:
     """What this process has: its parts, made by its first run, and whether hooks are installed."""
 
@@ -36,6 +40,9 @@ class Session:
         # Runs whose id the ranks of a launch derive by themselves; they count alike.
         self.derived_runs = 0
         self.was_terminated = False
+        # What `sys.exit` was last called with.
+        self.exit_status: object = None
+        self.restore_exit: Callable[[], None] = _nothing
 
 
 _SESSION = Session()
@@ -210,3 +217,4 @@ def _install_hooks() -> None:
         after_in_child=lambda: leaving.in_child(_SESSION),
     )
     leaving.catch_sigterm(_SESSION)
+    leaving.watch_exit(_SESSION)

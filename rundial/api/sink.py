@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
+from rundial.api.ending import Ending
 from rundial.api.key import Key
 from rundial.diagnostics import Ledger, Reason, RundialDiagnostics, Signal
 
@@ -62,7 +63,7 @@ class Delivery(Protocol):
         """Wait until everything is answered (offline: on disk)."""
         ...
 
-    def finish(self, timeout_s: float, status: str, reason: str | None) -> bool:
+    def finish(self, timeout_s: float, ending: Ending) -> bool:
         """End the run; True when everything is answered (offline: on disk)."""
         ...
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from rundial.api.delivery import RunDelivery
 from rundial.api.earlier import next_attempt
+from rundial.api.ending import STATUSES
 from rundial.api.key import Key
 from rundial.api.pipeline import Attached, Pipeline
 from rundial.api.run import Run
@@ -113,7 +114,8 @@ def start(identity: dict[str, Any], settings: Settings, *, session: Session) -> 
             session.parts = Parts(settings)
         parts: Parts = session.parts
     attached = attach(parts, identity, settings, target, answer)
-    delivery = RunDelivery(parts.pipeline, attached, settings)
+    ends_run = STATUSES if identity["rank"] in (None, 0) else ("failed",)
+    delivery = RunDelivery(parts.pipeline, attached, settings, ends_run=ends_run)
     run = make_run(identity, settings, attached, delivery)
     parts.live[run] = (attached, delivery)
     # A program may have any number of runs, one after another.
