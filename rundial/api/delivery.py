@@ -27,6 +27,8 @@ FOR_EVER_S = 10 * 365 * 86400.0
 HEARTBEAT_S = 30.0
 # Sampling takes milliseconds; what takes longer, such as a provider that hangs, is not waited for.
 LAST_SAMPLE_S = 0.5
+# A hook that is at work is waited for as little.
+HOOK_S = 0.2
 
 
 class RunDelivery:
@@ -65,6 +67,7 @@ class RunDelivery:
         self._has_ended = False
         # How the run ended, if this process ends it.
         self._status: str | None = None
+        self._has_handed_over = False
         self._is_released = False
         self._is_done = False
         self._last_beat_s = time.monotonic()
@@ -102,18 +105,25 @@ class RunDelivery:
             if not self._has_ended:
                 self._has_ended = True
                 self._end(ending, end)
-            if not self._is_released and not self._settle(end):
-                return False
-            if not self._drain(end) or not self._tell_rest(end):
-                return False
-            self._close()
-            return True
+            if (self._is_released or self._settle(end)) and self._drain(end) and self._tell_rest(end):
+                self._close()
+                return True
+            self._hand_over()
+            return False
         finally:
             self._finisher = 0
             self._lock.release()
 
     def beat(self) -> None:
-        """Say that the run lives; on the encoder's thread, now and then, and not while there is a backlog."""
+        """Do what is due now and then, on the encoder's thread."""
+        hook = self._attached.hook
+        if hook is not None:
+            recorder = self._attached.recorder
+            hook.look(recorder.ledger(), recorder.evicted(), self._pipeline.encoder.failure)
+        self._beat()
+
+    def _beat(self) -> None:
+        """Say that the run lives; not while there is a backlog."""
         now = time.monotonic()
         if now - self._last_beat_s < HEARTBEAT_S or self._has_ended:
             return
@@ -225,9 +235,19 @@ class RunDelivery:
             return True
         return sender.drain(max(0.0, end - time.monotonic()), source=source)
 
+    def _hand_over(self) -> None:
+        """Tell the hook, once, that what is left waits for the next process or `rundial sync`."""
+        hook = self._attached.hook
+        if hook is not None and not self._has_handed_over:
+            self._has_handed_over = True
+            path = str(self._attached.spool.path)
+            hook.tell("shutdown_spool_handoff", records=self.waiting(), path=path)
+
     def _close(self) -> None:
         sender, source = self._attached.sender, self._attached.source
         self._is_done = True
+        if self._attached.hook is not None:
+            self._attached.hook.close(HOOK_S)
         if sender is None or source is None:
             # Offline: everything is on disk, and stays there for `rundial sync`.
             self._attached.spool.close()

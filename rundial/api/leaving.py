@@ -56,8 +56,7 @@ def at_exit(session: Session) -> None:
     session.restore_exit()
     parts.watching.stop(STOP_S)
     parts.pipeline.stop(STOP_S)
-    for attached, _ in parts.live.values():
-        attached.spool.close()
+    parts.close(STOP_S)
     session.parts = None
 
 
@@ -142,7 +141,14 @@ def _ending(session: Session) -> Ending:
 
 
 def _say(left: Left) -> None:
-    if left.path.exists():
+    if left.is_volatile and left.waiting:
+        logger.warning(
+            "run %s: %s records were not sent in time and are lost: spool_enabled=False keeps nothing "
+            "beyond the process",
+            left.run_id,
+            f"{left.waiting:,}",
+        )
+    elif left.path.exists() and not left.is_volatile:
         logger.warning(
             "run %s: %s records wait in %s; send them with: rundial sync %s",
             left.run_id,

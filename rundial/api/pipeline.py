@@ -16,10 +16,13 @@ from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING, Any
 
+from rundial.api.hook import Hook
 from rundial.api.late import LateAnnouncement
 from rundial.api.target import RunSource, Target
 from rundial.clock import SystemClock
+from rundial.export.backoff import FOR_EVER, Policy
 from rundial.recorder import place
+from rundial.recorder.batches import Form
 from rundial.recorder.encoder import Encoder
 from rundial.recorder.keysets import KeySets
 from rundial.recorder.mapping import RingFile
@@ -34,6 +37,7 @@ from rundial.spool.meta import Meta
 from rundial.spool.spool import Spool
 
 if TYPE_CHECKING:
+    from rundial.export.outcome import Outcome
     from rundial.export.sender import Sender
     from rundial.system.watch import Watch
 
@@ -59,6 +63,8 @@ class Attached:
         sender: Who sends it; None offline.
         processor: The run's span processor, once it has one.
         watch: The run's system metrics; None where none are wanted.
+        policy: How its requests are tried again.
+        hook: The user's `event_hook`; None where there is none.
     """
 
     recorder: RunRecorder
@@ -69,6 +75,8 @@ class Attached:
     sender: Sender | None
     processor: Any = None
     watch: Watch | None = None
+    policy: Policy = FOR_EVER
+    hook: Hook | None = None
 
 
 class Pipeline:
@@ -132,27 +140,51 @@ class Pipeline:
         except BaseException:
             self.ring.close_slot(slot)
             raise
-        run_encoder = RunEncoder(slot.index, spool, resource)
-        recorder = RunRecorder(self.ring, slot, self.keysets, encoder=self.encoder, run_encoder=run_encoder)
+        form = Form(settings.max_batch_points, settings.gzip_enabled, settings.gzip_min_bytes)
+        run_encoder = RunEncoder(slot.index, spool, resource, form)
+        recorder = RunRecorder(
+            self.ring,
+            slot,
+            self.keysets,
+            encoder=self.encoder,
+            run_encoder=run_encoder,
+            capacity=settings.queue_capacity,
+        )
         attached = Attached(recorder, spool, target, run_encoder, None, None)
         self.encoder.add(run_encoder)
+        if settings.event_hook is not None:
+            attached.hook = Hook(settings.event_hook, identity.run_id)
         if settings.mode == "online":
-            late = LateAnnouncement(
-                spool.meta,
-                target,
-                timeout_s=settings.request_timeout_seconds,
-                on_attempt=on_attempt,
-            )
-            attached.source = RunSource(
-                spool.lanes, target, label=f"run {identity.run_id}", announce=late.tell
-            )
-            attached.sender = self.sender(target, settings)
-            attached.sender.add(attached.source)
-            target.key.on_change = attached.sender.wake
-            run_encoder.on_publish = attached.sender.wake
+            self._connect(attached, settings, on_attempt)
         with self._lock:
             self.attached.append(attached)
         return attached
+
+    def _connect(
+        self, attached: Attached, settings: Settings, on_attempt: Callable[[int], None] | None
+    ) -> None:
+        """Have a run's spool sent from now on."""
+        spool, target = attached.spool, attached.target
+        timeout_s = settings.request_timeout_seconds
+        late = LateAnnouncement(spool.meta, target, timeout_s=timeout_s, on_attempt=on_attempt)
+        attached.source = RunSource(
+            spool.lanes,
+            target,
+            label=f"run {spool.meta.run_id}",
+            on_outcome=_teller(attached),
+            announce=late.tell,
+        )
+        first_s = settings.retry_base_delay_seconds
+        attached.policy = Policy(
+            first_s,
+            max(first_s, settings.retry_max_delay_seconds),
+            settings.retry_jitter_ratio,
+            settings.retry_max_attempts,
+        )
+        attached.sender = self.sender(target, settings)
+        attached.sender.add(attached.source, policy=attached.policy)
+        target.key.on_change = attached.sender.wake
+        attached.run_encoder.on_publish = attached.sender.wake
 
     def release(self, attached: Attached) -> None:
         """Forget a run whose records are all in its spool; its spool may go on being sent."""
@@ -239,9 +271,10 @@ class Pipeline:
                 fresh.lanes,
                 attached.target,
                 label=attached.source.label,
+                on_outcome=_teller(attached),
                 announce=attached.source.announce,
             )
-            attached.sender.add(attached.source)
+            attached.sender.add(attached.source, policy=attached.policy)
         logger.warning(
             "the spool directory %s was removed while run %s goes on; it was made again, and what had not "
             "been sent from it is counted as lost",
@@ -260,6 +293,20 @@ class Pipeline:
                 ring_path=str(file.path) if file.path else None, ring_id=file.ring_id.hex()
             )
         self.encoder.move_ring(file)
+
+
+def _teller(attached: Attached) -> Callable[[str, Outcome], None] | None:
+    """Return what passes outcomes on to the run's hook, None where it has none."""
+    hook = attached.hook
+    if hook is None:
+        return None
+
+    def tell(lane: str, outcome: Outcome) -> None:
+        sender, source = attached.sender, attached.source
+        report = sender.report(source).get(lane) if sender and source else None
+        hook.on_outcome(lane, outcome, is_spent=report is not None and report.is_paused)
+
+    return tell
 
 
 def make_sender(timeout_s: float) -> Sender:

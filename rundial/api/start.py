@@ -11,6 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from rundial.api import volatile
 from rundial.api.delivery import RunDelivery
 from rundial.api.earlier import next_attempt
 from rundial.api.ending import STATUSES
@@ -45,17 +46,21 @@ class Left:
         waiting: Units that no server has answered for.
         path: Its spool.
         root: The directory to give to `rundial sync`.
+        is_volatile: It goes with the process.
     """
 
     run_id: str
     waiting: int
     path: Path
     root: Path
+    is_volatile: bool
 
     @classmethod
     def of(cls, run: Run, attached: Attached, delivery: RunDelivery) -> Left:
         """Return what a run leaves as it is now."""
-        return cls(run.run_id, delivery.waiting(), attached.spool.path, run.settings.spool_directory)
+        settings = run.settings
+        root, is_volatile = settings.spool_directory, not settings.spool_enabled
+        return cls(run.run_id, delivery.waiting(), attached.spool.path, root, is_volatile)
 
 
 class Parts:
@@ -66,12 +71,14 @@ class Parts:
         live: Attachment and delivery by run; a forked child starts with none.
         gatherer: The latest run's; a program of many runs looks at its environment now and then.
         left: What finished offline runs have left for `rundial sync`.
+        volatile: Directories that go with the process.
         watching: The system metrics.
     """
 
     def __init__(self, settings: Settings, *, after: Any = None) -> None:
         self.live: dict[Run, tuple[Attached, RunDelivery]] = {}
         self.left: list[Left] = []
+        self.volatile: list[Path] = []
         self.gatherer: Gatherer | None = None
         self.pipeline = Pipeline(settings, on_pass=self._beat, after=after)
         self.watching = Watching(self.pipeline.ring, is_child=after is not None)
@@ -81,6 +88,15 @@ class Parts:
         known = self.live.pop(run, None)
         if known is not None and run.settings.mode == "offline":
             self.left.append(Left.of(run, *known))
+
+    def close(self, timeout_s: float) -> None:
+        """Let go of everything, at the process's end; a hook that is at work is waited for so long."""
+        for attached, _ in self.live.values():
+            attached.spool.close()
+            if attached.hook is not None:
+                attached.hook.close(timeout_s)
+        for path in self.volatile:
+            volatile.remove(path)
 
     def _beat(self) -> None:
         for _, delivery in list(self.live.values()):
@@ -113,6 +129,8 @@ def start(identity: dict[str, Any], settings: Settings, *, session: Session) -> 
         if session.parts is None:
             session.parts = Parts(settings)
         parts: Parts = session.parts
+    if not settings.spool_enabled:
+        parts.volatile.append(settings.spool_directory)
     attached = attach(parts, identity, settings, target, answer)
     ends_run = STATUSES if identity["rank"] in (None, 0) else ("failed",)
     delivery = RunDelivery(parts.pipeline, attached, settings, ends_run=ends_run)
@@ -296,6 +314,8 @@ def _spool_root(settings: Settings) -> Path:
     Raises:
         ConfigError: A directory that the user chose cannot be made.
     """
+    if not settings.spool_enabled:
+        return volatile.make()
     wanted = Path(settings.spool_directory)
     try:
         return _made(wanted)

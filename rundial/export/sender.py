@@ -18,6 +18,7 @@ from random import Random
 from typing import TYPE_CHECKING
 
 from rundial.clock import Clock, SystemClock
+from rundial.export.backoff import FOR_EVER, Policy
 from rundial.export.notices import Notices
 from rundial.export.outcome import Outcome, Pause, Retry
 from rundial.export.slot import LaneReport, Slot
@@ -68,9 +69,9 @@ class Sender:
         self._settling = threading.Lock()
         self._is_abandoned = False
 
-    def add(self, source: Source) -> None:
+    def add(self, source: Source, *, policy: Policy = FOR_EVER) -> None:
         """Deliver a source's lanes from now on; starts the thread at the first."""
-        slots = tuple(Slot(source, name, lane) for name, lane in source.lanes.items())
+        slots = tuple(Slot(source, name, lane, policy) for name, lane in source.lanes.items())
         with self._condition:
             self._slots += slots
             if self._thread is None and not self._is_stopping:

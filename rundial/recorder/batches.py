@@ -12,7 +12,7 @@ from __future__ import annotations
 import zlib
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from typing import Generic, TypeVar
+from typing import Generic, NamedTuple, TypeVar
 
 from rundial.recorder.keysets import KeySet
 from rundial.signals.packer import Block, MetricsPacker
@@ -26,8 +26,32 @@ MAX_FRAME_RECORDS = 1024
 MAX_FRAME_BYTES = 1 << 20
 
 _VALUE_BYTES = 8
+GZIP_MAGIC = b"\x1f\x8b"
 
 T = TypeVar("T")
+
+
+class Form(NamedTuple):
+    """How requests are written.
+
+    Attributes:
+        max_items: Most records of a request; the points of one call stay together.
+        is_gzip: Whether they are compressed at all.
+        gzip_min_bytes: Size from which they are.
+    """
+
+    max_items: int = MAX_FRAME_POINTS
+    is_gzip: bool = True
+    gzip_min_bytes: int = 0
+
+    def body(self, chunks: list[bytes]) -> bytes:
+        """Return chunks as one request, a single gzip member or plain."""
+        if self.is_gzip and sum(map(len, chunks)) >= self.gzip_min_bytes:
+            return _gzip(chunks)
+        return b"".join(chunks)
+
+
+DEFAULT_FORM = Form()
 
 
 class PointsBatch:
@@ -38,8 +62,9 @@ class PointsBatch:
         failed: Points that could not be packed.
     """
 
-    def __init__(self, packer: MetricsPacker) -> None:
+    def __init__(self, packer: MetricsPacker, form: Form = DEFAULT_FORM) -> None:
         self._packer = packer
+        self._form = form
         self._open: dict[KeySet, tuple[list[int], list[int | None], list[bytes]]] = {}
         self._open_names: set[str] = set()
         # Closed, in pieces of at most `MAX_CHUNK_POINTS`.
@@ -74,7 +99,11 @@ class PointsBatch:
     @property
     def is_full(self) -> bool:
         """Whether it should become a frame."""
-        return self.units >= MAX_FRAME_POINTS or self._bytes >= MAX_FRAME_BYTES
+        return self.units >= self._form.max_items or self._bytes >= MAX_FRAME_BYTES
+
+    def has_room(self, points: int) -> bool:
+        """Whether so many more points are still one request; an empty one takes any number."""
+        return not self.units or self.units + points <= self._form.max_items
 
     @property
     def items(self) -> int:
@@ -99,10 +128,10 @@ class PointsBatch:
                 self._take_rows(block)
 
     def body(self) -> bytes:
-        """Return the whole request, gzipped."""
+        """Return the whole request."""
         while self._unpacked:
             self.pack_chunk()
-        return _gzip(self._chunks)
+        return self._form.body(self._chunks)
 
     def _close_blocks(self) -> None:
         for keys, rows in self._open.items():
@@ -145,13 +174,18 @@ class RecordsBatch(Generic[T]):
     Args:
         encode: Turns records into one request body.
         counts: Whether its records are units of the ledger.
+        form: How the request is written.
 
     Attributes:
         items: OTLP items encoded so far.
         failed: Records that could not be encoded.
     """
 
-    def __init__(self, encode: Callable[[Sequence[T]], bytes], *, counts: bool) -> None:
+    def __init__(
+        self, encode: Callable[[Sequence[T]], bytes], *, counts: bool, form: Form = DEFAULT_FORM
+    ) -> None:
+        self._form = form
+        self._max_items = min(form.max_items, MAX_FRAME_RECORDS)
         self._encode = encode
         self._counts = counts
         self._pending: list[T] = []
@@ -177,7 +211,7 @@ class RecordsBatch(Generic[T]):
     @property
     def is_full(self) -> bool:
         """Whether it should become a frame."""
-        return self.items + len(self._pending) >= MAX_FRAME_RECORDS or self._bytes >= MAX_FRAME_BYTES
+        return self.items + len(self._pending) >= self._max_items or self._bytes >= MAX_FRAME_BYTES
 
     def pack_chunk(self) -> None:
         """Turn what was added since the last chunk into bytes."""
@@ -191,9 +225,9 @@ class RecordsBatch(Generic[T]):
                 self._take_alone(record)
 
     def body(self) -> bytes:
-        """Return the whole request, gzipped."""
+        """Return the whole request."""
         self.pack_chunk()
-        return _gzip(self._chunks)
+        return self._form.body(self._chunks)
 
     def _take(self, chunk: bytes, items: int) -> None:
         self._chunks.append(chunk)

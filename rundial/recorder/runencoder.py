@@ -16,7 +16,15 @@ from typing import Any
 from rundial.diagnostics import Signal
 from rundial.errors import SpoolError
 from rundial.recorder import counters, layout
-from rundial.recorder.batches import MAX_FRAME_RECORDS, PointsBatch, RecordsBatch, empty_body
+from rundial.recorder.batches import (
+    DEFAULT_FORM,
+    GZIP_MAGIC,
+    MAX_FRAME_RECORDS,
+    Form,
+    PointsBatch,
+    RecordsBatch,
+    empty_body,
+)
 from rundial.recorder.keysets import KeySet, decode
 from rundial.recorder.layout import REASON_INDEX, SIGNAL_INDEX, Kind
 from rundial.recorder.mapping import RingFile
@@ -72,6 +80,7 @@ class RunEncoder:
         run: The run's slot in the ring.
         spool: Where its frames go.
         resource: The encoded OTel Resource of the run's process.
+        form: How its requests are written.
 
     Attributes:
         encoded: Units in frames so far, by signal index.
@@ -83,8 +92,9 @@ class RunEncoder:
         error: Why a lane could not be written in this take; the other lanes were, all the same.
     """
 
-    def __init__(self, run: int, spool: Spool, resource: bytes) -> None:
+    def __init__(self, run: int, spool: Spool, resource: bytes, form: Form = DEFAULT_FORM) -> None:
         self.run = run
+        self._form = form
         self.spool = spool
         self._resource = resource
         self._packer = MetricsPacker(resource)
@@ -130,8 +140,13 @@ class RunEncoder:
         if not self._is_wanted("metrics", record):
             return
         batch = self._batches.get("metrics")
+        if isinstance(batch, PointsBatch) and not batch.has_room(keys.size):
+            self._write("metrics", record.position)
+            if "metrics" in self._broken:
+                return
+            batch = None
         if batch is None:
-            batch = self._batches["metrics"] = PointsBatch(self._packer)
+            batch = self._batches["metrics"] = PointsBatch(self._packer, self._form)
         assert isinstance(batch, PointsBatch)
         step = None if record.step == layout.NO_STEP else record.step
         batch.add(keys, record.time_unix_ns, step, values)
@@ -220,7 +235,7 @@ class RunEncoder:
         batch = self._batches.get(lane)
         if batch is None:
             encode = self._encode_spans if lane == "traces" else self._encode_logs
-            batch = self._batches[lane] = RecordsBatch[Any](encode, counts=lane != "events")
+            batch = self._batches[lane] = RecordsBatch[Any](encode, counts=lane != "events", form=self._form)
         assert isinstance(batch, RecordsBatch)
         return batch
 
@@ -233,8 +248,8 @@ class RunEncoder:
     def _after_add(self, lane: str, batch: Batch, end: int) -> None:
         if batch.has_chunk:
             self._pack(batch)
-            if batch.is_full:
-                self._write(lane, end)
+        if batch.is_full:
+            self._write(lane, end)
 
     def _pack(self, batch: Batch) -> None:
         while batch.has_chunk:
@@ -253,9 +268,10 @@ class RunEncoder:
         # A take that is read again announces only what it had not: the lane cannot tell by itself,
         # for its text may have been written to the same end before.
         open_spans = [each for each in self._open_spans.values() if each[1].position >= self._announced]
-        for first in range(0, len(open_spans), MAX_FRAME_RECORDS):
-            batch = RecordsBatch[records.Event](self._encode_logs, counts=False)
-            for span, start in open_spans[first : first + MAX_FRAME_RECORDS]:
+        most = min(MAX_FRAME_RECORDS, self._form.max_items)
+        for first in range(0, len(open_spans), most):
+            batch = RecordsBatch[records.Event](self._encode_logs, counts=False, form=self._form)
+            for span, start in open_spans[first : first + most]:
                 batch.add(records.span_start(span, seq=start.seq, time_unix_ns=start.time_unix_ns))
                 if batch.has_chunk:
                     batch.pack_chunk()
@@ -281,7 +297,8 @@ class RunEncoder:
             end=end,
             totals=totals,
             body=body,
-            is_gzip=True,
+            # A plain request begins with the tag of its first field.
+            is_gzip=body.startswith(GZIP_MAGIC),
         )
         try:
             self.spool.lanes[lane].append(frame)
