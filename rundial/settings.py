@@ -61,6 +61,7 @@ class Settings:
         retry_base_delay_seconds: Ceiling of the first wait.
         retry_max_delay_seconds: Ceiling of every wait.
         retry_jitter_ratio: Share of a wait that is drawn at random, 0 to 1.
+        start_worker_on_init: Whether threads are started by `init`, or by the first record.
         event_hook: Told of failures, losses and retries, on a thread of its own.
         flush_interval_seconds: How long a record may stay in the ring alone.
         request_timeout_seconds: Deadline of one request.
@@ -106,6 +107,7 @@ class Settings:
     retry_base_delay_seconds: float
     retry_max_delay_seconds: float
     retry_jitter_ratio: float
+    start_worker_on_init: bool
     event_hook: Callable[[dict[str, object]], object] | None
     flush_interval_seconds: float
     request_timeout_seconds: float
@@ -273,6 +275,7 @@ OPTIONS: tuple[Option, ...] = (
     Option("retry_base_delay_seconds", 0.5, _number, "seconds", minimum=0.01),
     Option("retry_max_delay_seconds", 60.0, _number, "seconds", minimum=0.05),
     Option("retry_jitter_ratio", 1.0, _share, "share"),
+    Option("start_worker_on_init", True, _flag, "true, false"),
     Option("event_hook", None, _provider, "callable"),
     Option("flush_interval_seconds", 0.25, _number, "seconds", minimum=0.01),
     Option("request_timeout_seconds", 10.0, _number, "seconds", minimum=0.1),

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import sys
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from rundial.api.disabled import DisabledDelivery
-from rundial.diagnostics import Ledger, Reason, RundialDiagnostics, Signal
+from rundial.api.firstrecord import FirstRecord
+from rundial.diagnostics import RundialDiagnostics
 
 if TYPE_CHECKING:
     from rundial.api.pipeline import Attached
@@ -39,7 +40,7 @@ class ChildSide:
 
     def pair(self) -> tuple[Sink, Delivery]:
         """Return what the run is wired to meanwhile."""
-        return self, _Nothing(self._parent.target.key)
+        return FirstRecord(self._begin), _Nothing(self._parent.target.key)
 
     def _begin(self) -> Sink:
         from rundial.api import leaving, start
@@ -53,6 +54,7 @@ class ChildSide:
             identity = {**self._identity, "instance_id": uuid.uuid4().hex, "is_child": True}
             attached = start.attach(parts, identity, run.settings, self._parent.target, None)
             delivery = RunDelivery(parts.pipeline, attached, run.settings, ends_run=())
+            start.go(parts, attached, identity, run.settings)
             parts.live[run] = (attached, delivery)
             delivery.on_done = lambda: parts.forget(run)
             run.rewire(attached.recorder, delivery, make_tracer=start.tracer_maker(attached))
@@ -61,34 +63,6 @@ class ChildSide:
             # A worker of multiprocessing leaves by os._exit, which runs no atexit hook.
             util.Finalize(None, leaving.at_exit, args=(session,), exitpriority=100)
         return attached.recorder
-
-    def key_set(self, names: Sequence[str], attributes: tuple[tuple[str, str], ...]) -> Any:
-        """Begin, and return a key set."""
-        return self._begin().key_set(names, attributes)
-
-    def row(self, keys: Any, body: bytes, step: int, explicit_ns: int = 0) -> bool:
-        """Begin, and offer a row."""
-        return self._begin().row(keys, body, step, explicit_ns)
-
-    def explicit_unix_ns(self, time_ms: int) -> int:
-        """Return a unique time."""
-        return self._begin().explicit_unix_ns(time_ms)
-
-    def text(self, body: bytes, time_ms: int | None = None) -> bool:
-        """Begin, and offer a line."""
-        return self._begin().text(body, time_ms)
-
-    def event(self, name: str, body: Mapping[str, object]) -> bool:
-        """Begin, and offer an event."""
-        return self._begin().event(name, body)
-
-    def drop(self, signal: Signal, reason: Reason, units: int) -> None:
-        """Begin, and count a loss."""
-        self._begin().drop(signal, reason, units)
-
-    def ledger(self) -> Ledger:
-        """Return an empty account: the parent's is the parent's."""
-        return Ledger()
 
 
 class _Nothing(DisabledDelivery):

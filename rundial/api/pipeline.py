@@ -103,7 +103,7 @@ class Pipeline:
         # Guards the list of runs and senders.
         self._lock = Lock()
         self._next_check_s = 0.0
-        self.encoder.start()
+        self._has_begun = False
 
     @property
     def durability(self) -> str:
@@ -116,10 +116,8 @@ class Pipeline:
         identity: Identity,
         meta: Meta,
         target: Target,
-        *,
-        on_attempt: Callable[[int], None] | None = None,
     ) -> Attached:
-        """Let a run's records in; `on_attempt` is told if the server counts the attempt differently.
+        """Let a run's records in; nothing is written or sent before `begin`.
 
         Raises:
             SpoolError: The spool directory cannot be used.
@@ -154,11 +152,26 @@ class Pipeline:
         self.encoder.add(run_encoder)
         if settings.event_hook is not None:
             attached.hook = Hook(settings.event_hook, identity.run_id)
-        if settings.mode == "online":
-            self._connect(attached, settings, on_attempt)
         with self._lock:
             self.attached.append(attached)
         return attached
+
+    def begin(
+        self, attached: Attached, settings: Settings, on_attempt: Callable[[int], None] | None = None
+    ) -> None:
+        """Have a run's records written and sent; starts the threads that are not there yet.
+
+        Args:
+            attached: The run.
+            settings: Its settings.
+            on_attempt: Told the attempt, should the server count it differently.
+        """
+        with self._lock:
+            if not self._has_begun:
+                self._has_begun = True
+                self.encoder.start()
+        if settings.mode == "online":
+            self._connect(attached, settings, on_attempt)
 
     def _connect(
         self, attached: Attached, settings: Settings, on_attempt: Callable[[int], None] | None
@@ -206,7 +219,7 @@ class Pipeline:
 
     def stop(self, deadline_s: float) -> None:
         """End the threads; what is not sent stays in the spool, and an empty ring leaves no file."""
-        has_sealed = self.encoder.stop(max(0.1, deadline_s))
+        has_sealed = self._has_begun and self.encoder.stop(max(0.1, deadline_s))
         for sender in list(self._senders.values()):
             sender.stop(SENDER_STOP_S)
         for attached in self.attached:

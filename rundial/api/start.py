@@ -5,10 +5,11 @@ from __future__ import annotations
 import os
 import time
 import uuid
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
+from threading import Lock
 from typing import TYPE_CHECKING, Any
 
 from rundial.api import volatile
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from rundial.api.gatherer import Gatherer
     from rundial.api.handshake import Answer
     from rundial.api.session import Session
+    from rundial.api.sink import Sink
 
 DEFAULT_SPOOL = ".rundial_spool"
 
@@ -153,14 +155,43 @@ def start(identity: dict[str, Any], settings: Settings, *, session: Session) -> 
             "started_unix_ns": time.time_ns(),
         },
     )
-    _start_capture(run, parts, attached, identity)
     if settings.mode == "online":
         # From its first second on: a process that is killed early has crashed all the same.
         attached.recorder.event(semconv.EVENT_RUN_HEARTBEAT, {})
-        from rundial.api.adoption import adopt_in_background
 
-        adopt_in_background(parts.pipeline, settings, target, answer.server_id if answer else None)
+    def begin() -> None:
+        go(parts, attached, identity, settings)
+        # A run that begins only to end has stopped its parts already.
+        if not run.has_finished:
+            _start_capture(run, parts, attached, identity)
+        if settings.mode == "online":
+            from rundial.api.adoption import adopt_in_background
+
+            adopt_in_background(parts.pipeline, settings, target, answer.server_id if answer else None)
+
+    if settings.start_worker_on_init:
+        begin()
+    else:
+        _begin_later(run, attached, delivery, begin)
     return run
+
+
+def _begin_later(run: Run, attached: Attached, delivery: RunDelivery, begin: Callable[[], None]) -> None:
+    """Start nothing before the run's first record, flush or finish."""
+    from rundial.api.firstrecord import FirstDelivery, FirstRecord
+
+    lock, has_begun = Lock(), False
+
+    def begin_once() -> Sink:
+        nonlocal has_begun
+        with lock:
+            if not has_begun:
+                has_begun = True
+                run.rewire(attached.recorder, delivery, make_tracer=tracer_maker(attached))
+                begin()
+        return attached.recorder
+
+    run.rewire(FirstRecord(begin_once), FirstDelivery(begin_once, delivery))
 
 
 def _start_capture(run: Run, parts: Parts, attached: Attached, identity: Mapping[str, Any]) -> None:
@@ -219,22 +250,26 @@ def attach(
         workspace=identity["workspace"],
         rank=identity["rank"],
     )
-
-    def on_attempt(number: int) -> None:
-        # For the children that the process may still have.
-        identity["attempt"] = number
-
     try:
-        attached = parts.pipeline.attach(settings, this, meta, target, on_attempt=on_attempt)
+        return parts.pipeline.attach(settings, this, meta, target)
     except (OSError, SpoolError) as error:
         raise ConfigError(
             f"spool_directory {settings.spool_directory} cannot be used ({error}); nothing was started. "
             "Set RUNDIAL_SPOOL_DIR to a directory that this user may write"
         ) from error
+
+
+def go(parts: Parts, attached: Attached, identity: dict[str, Any], settings: Settings) -> None:
+    """Start what writes, sends and samples a run."""
+
+    def on_attempt(number: int) -> None:
+        # For the children that the process may still have.
+        identity["attempt"] = number
+
+    parts.pipeline.begin(attached, settings, on_attempt)
     # A child's samples are series of their own.
     first_step = 0 if identity.get("is_child") else identity["first_system_step"]
     parts.watching.watch(attached, settings, identity["rank"], first_step=first_step)
-    return attached
 
 
 def make_run(identity: dict[str, Any], settings: Settings, attached: Attached, delivery: RunDelivery) -> Run:

@@ -249,3 +249,38 @@ def test_offline_without_a_spool_is_refused(start: Start) -> None:
     """A run that could keep nothing and send nothing is a mistake, and said to be one."""
     with pytest.raises(ConfigError, match="spool_enabled=False keeps nothing"):
         start(spool_enabled=False)
+
+
+def test_worker_may_start_with_the_first_record(online: Start, collector: Collector) -> None:
+    """With `start_worker_on_init=False` there is no thread until something is logged; then all arrives."""
+    before = set(threading.enumerate())
+    run = online(start_worker_on_init=False)
+    after_init = set(threading.enumerate()) - before
+    assert not exports(collector, "logs")
+    assert run.log({"x": 1})
+    with run.trace("span"):
+        assert run.log_text("line")
+
+    assert after_init == set()
+    assert run.finish(20)
+    assert [point.value for point in collector.points] == [1.0]
+    assert (len(collector.lines), len(collector.spans)) == (1, 1)
+    names = [event.event_name for event in collector.events]
+    assert names[0] == "rundial.run.start"
+    assert names.count("rundial.run.start") == names.count("rundial.run.finish") == 1
+
+
+@pytest.mark.parametrize("ends_by", ["run.finish(20)", "pass"])
+def test_run_whose_worker_never_started_ends_all_the_same(ends_by: str) -> None:
+    """A run that records nothing is a run too: its start and its end arrive."""
+    script = f"""
+        run = rd.init(project="digits", api_key="k", start_worker_on_init=False, **given)
+        {ends_by}
+    """
+    with Collector(rules=[control()]) as collector:
+        done = run_script(script, endpoint=collector.url)
+
+        assert (done.status, done.stderr) == (0, "")
+        assert [event.event_name for event in collector.events if "ledger" not in event.event_name] == [
+            "rundial.run.start", "rundial.run.heartbeat", "rundial.run.finish",
+        ]  # fmt: skip  # one list
