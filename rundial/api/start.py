@@ -110,23 +110,7 @@ def start(identity: dict[str, Any], settings: Settings, *, session: Session) -> 
     settings = replace(settings, spool_directory=_spool_root(settings))
     target = _target(settings)
     config = _without_secrets(identity["config"])
-    identity["instance_id"] = uuid.uuid4().hex
-    answer = None
-    if settings.mode == "online" and not settings.is_plain_otlp:
-        answer = _announce(settings, {**identity, "config": config})
-    if answer is not None:
-        identity["workspace"] = answer.workspace
-        identity["project_id"] = answer.project_id
-        identity["attempt"], steps = answer.attempt, answer.steps
-    else:
-        identity["attempt"], steps = next_attempt(
-            settings.spool_directory,
-            identity["run_id"],
-            resume=identity["resume"],
-            rank=identity["rank"],
-            launch=identity["launch"],
-        )
-    identity["first_step"], identity["first_system_step"] = steps
+    answer = _find_attempt(identity, settings, config)
     with session.lock:
         if session.parts is None:
             session.parts = Parts(settings)
@@ -174,6 +158,30 @@ def start(identity: dict[str, Any], settings: Settings, *, session: Session) -> 
     else:
         _begin_later(run, attached, delivery, begin)
     return run
+
+
+def _find_attempt(
+    identity: dict[str, Any], settings: Settings, config: Mapping[str, object]
+) -> Answer | None:
+    """Ask the server, or else the spool directory, which attempt of the run this is and where it goes on."""
+    identity["instance_id"] = uuid.uuid4().hex
+    answer = None
+    if settings.mode == "online" and not settings.is_plain_otlp:
+        answer = _announce(settings, {**identity, "config": config})
+    if answer is not None:
+        identity["workspace"] = answer.workspace
+        identity["project_id"] = answer.project_id
+        identity["attempt"], steps = answer.attempt, answer.steps
+    else:
+        identity["attempt"], steps = next_attempt(
+            settings.spool_directory,
+            identity["run_id"],
+            resume=identity["resume"],
+            rank=identity["rank"],
+            launch=identity["launch"],
+        )
+    identity["first_step"], identity["first_system_step"] = steps
+    return answer
 
 
 def _begin_later(run: Run, attached: Attached, delivery: RunDelivery, begin: Callable[[], None]) -> None:

@@ -58,7 +58,8 @@ def test_every_setting_has_a_variable(option: object) -> None:
         "endpoint": "http://host:1", "mode": "offline", "durability": "power", "strict": "true",
         "system_metrics": "false", "system_metrics_backpressure_threshold": "0.5",
         "spool_enabled": "false", "start_worker_on_init": "false", "gzip_enabled": "false",
-        "retry_jitter_ratio": "0.5", "kind": "eval", "resume": "allow", "distributed": "all", "tags": "('one', 'two')",
+        "retry_jitter_ratio": "0.5", "kind": "eval", "resume": "allow", "distributed": "all",
+        "tags": "('one', 'two')",
         "capture_console": "true", "capture_environment": "false", "capture_diff": "true",
         "spool_directory": "/somewhere", "api_key": "key", "workspace": "team", "project": "other",
     }  # fmt: skip  # a table of texts
