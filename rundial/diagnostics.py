@@ -14,30 +14,11 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
-Reason = Literal[
-    "queue_full",
-    "spool_full",
-    "spool_expired",
-    "too_large",
-    "invalid",
-    "non_finite",
-    "rejected",
-    "after_finish",
-    "internal_error",
-]
-REASONS: tuple[Reason, ...] = (
-    "queue_full",
-    "spool_full",
-    "spool_expired",
-    "too_large",
-    "invalid",
-    "non_finite",
-    "rejected",
-    "after_finish",
-    "internal_error",
-)
-Signal = Literal["points", "lines", "spans"]
-SIGNALS: tuple[Signal, ...] = ("points", "lines", "spans")
+from rundial.reasons import REASONS as REASONS
+from rundial.reasons import SIGNALS as SIGNALS
+from rundial.reasons import Reason as Reason
+from rundial.reasons import Signal as Signal
+
 DiagnosticsHealth = Literal["healthy", "degraded", "offline_buffering", "error"]
 
 

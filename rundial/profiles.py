@@ -20,34 +20,32 @@ with a lock file, so two servers that start together both keep their keys.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import re
 import sys
-import tempfile
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from rundial.errors import ConfigError
+from rundial.value import value
 
 if TYPE_CHECKING:
     import tomlkit
 
 FORMAT_VERSION = 2
 LOCAL = "local"
-_NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_-]{0,63}")
+_NAME = r"[a-zA-Z0-9][a-zA-Z0-9_-]{0,63}"
 # `rundial server --port 0` takes another port each time; this many of its keys are kept.
 _MAX_LOCAL_KEYS = 16
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Profile:
     """One named target.
 
@@ -66,7 +64,7 @@ class Profile:
     default_format: str = "human"
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Profiles:
     """What the two files said when they were read.
 
@@ -143,6 +141,8 @@ def secrets_path() -> Path:
 
 def service(profile: str, endpoint: str) -> str:
     """Return the name under which a profile's secrets for an endpoint are kept."""
+    import hashlib
+
     return f"rundial-cli:{profile}:{hashlib.sha256(endpoint.encode()).hexdigest()[:12]}"
 
 
@@ -260,6 +260,9 @@ def _read(path: Path) -> str:
 
 
 def _parse_config(text: str) -> dict[str, Any]:
+    if not text:
+        # Nobody pays for a parser who has no file.
+        return {}
     if sys.version_info >= (3, 11):
         import tomllib
 
@@ -283,7 +286,7 @@ def _profiles(table: Mapping[str, Any]) -> dict[str, Profile]:
         raise ConfigError(f"{config_path()}: `profiles` is not a table; it was left as it is")
     result = {}
     for name, fields in found.items():
-        if not isinstance(fields, Mapping) or not _NAME.fullmatch(name):
+        if not isinstance(fields, Mapping) or not re.fullmatch(_NAME, name):
             raise ConfigError(
                 f"{config_path()}: [profiles.{name}] is not a profile "
                 "(a table, named by letters, digits, _ and -)"
@@ -321,6 +324,8 @@ def _parse_secrets(text: str) -> dict[str, dict[str, str]]:
 
 def _write(path: Path, text: str) -> None:
     """Replace a file whole, mode 0600 from its first byte."""
+    import tempfile
+
     # mkstemp creates with 0600, so the content is at no moment readable by others.
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:

@@ -6,18 +6,14 @@ value that cannot be read, or an unknown name is a `ConfigError` that names it.
 
 from __future__ import annotations
 
-import importlib
-import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, Literal, cast
 
 from rundial.errors import ConfigError
+from rundial.value import as_dict, value
 
 DEFAULT_ENDPOINT = "http://127.0.0.1:8787"
-
-_USERINFO = re.compile(r"[^/\s]*@")
 
 Mode = Literal["online", "offline", "disabled"]
 RunKind = Literal["training", "agent", "eval"]
@@ -30,7 +26,7 @@ POLICIES: tuple[Distributed, ...] = ("rank0", "all")
 RUN_ID_CHARS = "letters, digits, '_', '-' and '.', at most 128, the first not a dot"
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Settings:
     """What a run was started with.
 
@@ -127,13 +123,11 @@ class Settings:
 
     def __repr__(self) -> str:
         # The key never reaches a log or a traceback.
-        shown = ", ".join(
-            f"{field.name}={getattr(self, field.name)!r}" for field in fields(self) if field.name != "api_key"
-        )
+        shown = ", ".join(f"{name}={value!r}" for name, value in as_dict(self).items() if name != "api_key")
         return f"Settings({shown}, api_key={'set' if self.api_key else None})"
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Option:
     """One row of the table.
 
@@ -195,6 +189,9 @@ def _text(value: Any) -> str | None:
 
 
 def _run_id(value: Any) -> str:
+    # Only who names a run needs it.
+    import re
+
     if not isinstance(value, str) or not re.fullmatch(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,127}", value.strip()):
         raise ValueError(f"must be {RUN_ID_CHARS}")
     return value.strip()
@@ -239,6 +236,8 @@ def _provider(value: Any) -> Callable[[], Mapping[str, object]]:
     if isinstance(value, str):
         module, _, name = value.strip().partition(":")
         try:
+            import importlib
+
             value = getattr(importlib.import_module(module), name)
         except Exception as error:
             why = f"{type(error).__name__}: {error}"
@@ -353,7 +352,7 @@ def _read(option: Option, value: object, source: str) -> object:
         read = option.read(value)
     except (ValueError, TypeError, OverflowError) as error:
         # A URL's user name and password are secrets wherever they were meant to go.
-        shown = "" if option.unit == "secret" else f" {_USERINFO.sub('…@', str(value))[:80]!r}"
+        shown = "" if option.unit == "secret" else f" {_without_user(str(value))[:80]!r}"
         raise ConfigError(f"{source}{shown} {_why(error)}; nothing was started") from error
     if option.minimum is not None and isinstance(read, (int, float)) and not read >= option.minimum:
         raise ConfigError(
@@ -361,6 +360,12 @@ def _read(option: Option, value: object, source: str) -> object:
             "nothing was started"
         )
     return read
+
+
+def _without_user(text: str) -> str:
+    import re
+
+    return re.sub(r"[^/\s]*@", "…@", text)
 
 
 def _why(error: Exception) -> str:

@@ -19,10 +19,10 @@ from rundial.api.key import Key
 from rundial.api.late import LateAnnouncement
 from rundial.api.pipeline import make_sender
 from rundial.api.target import RunSource, Target
-from rundial.diagnostics import REASONS, SIGNALS
 from rundial.errors import RundialError, RundialRequestError, SegmentCorruptError, SpoolLockedError
 from rundial.export.outcome import Outcome, Pause
 from rundial.export.sender import Sender
+from rundial.reasons import REASONS, SIGNALS
 from rundial.recorder import place
 from rundial.recorder.mapping import RingFile
 from rundial.recorder.recovery import Recovered, recover
@@ -42,6 +42,8 @@ class SyncResult:
         path: Its directory.
         run_id: Its run.
         delivered: Units delivered now, by signal.
+        rejected: Units that the server refused for good now, by signal; copies of what it refused whole are
+            kept in the spool directory, under `.rejected`.
         waiting: Units that stay, by signal.
         why: Why something stays, or was left alone; empty when nothing is left.
         is_live: A live process owns it and sends it by itself.
@@ -53,6 +55,7 @@ class SyncResult:
     path: Path
     run_id: str
     delivered: Mapping[str, int] = field(default_factory=dict)
+    rejected: Mapping[str, int] = field(default_factory=dict)
     waiting: Mapping[str, int] = field(default_factory=dict)
     why: str = ""
     is_live: bool = False
@@ -221,21 +224,29 @@ def _sync_one(
         return SyncResult(path, run_id, why="a live process owns it and sends it", is_live=True)
     except (RundialError, OSError) as error:
         return SyncResult(path, run_id, why=str(error))
-    before = _counted(spool, "delivered")
+    before = {fate: _counted(spool, fate) for fate in ("delivered", "rejected")}
     why, is_refused, conflicts = "", False, list[str]()
     try:
         target, why = _target(spool.meta, endpoint, api_key, to)
         if target is not None:
             why, is_refused = _deliver(spool, target, senders, end, conflicts)
     finally:
-        delivered = _difference(_counted(spool, "delivered"), before)
+        now = {fate: _difference(_counted(spool, fate), counts) for fate, counts in before.items()}
         waiting = _counted(spool, "waiting")
         if spool.is_empty() and account.is_told(spool):
             spool.remove()
         else:
             spool.close()
-    conflict = "; ".join(conflicts)
-    return SyncResult(path, run_id, delivered, waiting, why, is_refused=is_refused, conflict=conflict)
+    return SyncResult(
+        path,
+        run_id,
+        now["delivered"],
+        now["rejected"],
+        waiting,
+        why,
+        is_refused=is_refused,
+        conflict="; ".join(conflicts),
+    )
 
 
 def _deliver(

@@ -6,14 +6,13 @@ and threads of its own, none of which exist before the child logs. A child never
 
 from __future__ import annotations
 
+import os
 import sys
-import uuid
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from rundial.api.disabled import DisabledDelivery
 from rundial.api.firstrecord import FirstRecord
-from rundial.diagnostics import RundialDiagnostics
 
 if TYPE_CHECKING:
     from rundial.api.pipeline import Attached
@@ -21,6 +20,7 @@ if TYPE_CHECKING:
     from rundial.api.session import Session
     from rundial.api.sink import Delivery, Sink
     from rundial.api.start import Parts
+    from rundial.diagnostics import RundialDiagnostics
 
 
 class ChildSide:
@@ -51,7 +51,7 @@ class ChildSide:
             if session.parts is None:
                 session.parts = start.Parts(run.settings, after=self._parent_ring)
             parts: Parts = session.parts
-            identity = {**self._identity, "instance_id": uuid.uuid4().hex, "is_child": True}
+            identity = {**self._identity, "instance_id": os.urandom(16).hex(), "is_child": True}
             attached = start.attach(parts, identity, run.settings, self._parent.target, None)
             delivery = RunDelivery(parts.pipeline, attached, run.settings, ends_run=())
             start.go(parts, attached, identity, run.settings)

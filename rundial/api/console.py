@@ -49,6 +49,12 @@ class _Side:
         self.later: deque[str] = deque()
 
 
+def _is_notebook() -> bool:
+    """Whether an IPython shell runs this program; it may also have been imported for something else."""
+    current: Callable[[], object] = getattr(sys.modules.get("IPython"), "get_ipython", lambda: None)
+    return current() is not None
+
+
 class Tap:
     """Stands in for one stream's `write`.
 
@@ -87,7 +93,7 @@ class Tap:
         if stream is None:
             return None
         tap = cls(stream, name, run)
-        if "IPython" in sys.modules or type(stream) is StandIn:
+        if _is_notebook() or type(stream) is StandIn:
             # A notebook wraps its streams' `write` for each cell and puts back what it found at the
             # cell's start, which for the cell that starts the run is not yet ours.
             setattr(sys, name, StandIn(stream, tap))

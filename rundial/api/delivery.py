@@ -5,21 +5,20 @@ Runs on the caller's thread; every wait has the caller's deadline.
 
 from __future__ import annotations
 
-import base64
 import time
+from binascii import a2b_base64
 from collections.abc import Callable, Collection, Mapping
 from threading import Lock, get_ident
 from typing import TYPE_CHECKING, Any
 
-from rundial.api import account
 from rundial.api.ending import STATUSES, Ending
 from rundial.api.key import Key
 from rundial.api.pipeline import Attached, Pipeline
-from rundial.diagnostics import DiagnosticsHealth, Ledger, RundialDiagnostics
 from rundial.settings import Settings
 from rundial.signals import semconv
 
 if TYPE_CHECKING:
+    from rundial.diagnostics import DiagnosticsHealth, Ledger, RundialDiagnostics
     from rundial.export.slot import LaneReport
 
 # Long enough to stand for "for ever" and short enough for every timer.
@@ -142,6 +141,8 @@ class RunDelivery:
 
     def diagnostics(self, counts: Mapping[str, Any]) -> RundialDiagnostics:
         """Return a snapshot; `counts` are what the run itself counts."""
+        from rundial.diagnostics import RundialDiagnostics
+
         ledger = self._attached.recorder.ledger()
         watch = self._attached.watch
         reports = self._reports()
@@ -204,6 +205,8 @@ class RunDelivery:
         ledger = self._attached.recorder.ledger()
         if ledger.points.waiting_ring or ledger.lines.waiting_ring or ledger.spans.waiting_ring:
             return False
+        from rundial.api import account
+
         spool = self._attached.spool
         facts = {account.BESIDE: self._attached.recorder.beside(), account.TOLD: self._told}
         spool.update_meta(
@@ -219,8 +222,10 @@ class RunDelivery:
         """Tell the server what was refused or given up since the final account."""
         if self._attached.sender is None:
             return True
+        from rundial.api import account
+
         spool = self._attached.spool
-        return account.tell_rest(spool, base64.b64decode(spool.meta.resource_b64), lambda: self._drain(end))
+        return account.tell_rest(spool, a2b_base64(spool.meta.resource_b64), lambda: self._drain(end))
 
     def _seal(self, end: float) -> bool:
         return self._pipeline.encoder.seal(max(0.0, end - time.monotonic()))

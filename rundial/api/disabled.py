@@ -7,11 +7,14 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rundial.api.ending import Ending
 from rundial.api.key import Key
-from rundial.diagnostics import Ledger, Reason, RundialDiagnostics, Signal
+
+if TYPE_CHECKING:
+    from rundial.diagnostics import Ledger, RundialDiagnostics
+    from rundial.reasons import Reason, Signal
 
 _TIMES = itertools.count(1, 2)
 
@@ -61,6 +64,8 @@ class DisabledSink:
 
     def ledger(self) -> Ledger:
         """Return an empty account."""
+        from rundial.diagnostics import Ledger
+
         return Ledger()
 
 
@@ -86,6 +91,8 @@ class DisabledDelivery:
 
     def diagnostics(self, counts: Mapping[str, Any]) -> RundialDiagnostics:
         """Return zeros, and what the run itself counted."""
+        from rundial.diagnostics import RundialDiagnostics
+
         return RundialDiagnostics(
             enqueued_points=0,
             accepted_points=0,

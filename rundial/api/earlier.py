@@ -6,18 +6,14 @@ but that a dead process's ring is brought into its spool, as `rundial sync` woul
 
 from __future__ import annotations
 
-import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
 from rundial.errors import ConfigError, RundialError
-from rundial.signals.steps import highest_steps
 from rundial.signals.values import MAX_STEP
 from rundial.spool import meta as meta_file
-from rundial.spool import segment
-from rundial.spool.frame import scan
 from rundial.spool.meta import Meta
 
 # The end of a spool is where the highest steps are; reading this much takes about a second.
@@ -135,6 +131,12 @@ def _recover(path: Path) -> None:
 
 def _highest_of(path: Path) -> Iterator[tuple[int, int]]:
     """Yield the highest steps of a spool's frames, the newest segment first."""
+    import zlib
+
+    from rundial.signals.steps import highest_steps
+    from rundial.spool import segment
+    from rundial.spool.frame import scan
+
     scanned = 0
     for file in sorted((path / "metrics").glob("*.seg"), reverse=True):
         if scanned >= MAX_SCANNED_BYTES:

@@ -9,7 +9,7 @@ After a fork: the environment is the parent's, and the child tells nothing.
 
 from __future__ import annotations
 
-import logging
+import itertools
 import os
 import sys
 import threading
@@ -17,7 +17,7 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
-logger = logging.getLogger("rundial")
+from rundial.logger import logger
 
 MAX_ARGUMENTS = 256
 # The program's own start comes first: imports on another thread would slow down both.
@@ -65,9 +65,9 @@ class Gatherer:
         self._with_diff = with_diff
         self._program = Program()
         self._found: dict[str, Any] = {}
-        # Guards the telling: once, and nothing after `close`.
-        self._lock = threading.Lock()
-        self._is_told = False
+        # Whoever takes the first turn tells; `close` takes what is left. No lock, for telling waits for
+        # the recorder, which one who has interrupted it, and ends the run, would wait for in turn.
+        self._turns = itertools.count()
         self._began_s = time.monotonic()
         self._pid = os.getpid()
         self._done = threading.Event()
@@ -98,8 +98,7 @@ class Gatherer:
         self._is_ending.set()
         self._done.wait(min(LAST_WAIT_S, max(timeout_s, 0.0) / 2))
         self._send()
-        with self._lock:
-            self._is_told = True
+        next(self._turns)
 
     def _work(self) -> None:
         self._is_ending.wait(START_AFTER_S)
@@ -109,14 +108,12 @@ class Gatherer:
             for part in parts(self._program, with_diff=self._with_diff):
                 # Replaced, not changed: the caller of `close` may be reading it.
                 self._found = {**self._found, **part}
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - logged; a run without its environment is a run all the same
             logger.warning("the environment of a run could not be gathered whole", exc_info=error)
         self._send()
         self._done.set()
 
     def _send(self) -> None:
-        with self._lock:
-            if self._is_told or not self._found:
-                return
-            self._is_told = True
-            self._tell(self._found)
+        found = self._found
+        if found and next(self._turns) == 0:
+            self._tell(found)

@@ -7,13 +7,12 @@ SystemExit and the user's own exceptions pass through untouched.
 
 from __future__ import annotations
 
-import logging
 import sys
 import time
 import warnings
 from types import FrameType
 
-logger = logging.getLogger("rundial")
+from rundial.logger import logger
 
 REPEAT_S = 60.0
 

@@ -9,14 +9,12 @@ Threads: any; a key is read and set by single loads and stores.
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable
 from pathlib import Path
 
 from rundial import profiles
 from rundial.errors import ConfigError
-
-logger = logging.getLogger("rundial")
+from rundial.logger import logger
 
 
 class Key:

@@ -8,9 +8,7 @@ all ranks are children of.
 
 from __future__ import annotations
 
-import hashlib
 import os
-import socket
 from collections.abc import Mapping
 from typing import NamedTuple
 
@@ -89,6 +87,8 @@ def _is_on_one_machine(environ: Mapping[str, str]) -> bool:
 
 def _parent() -> str:
     """Name the parent process, also against one that has its number later."""
+    import socket
+
     parent = os.getppid()
     try:
         with open(f"/proc/{parent}/stat", encoding="ascii", errors="replace") as file:
@@ -99,4 +99,6 @@ def _parent() -> str:
 
 
 def _digest(parts: list[str]) -> str:
+    import hashlib
+
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:32]

@@ -6,27 +6,19 @@ what is left and how to send it.
 
 from __future__ import annotations
 
-import contextlib
-import functools
-import logging
-import signal
 import sys
-import threading
 import time
-from collections.abc import Callable
-from types import FrameType
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING
 
 from rundial.api.child import ChildSide
 from rundial.api.ending import MAX_REASON_CHARS, Ending, of_exception
+from rundial.logger import logger
 
 if TYPE_CHECKING:
     from rundial.api.session import Session
     from rundial.api.start import Left, Parts
 
-logger = logging.getLogger("rundial")
 
-TERMINATED_EXIT = 128 + signal.SIGTERM
 STOP_S = 0.3
 
 
@@ -60,44 +52,10 @@ def at_exit(session: Session) -> None:
     session.parts = None
 
 
-def catch_sigterm(session: Session) -> None:
-    """Turn SIGTERM into an orderly exit, where the program has no handler of its own."""
-    if threading.current_thread() is not threading.main_thread():
-        return
-    if signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL:
-        return
-
-    def leave(number: int, frame: FrameType | None) -> None:
-        # Nothing but this: a handler may have interrupted anything, also our own lock.
-        del number, frame
-        session.was_terminated = True
-        raise SystemExit(TERMINATED_EXIT)
-
-    # Not settable in a subinterpreter.
-    with contextlib.suppress(ValueError):
-        signal.signal(signal.SIGTERM, leave)
-
-
-def before_fork(session: Session) -> None:
-    """Let nothing be under way that a child would inherit half done."""
-    parts: Parts | None = session.parts
-    if parts is not None:
-        parts.watching.before_fork()
-
-
-def in_parent(session: Session) -> None:
-    """Go on after a fork."""
-    parts: Parts | None = session.parts
-    if parts is not None:
-        parts.watching.after_fork()
-
-
 def in_child(session: Session) -> None:
     """After a fork: let go of the parent's parts; each run gets parts of its own at its first record."""
     parts: Parts | None = session.parts
-    session.lock = threading.Lock()
     session.parts = None
-    session.exit_status = None
     if parts is None:
         return
     parts.pipeline.abandon_in_child()
@@ -106,24 +64,6 @@ def in_child(session: Session) -> None:
             attached.processor.mute()
         if not run.has_finished:
             run.rewire(*ChildSide.of(run, attached, parts, session).pair())
-
-
-def watch_exit(session: Session) -> None:
-    """Remember what `sys.exit` is called with: nothing else tells an exit hook the process's status."""
-    leave = sys.exit
-
-    @functools.wraps(leave)
-    def remember(status: Any = None, /) -> NoReturn:
-        session.exit_status = status
-        leave(status)
-
-    sys.exit = remember
-    session.restore_exit = lambda: _restore(remember, leave)
-
-
-def _restore(ours: Callable[..., NoReturn], former: Callable[..., NoReturn]) -> None:
-    if sys.exit is ours:
-        sys.exit = former
 
 
 def _ending(session: Session) -> Ending:

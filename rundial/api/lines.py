@@ -9,11 +9,11 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from rundial.api.rows import as_time_ms
-from rundial.api.sink import Sink
 from rundial.api.tally import Tally
 from rundial.signals import records, semconv
 
 if TYPE_CHECKING:
+    from rundial.api.sink import Sink
     from rundial.api.trace import Tracing
 
 LEVELS = {**semconv.SEVERITY, "warning": 13, "critical": 21}

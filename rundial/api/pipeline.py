@@ -6,24 +6,21 @@ record. Everything here runs on the caller of `init` and `finish`; the threads a
 
 from __future__ import annotations
 
-import base64
-import logging
 import os
 import time
+from binascii import b2a_base64
 from collections.abc import Callable
-from dataclasses import dataclass, replace
 from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING, Any
 
-from rundial.api.hook import Hook
-from rundial.api.late import LateAnnouncement
+from rundial.api.quiet import Quiet
 from rundial.api.target import RunSource, Target
 from rundial.clock import SystemClock
-from rundial.export.backoff import FOR_EVER, Policy
+from rundial.logger import logger
 from rundial.recorder import place
-from rundial.recorder.batches import Form
 from rundial.recorder.encoder import Encoder
+from rundial.recorder.form import Form
 from rundial.recorder.keysets import KeySets
 from rundial.recorder.mapping import RingFile
 from rundial.recorder.place import Place
@@ -32,25 +29,29 @@ from rundial.recorder.runencoder import RunEncoder
 from rundial.recorder.runrecorder import RunRecorder
 from rundial.settings import Settings
 from rundial.signals.resource import Identity, encode_resource, run_resource
-from rundial.signals.split import split_request
 from rundial.spool.meta import Meta
 from rundial.spool.spool import Spool
+from rundial.value import changed
 
 if TYPE_CHECKING:
+    from rundial.api.hook import Hook
     from rundial.export.outcome import Outcome
+    from rundial.export.policy import Policy
     from rundial.export.sender import Sender
     from rundial.system.watch import Watch
 
-logger = logging.getLogger("rundial")
 
 CHILD_RING_BYTES = 2 << 20
 RING_CHECK_S = 1.0
 # The runs' finishes have had their time: a request that a server still holds is cut, and sent again
 # by whoever adopts the spool.
 SENDER_STOP_S = 0.1
+# How full the ring may be for the encoder's thread to import something that can wait.
+CALM = 0.02
+# The last comes first: for the process's end, the ledger, and what we may have to say.
+LATER = ("logging", "rundial.diagnostics", "rundial.api.leaving")
 
 
-@dataclass(slots=True, eq=False)
 class Attached:
     """One run in this process: its recorder, its spool, and who sends it.
 
@@ -63,20 +64,34 @@ class Attached:
         sender: Who sends it; None offline.
         processor: The run's span processor, once it has one.
         watch: The run's system metrics; None where none are wanted.
-        policy: How its requests are tried again.
+        policy: How its requests are tried again; None offline.
         hook: The user's `event_hook`; None where there is none.
     """
 
-    recorder: RunRecorder
-    spool: Spool
-    target: Target
-    run_encoder: RunEncoder
-    source: RunSource | None
-    sender: Sender | None
-    processor: Any = None
-    watch: Watch | None = None
-    policy: Policy = FOR_EVER
-    hook: Hook | None = None
+    __slots__ = (
+        "hook",
+        "policy",
+        "processor",
+        "recorder",
+        "run_encoder",
+        "sender",
+        "source",
+        "spool",
+        "target",
+        "watch",
+    )
+
+    def __init__(self, recorder: RunRecorder, spool: Spool, target: Target, run_encoder: RunEncoder) -> None:
+        self.recorder = recorder
+        self.spool = spool
+        self.target = target
+        self.run_encoder = run_encoder
+        self.source: RunSource | None = None
+        self.sender: Sender | None = None
+        self.processor: Any = None
+        self.watch: Watch | None = None
+        self.policy: Policy | None = None
+        self.hook: Hook | None = None
 
 
 class Pipeline:
@@ -96,13 +111,21 @@ class Pipeline:
         self._on_pass = on_pass
         self.ring = Ring(file, wake=self._wake, after=after)
         self.keysets = KeySets()
-        self.encoder = Encoder(self.ring, on_pass=self._upkeep, interval_s=settings.flush_interval_seconds)
+        # Held while modules are imported on the encoder's thread.
+        self.quiet = Quiet()
+        self.encoder = Encoder(
+            self.ring,
+            on_pass=self._upkeep,
+            prepare=self._prepare,
+            interval_s=settings.flush_interval_seconds,
+        )
         self.pid = os.getpid()
         self.attached: list[Attached] = []
         self._senders: dict[str, Sender] = {}
         # Guards the list of runs and senders.
         self._lock = Lock()
         self._next_check_s = 0.0
+        self._later = list(LATER)
         self._has_begun = False
 
     @property
@@ -148,9 +171,11 @@ class Pipeline:
             run_encoder=run_encoder,
             capacity=settings.queue_capacity,
         )
-        attached = Attached(recorder, spool, target, run_encoder, None, None)
+        attached = Attached(recorder, spool, target, run_encoder)
         self.encoder.add(run_encoder)
         if settings.event_hook is not None:
+            from rundial.api.hook import Hook
+
             attached.hook = Hook(settings.event_hook, identity.run_id)
         with self._lock:
             self.attached.append(attached)
@@ -177,15 +202,22 @@ class Pipeline:
         self, attached: Attached, settings: Settings, on_attempt: Callable[[int], None] | None
     ) -> None:
         """Have a run's spool sent from now on."""
+        from rundial.export.policy import Policy
+
         spool, target = attached.spool, attached.target
         timeout_s = settings.request_timeout_seconds
-        late = LateAnnouncement(spool.meta, target, timeout_s=timeout_s, on_attempt=on_attempt)
+        announce = None
+        if spool.meta.extra["announced"] is False:
+            from rundial.api.late import LateAnnouncement
+
+            late = LateAnnouncement(spool.meta, target, timeout_s=timeout_s, on_attempt=on_attempt)
+            announce = late.tell
         attached.source = RunSource(
             spool.lanes,
             target,
             label=f"run {spool.meta.run_id}",
             on_outcome=_teller(attached),
-            announce=late.tell,
+            announce=announce,
         )
         first_s = settings.retry_base_delay_seconds
         attached.policy = Policy(
@@ -237,19 +269,39 @@ class Pipeline:
         self.encoder.wake()
 
     def _described(self, meta: Meta, slot: int, resource: bytes) -> Meta:
-        return replace(
+        return changed(
             meta,
             ring_path=str(self.ring.file.path) if self.ring.file.path else None,
             ring_id=self.ring.file.ring_id.hex(),
             run_index=slot,
-            resource_b64=base64.b64encode(resource).decode(),
+            resource_b64=b2a_base64(resource, newline=False).decode(),
             host_id=place.host_id(),
             boot_id=place.boot_id().hex(),
             pid=self.pid,
         )
 
+    def _prepare(self) -> None:
+        """Import what the first pass needs: nothing else, for the ring fills up meanwhile."""
+        with self.quiet:
+            from rundial.recorder import batches, scan  # noqa: F401 - to have them
+            from rundial.signals import otlp  # noqa: F401 - as above
+
+    def _import_later(self) -> None:
+        """Import one more of what a run needs at its end, while there is little to encode.
+
+        Early: whoever needs it finds it, whatever has become of the installation meanwhile, and no
+        import of ours is under way when a program forks.
+        """
+        from importlib import import_module
+
+        with self.quiet:
+            import_module(self._later.pop())
+
     def _upkeep(self) -> None:
         """After each pass: keep the ring adoptable, and let the runs send their heartbeats."""
+        # An import beside a busy loop takes a long time, in which a small ring would fill up.
+        if self._later and self.ring.filled < CALM:
+            self._import_later()
         now = time.monotonic()
         if now >= self._next_check_s:
             self._next_check_s = now + RING_CHECK_S
@@ -326,6 +378,7 @@ def make_sender(timeout_s: float) -> Sender:
     """Return a sender with a transport of its own; imports HTTP only now, which offline runs never need."""
     from rundial.export.http import HttpTransport, Tls
     from rundial.export.sender import Sender
+    from rundial.signals.split import split_request
 
     tls = Tls(
         ca_file=os.environ.get("OTEL_EXPORTER_OTLP_CERTIFICATE") or None,

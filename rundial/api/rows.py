@@ -7,13 +7,14 @@ same names and plain numbers never do. Pure but for the key sets that it asks th
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from math import isfinite
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from rundial.api.sink import Keys, Sink
 from rundial.interrupts import let_through
 from rundial.signals import values
+
+if TYPE_CHECKING:
+    from rundial.api.sink import Keys, Sink
 
 # A row and its key set must each fit a record of 64 KiB, names of 512 characters included.
 MAX_ROW_KEYS = 4000
@@ -25,7 +26,6 @@ MAX_CONTEXT_CHARS = 512
 MAX_TIME_MS = (2**63 - 1) // 1_000_000 - 1
 
 
-@dataclass(slots=True)
 class Found:
     """What became of one call.
 
@@ -37,11 +37,16 @@ class Found:
         invalid: Names and reasons of what is no point.
     """
 
-    rows: list[tuple[Keys, bytes]] = field(default_factory=list)
-    step: int | None = None
-    time_ms: int | None = None
-    non_finite: list[str] = field(default_factory=list)
-    invalid: list[tuple[str, str]] = field(default_factory=list)
+    __slots__ = ("invalid", "non_finite", "rows", "step", "time_ms")
+
+    def __init__(
+        self, *, non_finite: list[str] | None = None, invalid: list[tuple[str, str]] | None = None
+    ) -> None:
+        self.rows: list[tuple[Keys, bytes]] = []
+        self.step: int | None = None
+        self.time_ms: int | None = None
+        self.non_finite = non_finite if non_finite is not None else []
+        self.invalid = invalid if invalid is not None else []
 
 
 class Rows:
@@ -64,7 +69,8 @@ class Rows:
         """Sort out one call; never raises for what the user gave."""
         row = self._again(metrics, context)
         if row is not None:
-            found = Found(rows=[row])
+            found = Found()
+            found.rows.append(row)
             why = _place(found, step, time_ms)
             return found if why is None else _misplaced(list(row[0].names), why)
         entries = values.examine(metrics)

@@ -10,24 +10,26 @@ import itertools
 import time
 from collections.abc import Callable, Mapping
 from math import isfinite
-from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal
 
 from rundial.api.ending import MAX_REASON_CHARS, STATUSES, Ending, Status, of_exception
 from rundial.api.guard import Notices
 from rundial.api.lines import LEVELS, Lines
 from rundial.api.rows import Found, Rows
-from rundial.api.sink import Delivery, Sink
 from rundial.api.tally import Tally
 from rundial.api.trace import LOSING_SPANS, Span, Tracing
-from rundial.diagnostics import RundialDiagnostics, Signal
 from rundial.errors import RecordDroppedError, RunFinishedError
 from rundial.interrupts import let_through
-from rundial.settings import RunKind, Settings
 from rundial.signals import values
 
 if TYPE_CHECKING:
+    from types import TracebackType
+
     from rundial.api.client import Client
+    from rundial.api.sink import Delivery, Sink
+    from rundial.diagnostics import RundialDiagnostics
+    from rundial.reasons import Signal
+    from rundial.settings import RunKind, Settings
 
 LogLevel = Literal["trace", "debug", "info", "warn", "error", "fatal"]
 SpanKind = Literal["internal", "server", "client", "producer", "consumer", "tool"]

@@ -9,20 +9,17 @@ from __future__ import annotations
 import atexit
 import os
 import sys
-import uuid
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 from threading import Lock
 from typing import Any
 
 from rundial import profiles
-from rundial.api.disabled import DisabledDelivery, DisabledSink, no_tracer
-from rundial.api.launch import Launch, launch_of, shared_run_id, world_size
 from rundial.api.ranks import rank_of
 from rundial.api.run import Run
 from rundial.api.trace import Tracing
 from rundial.errors import ConfigError
 from rundial.settings import Distributed, Mode, ResumeMode, RunKind, Settings, resolve
+from rundial.value import changed
 
 
 def _nothing() -> None:
@@ -138,17 +135,15 @@ def _settings(given: Mapping[str, object]) -> Settings:
         "project": active.project if active else None,
     }
     settings = resolve(given, environ=os.environ, profile=profile)
-    if settings.api_key is None and not settings.is_plain_otlp:
+    if settings.api_key is None and settings.mode == "online" and not settings.is_plain_otlp:
         # A stored key goes to the endpoint that it was stored with, and to no other.
-        settings = replace(settings, api_key=known.key_for(settings.endpoint), is_key_stored=True)
+        settings = changed(settings, api_key=known.key_for(settings.endpoint), is_key_stored=True)
     return settings
 
 
 def _identity(settings: Settings, config: Mapping[str, object] | None, rank: int | None) -> dict[str, Any]:
-    is_spread = settings.distributed == "all" and rank is not None
-    launch = launch_of(os.environ) if is_spread else Launch("", "")
-    return {
-        "run_id": settings.run_id or _new_run_id(settings, launch, is_shared=is_spread),
+    identity: dict[str, Any] = {
+        "run_id": settings.run_id,
         "project_id": settings.project,
         "workspace": settings.workspace,
         "project": settings.project,
@@ -159,18 +154,32 @@ def _identity(settings: Settings, config: Mapping[str, object] | None, rank: int
         "job_type": settings.job_type,
         "tags": list(settings.tags),
         "resume": settings.resume,
-        "rank": rank if is_spread else None,
-        "launch": launch.start,
+        "rank": None,
+        "launch": "",
     }
+    if settings.distributed == "all" and rank is not None:
+        identity["rank"] = rank
+        identity["run_id"], identity["launch"] = _shared(settings)
+    if identity["run_id"] is None:
+        identity["run_id"] = _new_run_id(settings)
+    return identity
 
 
-def _new_run_id(settings: Settings, launch: Launch, *, is_shared: bool) -> str:
-    if is_shared and settings.mode != "disabled" and world_size(os.environ) != 1:
+def _shared(settings: Settings) -> tuple[str | None, str]:
+    """The run id and the launch that this rank has in common with the others."""
+    from rundial.api.launch import launch_of, shared_run_id, world_size
+
+    launch, run_id = launch_of(os.environ), settings.run_id
+    if run_id is None and settings.mode != "disabled" and world_size(os.environ) != 1:
         number, _SESSION.derived_runs = _SESSION.derived_runs, _SESSION.derived_runs + 1
-        return shared_run_id(launch, project=settings.project, number=number, resume=settings.resume)
+        run_id = shared_run_id(launch, project=settings.project, number=number, resume=settings.resume)
+    return run_id, launch.start
+
+
+def _new_run_id(settings: Settings) -> str:
     if settings.resume == "must":
         raise ConfigError("resume='must' needs the run_id of the run to continue; nothing was started")
-    return f"run_{uuid.uuid4().hex}"
+    return f"run_{os.urandom(16).hex()}"
 
 
 def _is_silent_rank(settings: Settings, rank: int | None) -> bool:
@@ -194,6 +203,8 @@ def _check_platform() -> None:
 
 
 def _silent(identity: dict[str, Any], settings: Settings) -> Run:
+    from rundial.api.disabled import DisabledDelivery, DisabledSink, no_tracer
+
     return Run(
         identity,
         settings,
@@ -208,13 +219,44 @@ def _install_hooks() -> None:
         if _SESSION.has_hooks:
             return
         _SESSION.has_hooks = True
+    from rundial.api.exitstatus import watch_exit
+    from rundial.api.sigterm import catch_sigterm
+
+    atexit.register(_at_exit)
+    os.register_at_fork(before=_before_fork, after_in_parent=_in_parent, after_in_child=_in_child)
+    catch_sigterm(_SESSION)
+    watch_exit(_SESSION)
+
+
+# The hooks import what they need when they run: by the encoder's first pass it is there, and `init` does
+# not wait for it.
+
+
+def _at_exit() -> None:
     from rundial.api import leaving
 
-    atexit.register(leaving.at_exit, _SESSION)
-    os.register_at_fork(
-        before=lambda: leaving.before_fork(_SESSION),
-        after_in_parent=lambda: leaving.in_parent(_SESSION),
-        after_in_child=lambda: leaving.in_child(_SESSION),
-    )
-    leaving.catch_sigterm(_SESSION)
-    leaving.watch_exit(_SESSION)
+    leaving.at_exit(_SESSION)
+
+
+def _before_fork() -> None:
+    if _SESSION.parts is not None:
+        for quiet in _SESSION.parts.quiets:
+            quiet.before_fork()
+        # Not in the child, whose file system need not be ours.
+        from rundial.api import leaving  # noqa: F401 - for `_in_child`
+
+
+def _in_parent() -> None:
+    if _SESSION.parts is not None:
+        for quiet in _SESSION.parts.quiets:
+            quiet.after_fork()
+
+
+def _in_child() -> None:
+    # Another thread may have held it, which does not exist here.
+    _SESSION.lock = Lock()
+    _SESSION.exit_status = None
+    if _SESSION.parts is not None:
+        from rundial.api import leaving
+
+        leaving.in_child(_SESSION)

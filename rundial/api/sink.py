@@ -7,7 +7,8 @@ from typing import Any, Protocol
 
 from rundial.api.ending import Ending
 from rundial.api.key import Key
-from rundial.diagnostics import Ledger, Reason, RundialDiagnostics, Signal
+from rundial.diagnostics import Ledger, RundialDiagnostics
+from rundial.reasons import Reason, Signal
 
 
 class Keys(Protocol):

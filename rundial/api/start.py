@@ -4,17 +4,13 @@ from __future__ import annotations
 
 import os
 import time
-import uuid
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING, Any
 
-from rundial.api import volatile
 from rundial.api.delivery import RunDelivery
-from rundial.api.earlier import next_attempt
 from rundial.api.ending import STATUSES
 from rundial.api.key import Key
 from rundial.api.pipeline import Attached, Pipeline
@@ -27,6 +23,7 @@ from rundial.settings import Settings
 from rundial.signals import semconv
 from rundial.signals.resource import Identity
 from rundial.spool.meta import Meta
+from rundial.value import changed, value
 
 if TYPE_CHECKING:
     from opentelemetry.trace import Tracer
@@ -39,7 +36,7 @@ if TYPE_CHECKING:
 DEFAULT_SPOOL = ".rundial_spool"
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Left:
     """What a run leaves on disk when its process ends.
 
@@ -75,6 +72,7 @@ class Parts:
         left: What finished offline runs have left for `rundial sync`.
         volatile: Directories that go with the process.
         watching: The system metrics.
+        quiets: What a fork waits for.
     """
 
     def __init__(self, settings: Settings, *, after: Any = None) -> None:
@@ -84,6 +82,7 @@ class Parts:
         self.gatherer: Gatherer | None = None
         self.pipeline = Pipeline(settings, on_pass=self._beat, after=after)
         self.watching = Watching(self.pipeline.ring, is_child=after is not None)
+        self.quiets = (self.pipeline.quiet, self.watching.quiet)
 
     def forget(self, run: Run) -> None:
         """Let go of a run that has nothing left to see to; a program may have thousands."""
@@ -98,6 +97,8 @@ class Parts:
             if attached.hook is not None:
                 attached.hook.close(timeout_s)
         for path in self.volatile:
+            from rundial.api import volatile
+
             volatile.remove(path)
 
     def _beat(self) -> None:
@@ -107,7 +108,7 @@ class Parts:
 
 def start(identity: dict[str, Any], settings: Settings, *, session: Session) -> Run:
     """Start a run; see `rundial.init`."""
-    settings = replace(settings, spool_directory=_spool_root(settings))
+    settings = changed(settings, spool_directory=_spool_root(settings))
     target = _target(settings)
     config = _without_secrets(identity["config"])
     answer = _find_attempt(identity, settings, config)
@@ -164,7 +165,7 @@ def _find_attempt(
     identity: dict[str, Any], settings: Settings, config: Mapping[str, object]
 ) -> Answer | None:
     """Ask the server, or else the spool directory, which attempt of the run this is and where it goes on."""
-    identity["instance_id"] = uuid.uuid4().hex
+    identity["instance_id"] = os.urandom(16).hex()
     answer = None
     if settings.mode == "online" and not settings.is_plain_otlp:
         answer = _announce(settings, {**identity, "config": config})
@@ -173,6 +174,8 @@ def _find_attempt(
         identity["project_id"] = answer.project_id
         identity["attempt"], steps = answer.attempt, answer.steps
     else:
+        from rundial.api.earlier import next_attempt
+
         identity["attempt"], steps = next_attempt(
             settings.spool_directory,
             identity["run_id"],
@@ -358,6 +361,8 @@ def _spool_root(settings: Settings) -> Path:
         ConfigError: A directory that the user chose cannot be made.
     """
     if not settings.spool_enabled:
+        from rundial.api import volatile
+
         return volatile.make()
     wanted = Path(settings.spool_directory)
     try:

@@ -7,12 +7,15 @@ endpoint that it belongs to and nowhere else.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
 from rundial.api.key import Key
-from rundial.export.outcome import Outcome
-from rundial.spool.lane import Lane
 from rundial.version import __version__
+
+if TYPE_CHECKING:
+    from rundial.export.outcome import Outcome
+    from rundial.spool.lane import Lane
 
 PATHS = {"events": "/v1/logs", "metrics": "/v1/metrics", "logs": "/v1/logs", "traces": "/v1/traces"}
 _OTEL_SIGNAL = {"events": "LOGS", "metrics": "METRICS", "logs": "LOGS", "traces": "TRACES"}

@@ -8,13 +8,10 @@ carry the context, and any instrumentation nests under it.
 from __future__ import annotations
 
 import functools
-import inspect
 import sys
 import time
 from collections.abc import Callable, Mapping
-from contextvars import Token
 from threading import Lock
-from types import TracebackType
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from rundial.api.ending import reason_of
@@ -22,6 +19,9 @@ from rundial.interrupts import let_through
 from rundial.signals.attributes import clean_attributes
 
 if TYPE_CHECKING:
+    from contextvars import Token
+    from types import TracebackType
+
     from opentelemetry import trace as otel
 
 KINDS = ("internal", "server", "client", "producer", "consumer", "tool")
@@ -202,6 +202,8 @@ class Span:
 
     def __call__(self, function: F) -> F:
         """Wrap a function, sync or async, in a span of its own for each call."""
+        import inspect
+
         if inspect.iscoroutinefunction(function):
 
             @functools.wraps(function)

@@ -3,17 +3,16 @@
 A forked child watches its own process only: the machine is its parent's too, and the parent goes on
 sampling it. The child's points carry its `process.pid`, so that they are series of their own.
 
-A fork waits a moment for an import or a sample that is under way: a child would inherit psutil half
-imported, or NVML with a lock taken, and hang when its own program asks for either.
+A fork waits a moment for the import of psutil or a sample that is under way.
 """
 
 from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
-from threading import Lock, get_ident
 from typing import TYPE_CHECKING
 
+from rundial.api.quiet import Quiet
 from rundial.settings import Settings
 from rundial.signals import semconv
 from rundial.system.sampler import Sampler
@@ -25,10 +24,6 @@ if TYPE_CHECKING:
     from rundial.system.gpu import Gpus
     from rundial.system.owncost import Burden
     from rundial.system.readings import Readings, Source
-
-
-# A sample takes milliseconds, and the import before the first some fifty.
-FORK_WAIT_S = 0.5
 
 
 class Watching:
@@ -44,9 +39,8 @@ class Watching:
         self._is_child = is_child
         self._sampler = Sampler()
         self._gpus: Gpus | None = None
-        # Held while our sources are imported and read, and by a thread that forks.
-        self._quiet = Lock()
-        self._forker = 0
+        # Held while our sources are imported and read.
+        self.quiet = Quiet()
 
     def watch(self, attached: Attached, settings: Settings, rank: int | None, *, first_step: int = 0) -> None:
         """Sample for a run until `attached.watch` ends, where its settings want that."""
@@ -65,17 +59,6 @@ class Watching:
         attached.watch.first_step = first_step
         self._sampler.add(attached.watch)
 
-    def before_fork(self) -> None:
-        """Wait until nothing is imported or read, and keep it so."""
-        if self._quiet.acquire(timeout=FORK_WAIT_S):
-            self._forker = get_ident()
-
-    def after_fork(self) -> None:
-        """Go on, in the parent."""
-        if self._forker == get_ident():
-            self._forker = 0
-            self._quiet.release()
-
     def stop(self, timeout_s: float) -> None:
         """End the thread."""
         self._sampler.stop(timeout_s)
@@ -84,11 +67,11 @@ class Watching:
         if settings.system_metrics_provider is not None:
             # Not under the lock: a provider may take as long as it likes, and may fork.
             return settings.system_metrics_provider
-        with self._quiet:
+        with self.quiet:
             readings = self._readings(attached, settings)
 
         def read() -> Mapping[str, object]:
-            with self._quiet:
+            with self.quiet:
                 return readings()
 
         return read

@@ -36,9 +36,9 @@ def sync(ctx: click.Context, /, directories: tuple[Path, ...], to: str | None, t
     """Deliver what ended processes have left in spool directories.
 
     DIR is a spool directory, .rundial_spool by default. What a live process owns is left alone, and
-    a second sync of the same directory delivers nothing twice. Exit status 1 when something waits, or
-    when a run would not have been started as it was, had the server been asked; its data is kept as
-    an attempt of its own. 2 when the server refuses the key.
+    a second sync of the same directory delivers nothing twice. Exit status 1 when something waits or
+    was refused for good, or when a run would not have been started as it was, had the server been
+    asked; its data is kept as an attempt of its own. 2 when the server refuses the key.
     """
     from rundial.api.adopt import sync as adopt
 
@@ -51,11 +51,12 @@ def sync(ctx: click.Context, /, directories: tuple[Path, ...], to: str | None, t
         timeout_s=timeout_s,
     )
     results = report.results
-    found = {"directories": [_facts(result) for result in results], "waiting": _total(results, "waiting")}
+    found: dict[str, Any] = {"directories": [_facts(result) for result in results]}
+    found |= {fate: _total(results, fate) for fate in ("rejected", "waiting")}
     output.result(found, lambda: _lines(results))
     if any(result.is_refused for result in results):
         return 2
-    return 1 if any(result.conflict or (result.why and not result.is_live) for result in results) else 0
+    return 0 if all(_is_whole(result) for result in results) else 1
 
 
 def default_directory() -> Path:
@@ -68,10 +69,19 @@ def _facts(result: SyncResult) -> dict[str, Any]:
         "path": str(result.path),
         "runId": result.run_id,
         "delivered": dict(result.delivered),
+        "rejected": dict(result.rejected),
         "waiting": dict(result.waiting),
         "why": result.why,
         "conflict": result.conflict,
     }
+
+
+def _is_refused_in_part(result: SyncResult) -> bool:
+    return any(result.rejected.values())
+
+
+def _is_whole(result: SyncResult) -> bool:
+    return not (result.conflict or _is_refused_in_part(result)) and (result.is_live or not result.why)
 
 
 def _waits(result: SyncResult) -> bool:
@@ -88,6 +98,13 @@ def _lines(results: Sequence[SyncResult]) -> list[str]:
     lines = []
     for result in results:
         lines.append(f"{shown(result.run_id)}  delivered {_words(result.delivered)}")
+        if _is_refused_in_part(result):
+            from rundial.spool.rejected import KEPT
+
+            lines.append(
+                f"  the server refused {_words(result.rejected)} for good; copies of what it refused "
+                f"whole are kept in {shown(result.path.parent.parent / KEPT)}"
+            )
         if _waits(result):
             lines.append(f"  {_words(result.waiting)} wait in {shown(result.path)}: {shown(result.why)}")
         elif result.why:

@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import math
 from datetime import timezone
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
+
+from rundial.export.policy import FOR_EVER, Policy
 
 if TYPE_CHECKING:
     from random import Random
@@ -19,26 +21,6 @@ _FIRST_PAUSE_S = 30.0
 _LAST_PAUSE_S = 300.0
 # Far beyond any ceiling; without it, attempt 1,100 overflows a float.
 _MAX_DOUBLINGS = 64
-
-
-class Policy(NamedTuple):
-    """How a lane is tried again.
-
-    Attributes:
-        first_s: Ceiling of the first wait, seconds; doubled with each attempt.
-        last_s: Ceiling of every wait, seconds.
-        jitter: Share of a wait that is drawn, 0 to 1; 1 draws it evenly from 0 to the ceiling.
-        max_attempts: Attempts after which the lane is left alone until somebody asks for it, with
-            everything kept; None tries for ever.
-    """
-
-    first_s: float = 0.5
-    last_s: float = 60.0
-    jitter: float = 1.0
-    max_attempts: int | None = None
-
-
-FOR_EVER = Policy()
 
 
 def schedule(attempt: int, retry_after_s: float | None, rng: Random, policy: Policy = FOR_EVER) -> float:

@@ -77,7 +77,8 @@ class Notices:
         """Warn that a frame's refused part was counted as lost."""
         text = (
             f"{units} records were refused by the server for good and are counted as rejected; "
-            "what it refused whole lies under rejected/ in the spool."
+            "what it refused whole lies under rejected/ in the run's spool, and under .rejected/ in the "
+            "spool directory when the rest is delivered."
         )
         self._say((label, lane, "refused"), text)
 

@@ -12,9 +12,10 @@ import math
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from rundial.export.backoff import FOR_EVER, Policy, pause_s, schedule
+from rundial.export.backoff import pause_s, schedule
 from rundial.export.delivery import Delivery, Habits
 from rundial.export.outcome import Pause, Retry
+from rundial.export.policy import FOR_EVER, Policy
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -12,8 +12,9 @@ from __future__ import annotations
 import zlib
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from typing import Generic, NamedTuple, TypeVar
+from typing import Generic, TypeVar
 
+from rundial.recorder.form import DEFAULT_FORM, Form
 from rundial.recorder.keysets import KeySet
 from rundial.signals.packer import Block, MetricsPacker
 
@@ -21,37 +22,12 @@ from rundial.signals.packer import Block, MetricsPacker
 # block inside gzip's window (11 B a point against 16 with 819 rows).
 MAX_CHUNK_POINTS = 500
 MAX_CHUNK_RECORDS = 32
-MAX_FRAME_POINTS = 8192
 MAX_FRAME_RECORDS = 1024
 MAX_FRAME_BYTES = 1 << 20
 
 _VALUE_BYTES = 8
-GZIP_MAGIC = b"\x1f\x8b"
 
 T = TypeVar("T")
-
-
-class Form(NamedTuple):
-    """How requests are written.
-
-    Attributes:
-        max_items: Most records of a request; the points of one call stay together.
-        is_gzip: Whether they are compressed at all.
-        gzip_min_bytes: Size from which they are.
-    """
-
-    max_items: int = MAX_FRAME_POINTS
-    is_gzip: bool = True
-    gzip_min_bytes: int = 0
-
-    def body(self, chunks: list[bytes]) -> bytes:
-        """Return chunks as one request, a single gzip member or plain."""
-        if self.is_gzip and sum(map(len, chunks)) >= self.gzip_min_bytes:
-            return _gzip(chunks)
-        return b"".join(chunks)
-
-
-DEFAULT_FORM = Form()
 
 
 class PointsBatch:
@@ -131,7 +107,7 @@ class PointsBatch:
         """Return the whole request."""
         while self._unpacked:
             self.pack_chunk()
-        return self._form.body(self._chunks)
+        return _body(self._chunks, self._form)
 
     def _close_blocks(self) -> None:
         for keys, rows in self._open.items():
@@ -227,7 +203,7 @@ class RecordsBatch(Generic[T]):
     def body(self) -> bytes:
         """Return the whole request."""
         self.pack_chunk()
-        return self._form.body(self._chunks)
+        return _body(self._chunks, self._form)
 
     def _take(self, chunk: bytes, items: int) -> None:
         self._chunks.append(chunk)
@@ -244,6 +220,12 @@ class RecordsBatch(Generic[T]):
 def empty_body() -> bytes:
     """Return a request without a record, gzipped."""
     return _gzip([])
+
+
+def _body(chunks: list[bytes], form: Form) -> bytes:
+    if form.is_gzip and sum(map(len, chunks)) >= form.gzip_min_bytes:
+        return _gzip(chunks)
+    return b"".join(chunks)
 
 
 def _gzip(chunks: list[bytes]) -> bytes:

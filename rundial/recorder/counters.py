@@ -8,7 +8,7 @@ release would keep the mapping, and with it the parent's lock.
 
 from __future__ import annotations
 
-from rundial.diagnostics import REASONS, SIGNALS
+from rundial.reasons import REASONS, SIGNALS
 from rundial.recorder import layout
 from rundial.recorder.layout import SIGNAL_INDEX
 

@@ -24,7 +24,7 @@ from __future__ import annotations
 import struct
 from enum import IntEnum
 
-from rundial.diagnostics import REASONS, SIGNALS
+from rundial.reasons import REASONS, SIGNALS
 
 MAGIC = int.from_bytes(b"RDRING01", "little")
 RUN_SLOTS = 128

@@ -9,12 +9,14 @@ from __future__ import annotations
 import fcntl
 import mmap
 import os
-import uuid
 from pathlib import Path
 
 from rundial.errors import SegmentCorruptError, SpoolLockedError
 from rundial.recorder import layout
 from rundial.recorder.place import Place, boot_id
+
+# Header, slots and the first records of a run.
+TOUCHED_BYTES = 128 << 10
 
 
 class RingFile:
@@ -41,21 +43,21 @@ class RingFile:
     def create(cls, place: Place, *, created_unix_ns: int) -> RingFile:
         """Make a ring where `place` says, and hold its lock.
 
-        Takes 11 to 20 ms for 16 MiB of real blocks, which `init` spends and no call of `log` does, but for
-        the first one in a forked child, whose ring is smaller.
+        Takes half a millisecond where the file system reserves blocks without writing them, and 4 on a
+        tmpfs for 16 MiB.
 
         Raises:
             OSError: The file cannot be made there, or not at this size; nothing is left of it.
         """
         capacity = max(place.size_bytes - layout.HEADER_BYTES, 1 << 16) & ~7
         size = layout.HEADER_BYTES + capacity
-        ring_id = uuid.uuid4()
+        ring_id = os.urandom(16)
         if place.directory is None:
             memory, descriptor, path = mmap.mmap(-1, size), -1, None
         else:
-            path = place.directory / f"rundial-{ring_id.hex}.ring"
+            path = place.directory / f"rundial-{ring_id.hex()}.ring"
             memory, descriptor = _map_new_file(path, size)
-        _write_header(memory, capacity, ring_id.bytes, created_unix_ns)
+        _write_header(memory, capacity, ring_id, created_unix_ns)
         return cls(memory, descriptor, path)
 
     @classmethod
@@ -122,7 +124,7 @@ def _map_new_file(path: Path, size: int) -> tuple[mmap.mmap, int]:
         # Waiting, unlike an adopter: one that found the file before its lock sees that it is no ring
         # yet and lets go at once.
         fcntl.flock(descriptor, fcntl.LOCK_EX)
-        # Real zeros, not a hole: a page that cannot be had must fail here, not as SIGBUS in a training loop.
+        # Real blocks, not a hole: one that cannot be had must fail here, not as SIGBUS in a training loop.
         os.posix_fallocate(descriptor, 0, size)
         memory = mmap.mmap(descriptor, size)
         _touch(memory, size)
@@ -134,10 +136,8 @@ def _map_new_file(path: Path, size: int) -> tuple[mmap.mmap, int]:
 
 
 def _touch(memory: mmap.mmap, size: int) -> None:
-    if hasattr(mmap, "MADV_POPULATE_WRITE"):
-        memory.madvise(mmap.MADV_POPULATE_WRITE)
-        return
-    for offset in range(0, size, mmap.PAGESIZE):
+    # The rest is touched by the first lap of records: 2 µs for each forty of them, against 10 ms here.
+    for offset in range(0, min(size, TOUCHED_BYTES), mmap.PAGESIZE):
         memory[offset] = 0
 
 

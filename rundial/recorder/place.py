@@ -11,13 +11,13 @@ from __future__ import annotations
 
 import os
 import re
-import socket
 import sys
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-# Measured: these keep a preallocated, pre-touched mapping writable whatever the disk does.
+from rundial.value import value
+
+# Measured: these keep a preallocated mapping writable whatever the disk does, touched before or not.
 MAPPABLE = frozenset({"ext2", "ext3", "ext4", "xfs", "tmpfs"})
 SHM = Path("/dev/shm")
 MIN_SHM_BYTES = 1 << 20
@@ -28,7 +28,7 @@ ENGINE_FILES = ("/etc/hostname", "/etc/resolv.conf", "/etc/hosts")
 Durability = Literal["disk", "container", "host", "memory"]
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Place:
     """Where to make a ring.
 
@@ -80,12 +80,12 @@ def boot_id() -> bytes:
 def host_id() -> str:
     """Return a name for this machine that does not change with a boot."""
     try:
-        return Path("/etc/machine-id").read_text().strip() or socket.gethostname()
+        return Path("/etc/machine-id").read_text().strip() or os.uname().nodename
     except OSError:
-        return socket.gethostname()
+        return os.uname().nodename
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class _Mount:
     point: str
     kind: str
@@ -107,7 +107,9 @@ def _parse(mountinfo: str) -> list[_Mount]:
         columns, rest = fields.split(), tail.split()
         if len(columns) < 5 or not rest:
             continue
-        point = re.sub(r"\\([0-7]{3})", lambda m: chr(int(m[1], 8)), columns[4])
+        point = columns[4]
+        if "\\" in point:
+            point = re.sub(r"\\([0-7]{3})", lambda m: chr(int(m[1], 8)), point)
         mounts.append(_Mount(point, rest[0], rest[2] if len(rest) > 2 else ""))
     return mounts
 

@@ -18,7 +18,7 @@ from threading import RLock
 from time import time_ns
 from zlib import crc32
 
-from rundial.diagnostics import Reason, Signal
+from rundial.reasons import Reason, Signal
 from rundial.recorder import layout
 from rundial.recorder.deferred import Action, Counter, Deferred
 from rundial.recorder.evictions import Evictions, Units
@@ -35,7 +35,6 @@ from rundial.recorder.layout import (
     Kind,
 )
 from rundial.recorder.mapping import RingFile
-from rundial.recorder.scan import scan
 from rundial.recorder.slots import RunSlot, Slots
 
 MAX_RECORD_BYTES = 64 * 1024
@@ -399,6 +398,8 @@ class Ring:
                 self._busy = False
 
     def _do_deferred(self, action: Callable[..., bool], arguments: tuple[object, ...]) -> None:
+        from rundial.recorder.scan import scan
+
         before = self.head
         is_done = False
         try:

@@ -9,30 +9,27 @@ Threads: the encoder's, or the adopter's; counters are read by others under the 
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
-from rundial.diagnostics import Signal
 from rundial.errors import SpoolError
+from rundial.logger import logger
+from rundial.reasons import Signal
 from rundial.recorder import counters, layout
-from rundial.recorder.batches import (
-    DEFAULT_FORM,
-    GZIP_MAGIC,
-    MAX_FRAME_RECORDS,
-    Form,
-    PointsBatch,
-    RecordsBatch,
-    empty_body,
-)
+from rundial.recorder.form import DEFAULT_FORM, GZIP_MAGIC, Form
 from rundial.recorder.keysets import KeySet, decode
 from rundial.recorder.layout import REASON_INDEX, SIGNAL_INDEX, Kind
 from rundial.recorder.mapping import RingFile
-from rundial.recorder.scan import Record
-from rundial.signals import otlp, records
-from rundial.signals.packer import MetricsPacker
+from rundial.signals import records
 from rundial.spool.frame import Frame
 from rundial.spool.spool import Spool
+
+if TYPE_CHECKING:
+    from rundial.recorder.batches import PointsBatch, RecordsBatch
+    from rundial.recorder.scan import Record
+    from rundial.signals.packer import MetricsPacker
+
+    Batch: TypeAlias = PointsBatch | RecordsBatch[Any]
 
 LANE_OF: dict[int, str] = {
     Kind.ROW: "metrics",
@@ -41,9 +38,6 @@ LANE_OF: dict[int, str] = {
     Kind.SPAN_END: "traces",
 }
 SIGNAL_OF: dict[str, Signal] = {"metrics": "points", "logs": "lines", "traces": "spans"}
-logger = logging.getLogger("rundial")
-
-Batch = PointsBatch | RecordsBatch[Any]
 
 
 class KeyReader:
@@ -97,7 +91,7 @@ class RunEncoder:
         self._form = form
         self.spool = spool
         self._resource = resource
-        self._packer = MetricsPacker(resource)
+        self._packer: MetricsPacker | None = None
         self._ends = {name: lane.last.end for name, lane in spool.lanes.items()}
         self.encoded = [
             lane.last.totals[0] if lane.last.totals else 0
@@ -139,15 +133,13 @@ class RunEncoder:
         """Take a row in."""
         if not self._is_wanted("metrics", record):
             return
-        batch = self._batches.get("metrics")
-        if isinstance(batch, PointsBatch) and not batch.has_room(keys.size):
+        batch = cast("PointsBatch | None", self._batches.get("metrics"))
+        if batch is not None and not batch.has_room(keys.size):
             self._write("metrics", record.position)
             if "metrics" in self._broken:
                 return
             batch = None
-        if batch is None:
-            batch = self._batches["metrics"] = PointsBatch(self._packer, self._form)
-        assert isinstance(batch, PointsBatch)
+        batch = batch or self._begin_points()
         step = None if record.step == layout.NO_STEP else record.step
         batch.add(keys, record.time_unix_ns, step, values)
         self._after_add("metrics", batch, record.end)
@@ -194,6 +186,8 @@ class RunEncoder:
             # Nothing of the lane came behind these. A request without a record says that they are lost,
             # also to whoever finds the spool after a kill.
             if lane not in self._broken:
+                from rundial.recorder.batches import empty_body
+
                 self._append(lane, empty_body(), 0, 0, end)
         if "logs" not in self._broken:
             self._write_announcements(end)
@@ -231,18 +225,33 @@ class RunEncoder:
     def _is_wanted(self, lane: str, record: Record) -> bool:
         return record.position >= self._ends[lane] and lane not in self._broken
 
+    # The packers are imported by the first pass, not by `init`.
+
+    def _begin_points(self) -> PointsBatch:
+        from rundial.recorder.batches import PointsBatch
+        from rundial.signals.packer import MetricsPacker
+
+        self._packer = self._packer or MetricsPacker(self._resource)
+        batch = self._batches["metrics"] = PointsBatch(self._packer, self._form)
+        return batch
+
     def _records_batch(self, lane: str) -> RecordsBatch[Any]:
         batch = self._batches.get(lane)
         if batch is None:
+            from rundial.recorder.batches import RecordsBatch
+
             encode = self._encode_spans if lane == "traces" else self._encode_logs
             batch = self._batches[lane] = RecordsBatch[Any](encode, counts=lane != "events", form=self._form)
-        assert isinstance(batch, RecordsBatch)
-        return batch
+        return cast("RecordsBatch[Any]", batch)
 
     def _encode_logs(self, values: Any) -> bytes:
+        from rundial.signals import otlp
+
         return otlp.encode_logs(self._resource, values)
 
     def _encode_spans(self, values: Any) -> bytes:
+        from rundial.signals import otlp
+
         return otlp.encode_spans(self._resource, values)
 
     def _after_add(self, lane: str, batch: Batch, end: int) -> None:
@@ -268,6 +277,10 @@ class RunEncoder:
         # A take that is read again announces only what it had not: the lane cannot tell by itself,
         # for its text may have been written to the same end before.
         open_spans = [each for each in self._open_spans.values() if each[1].position >= self._announced]
+        if not open_spans:
+            return
+        from rundial.recorder.batches import MAX_FRAME_RECORDS, RecordsBatch
+
         most = min(MAX_FRAME_RECORDS, self._form.max_items)
         for first in range(0, len(open_spans), most):
             batch = RecordsBatch[records.Event](self._encode_logs, counts=False, form=self._form)

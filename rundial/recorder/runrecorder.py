@@ -7,10 +7,9 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
 from threading import RLock
+from typing import TYPE_CHECKING
 
-from rundial.diagnostics import Ledger, Reason, Signal, SignalLedger
 from rundial.recorder import counters
 from rundial.recorder.encoder import Encoder
 from rundial.recorder.keysets import Attributes, KeySet, KeySets
@@ -19,6 +18,11 @@ from rundial.recorder.ring import Ring
 from rundial.recorder.runencoder import RunEncoder
 from rundial.recorder.slots import RunSlot
 from rundial.signals import records
+from rundial.value import value
+
+if TYPE_CHECKING:
+    from rundial.diagnostics import Ledger, SignalLedger
+    from rundial.reasons import Reason, Signal
 
 # Explicit times carry a counter below the millisecond, odd where the clock's own times are even, so
 # that two points which a user stamped alike are still two points.
@@ -32,7 +36,11 @@ def explicit_unix_ns(time_ms: int) -> int:
     return time_ms * _MS + next(_EXPLICIT) % _MS
 
 
-@dataclass(frozen=True, slots=True)
+# Its type lets nobody change it.
+_NONE: Mapping[str, int] = {}
+
+
+@value
 class Carried:
     """What a lane of a lost spool had counted.
 
@@ -44,7 +52,7 @@ class Carried:
 
     delivered: int = 0
     rejected: int = 0
-    evicted: Mapping[str, int] = field(default_factory=dict)
+    evicted: Mapping[str, int] = _NONE
 
 
 class RunRecorder:
@@ -153,6 +161,8 @@ class RunRecorder:
             return self._account_of_all()
 
     def _account_of_all(self) -> Ledger:
+        from rundial.diagnostics import Ledger
+
         dropped, evicted = self._final or self._counted()
         accounts = {
             signal: self._account(signal, lane, dropped[signal], evicted[signal])
@@ -214,6 +224,8 @@ class RunRecorder:
         return counters.dropped(words, self.slot.index), counters.evicted(words, self.slot.index)
 
     def _account(self, signal: str, lane: str, dropped: dict[str, int], evicted: int) -> SignalLedger:
+        from rundial.diagnostics import SignalLedger
+
         number = SIGNAL_INDEX[signal]  # type: ignore[index]  # the three names above
         # What could not be encoded is a drop in the end, though the ring had taken it.
         accepted = self.slot.accepted[number] - self._run.drift[number] - self._run.failed[number]

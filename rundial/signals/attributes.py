@@ -11,7 +11,6 @@ string, `MAX_NODES` of a nested body; what was cut says so in an attribute besid
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import math
 from collections.abc import Iterable, Mapping, Sequence, Set
@@ -193,7 +192,9 @@ def _homogeneous(items: list[Any]) -> AttributeValue:
 
 
 def _is_dataclass(value: object) -> bool:
-    return dataclasses.is_dataclass(value) and not isinstance(value, type)
+    # Its own mark, which is what `dataclasses.is_dataclass` looks for too: importing that module costs
+    # a script more than all of ours.
+    return hasattr(type(value), "__dataclass_fields__")
 
 
 def _as_body(value: object, depth: int, room: list[int]) -> Any:
@@ -214,6 +215,8 @@ def _nested_body(value: object, depth: int, room: list[int]) -> Any:
     if scalar is not None:
         return scalar
     if _is_dataclass(value):
+        import dataclasses
+
         value = {item.name: getattr(value, item.name) for item in dataclasses.fields(value)}  # type: ignore[arg-type]  # `_is_dataclass` saw to it
     if isinstance(value, Mapping):
         # One more than there is room for, so that what is left out shows as "…".

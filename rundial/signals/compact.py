@@ -9,8 +9,8 @@ are written as Python does.
 
 from __future__ import annotations
 
-import base64
 import json
+from binascii import a2b_base64, b2a_base64
 from collections.abc import Mapping
 from typing import Any
 
@@ -47,7 +47,7 @@ def load(data: bytes | memoryview) -> Any:
 
 def _default(value: object) -> object:
     if isinstance(value, bytes):
-        return {_BYTES: base64.b64encode(value).decode("ascii")}
+        return {_BYTES: b2a_base64(value, newline=False).decode("ascii")}
     return as_text(value)
 
 
@@ -65,7 +65,7 @@ def _escaped(value: Any) -> Any:
 def _decoded(value: dict[str, Any]) -> Any:
     if len(value) == 1:
         if _BYTES in value:
-            return base64.b64decode(value[_BYTES])
+            return a2b_base64(value[_BYTES])
         if _MAPPING in value:
             key, item = value[_MAPPING]
             return {key: item}

@@ -19,10 +19,9 @@ Source:
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 from operator import add
 from struct import Struct
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 from rundial.signals import semconv
 from rundial.signals.anyvalue import encode_attribute
@@ -43,8 +42,7 @@ _TIME_BYTES = 8
 Writer: TypeAlias = tuple[Callable[..., bytes], bytes, bytes]
 
 
-@dataclass(frozen=True, slots=True)
-class Block:
+class Block(NamedTuple):
     """Rows that share their names and their context.
 
     Attributes:

@@ -23,16 +23,16 @@ Packing never raises, whatever the caller hands in, and never gives up a whole r
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
 from itertools import islice
 from struct import Struct
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from rundial.interrupts import let_through
 from rundial.signals import semconv
 from rundial.signals.attributes import Attributes, as_body, as_text, clean_attributes
 from rundial.signals.compact import dump, load
 from rundial.signals.preview import CAPS, cut_utf8, cut_values
+from rundial.value import changed, value
 
 Kind = Literal["internal", "server", "client", "producer", "consumer"]
 Status = Literal["unset", "ok", "error"]
@@ -47,6 +47,9 @@ MAX_EVENT_BYTES = 60 * 1024
 MAX_NAME_CHARS = 512
 MAX_SPAN_EVENTS = 128
 
+# One for all spans that have none; its type lets nobody change it.
+NO_ATTRIBUTES: Attributes = {}
+
 _TEXT_HEAD = Struct("<BBI")
 _LENGTH = Struct("<I")
 _HAS_TRACE = 1
@@ -56,9 +59,12 @@ _STREAM_BITS = {None: 0, "stdout": 2, "stderr": 4}
 _STREAMS: dict[int, str | None] = {0: None, 2: "stdout", 4: "stderr"}
 
 
-@dataclass(frozen=True, slots=True)
-class Text:
-    """One text line.
+# Shared, and changed by nobody.
+_NO_ATTRIBUTES: Attributes = {}
+
+
+class Text(NamedTuple):
+    """One text line; a tuple, because one is made for each line.
 
     Attributes:
         seq: Number of the line within its instance; with the instance id its identity.
@@ -82,10 +88,10 @@ class Text:
     trace_id: int = 0
     span_id: int = 0
     iostream: str | None = None
-    attributes: Attributes = field(default_factory=dict)
+    attributes: Attributes = _NO_ATTRIBUTES
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Event:
     """One event in the life of a run, such as its start or a new summary value.
 
@@ -102,7 +108,7 @@ class Event:
     body: Mapping[str, Any]
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class SpanData:
     """One span, ended or (with `end_unix_ns` 0) still open.
 
@@ -134,7 +140,7 @@ class SpanData:
     kind: Kind
     start_unix_ns: int
     end_unix_ns: int
-    attributes: Attributes = field(default_factory=dict)
+    attributes: Attributes = NO_ATTRIBUTES
     events: Sequence[SpanEvent] = ()
     links: Sequence[SpanLink] = ()
     status: Status = "unset"
@@ -309,7 +315,7 @@ def span_start(span: SpanData, *, seq: int, time_unix_ns: int) -> Event:
 
 def interrupted(span: SpanData, end_unix_ns: int) -> SpanData:
     """Return an open span as it is reported after its process died, ended at `end_unix_ns`."""
-    return replace(
+    return changed(
         span,
         end_unix_ns=max(end_unix_ns, span.start_unix_ns),
         status="error",
@@ -362,14 +368,14 @@ def _within_counts(span: SpanData) -> SpanData:
         # How it began and how it ended say more than what lies between.
         half = MAX_SPAN_EVENTS // 2
         events = [*events[:half], *events[-half:]]
-    return replace(
+    return changed(
         span, name=span.name[:MAX_NAME_CHARS], events=events, dropped_events=span.dropped_events + excess
     )
 
 
 def _cleaned(span: SpanData) -> SpanData:
     attributes, dropped = clean_attributes(span.attributes)
-    return replace(
+    return changed(
         span,
         name=as_text(span.name),
         status_message=as_text(span.status_message),
@@ -395,7 +401,7 @@ def _fitted(span: SpanData) -> bytes:
 
 
 def _with_cap(span: SpanData, cap: int) -> SpanData:
-    return replace(
+    return changed(
         span,
         attributes=cut_values(span.attributes, cap),
         events=[(name[:MAX_NAME_CHARS], at, cut_values(of, cap)) for name, at, of in span.events],
@@ -409,12 +415,12 @@ def _halved(span: SpanData) -> SpanData:
     events, links, attributes = len(span.events) // 2, len(span.links) // 2, len(span.attributes) // 2
     if sum(len(of) for _, _, of in span.events) + len(span.events) >= len(span.attributes):
         lost = len(span.events) - events
-        return replace(span, events=span.events[:events], dropped_events=span.dropped_events + lost)
+        return changed(span, events=span.events[:events], dropped_events=span.dropped_events + lost)
     if span.links:
         lost = len(span.links) - links
-        return replace(span, links=span.links[:links], dropped_links=span.dropped_links + lost)
+        return changed(span, links=span.links[:links], dropped_links=span.dropped_links + lost)
     lost = len(span.attributes) - attributes
-    return replace(
+    return changed(
         span,
         attributes=dict(islice(span.attributes.items(), attributes)),
         dropped_attributes=span.dropped_attributes + lost,

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 
 from rundial.interrupts import let_through
 
@@ -40,7 +39,6 @@ _DTYPES = {
 }
 
 
-@dataclass(slots=True)
 class Examined:
     """What became of each leaf of one mapping.
 
@@ -52,10 +50,13 @@ class Examined:
             not a string is its `repr`.
     """
 
-    names: list[str] = field(default_factory=list)
-    values: list[float] = field(default_factory=list)
-    non_finite: list[str] = field(default_factory=list)
-    invalid: list[tuple[str, str]] = field(default_factory=list)
+    __slots__ = ("invalid", "names", "non_finite", "values")
+
+    def __init__(self) -> None:
+        self.names: list[str] = []
+        self.values: list[float] = []
+        self.non_finite: list[str] = []
+        self.invalid: list[tuple[str, str]] = []
 
 
 def examine(metrics: object) -> Examined:

@@ -16,10 +16,10 @@ from __future__ import annotations
 import os
 import struct
 import zlib
-from dataclasses import dataclass
 from typing import Literal
 
 from rundial.spool import durable
+from rundial.value import value
 
 NAME = "ack"
 # Why frames are given up on disk. `internal_error`: a segment was damaged or removed under us.
@@ -32,7 +32,7 @@ _BODY = struct.Struct(f"<8sQQQQQQ{len(EVICTION_REASONS)}Q")
 _CHECKSUM = struct.Struct("<I")
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Cursor:
     """Where a frame begins.
 
@@ -45,7 +45,7 @@ class Cursor:
     offset: int
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Ack:
     """All that is settled in a lane.
 

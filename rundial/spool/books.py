@@ -10,12 +10,12 @@ and the state at the start of each segment; nothing is counted twice to be compa
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from rundial.spool.ack import EVICTION_REASONS, Cursor
 from rundial.spool.inventory import Extent
 from rundial.spool.segment import HEADER_BYTES
+from rundial.value import changed, value
 
 if TYPE_CHECKING:
     from rundial.spool.ack import Ack, EvictionReason
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from rundial.spool.inventory import Inventory
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Counts:
     """A lane's counts at one moment: `appended == delivered + rejected + evicted + waiting`, in units.
 
@@ -48,7 +48,6 @@ class Counts:
     written_bytes: int
 
 
-@dataclass(slots=True)
 class InFlight:
     """The frame that the sender holds.
 
@@ -59,10 +58,13 @@ class InFlight:
         evicted_as: Why it was given up while it was on its way; its outcome still counts.
     """
 
-    cursor: Cursor
-    frame: Frame
-    end: int
-    evicted_as: EvictionReason | None = None
+    __slots__ = ("cursor", "end", "evicted_as", "frame")
+
+    def __init__(self, cursor: Cursor, frame: Frame, end: int) -> None:
+        self.cursor = cursor
+        self.frame = frame
+        self.end = end
+        self.evicted_as: EvictionReason | None = None
 
 
 class Books:
@@ -97,7 +99,7 @@ class Books:
     def begin(self, number: int, path: str, now_unix_ns: int) -> list[str]:
         """Enter a new segment; return files that nobody needs any more."""
         if not self.extents:
-            self.settled = replace(self.settled, cursor=Cursor(number, HEADER_BYTES))
+            self.settled = changed(self.settled, cursor=Cursor(number, HEADER_BYTES))
         self.extents.append(Extent(number, path, self.last, now_unix_ns, HEADER_BYTES))
         self.size += HEADER_BYTES
         self.newest_unix_ns = now_unix_ns
@@ -128,20 +130,20 @@ class Books:
             raise ValueError(f"{delivered} delivered and {rejected} rejected are not all of {units} units")
         self.in_flight = None
         settled = self.settled
-        settled = replace(
+        settled = changed(
             settled, delivered=settled.delivered + delivered, rejected=settled.rejected + rejected
         )
         if held.evicted_as is not None:
             # Counted as evicted when its segment went, and it was answered all the same.
-            self.settled = replace(settled, evicted=_counted(settled.evicted, held.evicted_as, -units))
+            self.settled = changed(settled, evicted=_counted(settled.evicted, held.evicted_as, -units))
             return []
-        self.settled = replace(settled, cursor=Cursor(cursor.segment, held.end), frames=settled.frames + 1)
+        self.settled = changed(settled, cursor=Cursor(cursor.segment, held.end), frames=settled.frames + 1)
         return self.forget_answered()
 
     def without_first(self, reason: EvictionReason) -> Ack:
         """Return what will be settled once the first segment is evicted; there must be a second one."""
         behind = self.extents[1].base
-        return replace(
+        return changed(
             self.settled,
             cursor=Cursor(self.extents[1].number, HEADER_BYTES),
             frames=behind.frames,
@@ -164,7 +166,7 @@ class Books:
             gone = self.extents.pop(0)
             doomed.append(gone.path)
             self.size -= gone.size
-            self.settled = replace(self.settled, cursor=Cursor(self.extents[0].number, HEADER_BYTES))
+            self.settled = changed(self.settled, cursor=Cursor(self.extents[0].number, HEADER_BYTES))
         return doomed
 
     def is_first_older(self, before_unix_ns: int, *, with_last: bool) -> bool:

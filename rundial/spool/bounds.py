@@ -15,11 +15,11 @@ from __future__ import annotations
 
 import threading
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, Protocol
 
 from rundial.errors import SpoolFullError
 from rundial.spool.segment import HEADER_BYTES
+from rundial.value import value
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -36,7 +36,7 @@ _MIN_SEGMENTS = 8
 _KEPT_LANE = "events"
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Limits:
     """What a spool may take.
 

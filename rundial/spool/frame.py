@@ -16,8 +16,9 @@ from __future__ import annotations
 
 import struct
 import zlib
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from rundial.value import value
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -47,7 +48,7 @@ PREFIX_BYTES = _PREFIX.size
 OVERHEAD_BYTES = _PREFIX.size + _HEAD.size
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Frame:
     """One request body on its way, with its place in the ledger.
 

@@ -8,16 +8,15 @@ the cursor, and files that a crash left without a whole header.
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass, replace
 
 from rundial.errors import SegmentCorruptError
 from rundial.spool import durable, segment
 from rundial.spool.ack import Ack, AckFile, Cursor
 from rundial.spool.frame import scan
 from rundial.spool.segment import HEADER_BYTES, LaneState
+from rundial.value import changed, value
 
 
-@dataclass(slots=True)
 class Extent:
     """One segment as the lane sees it.
 
@@ -29,14 +28,17 @@ class Extent:
         size: Its bytes, without a torn tail where it is the last.
     """
 
-    number: int
-    path: str
-    base: LaneState
-    created_unix_ns: int
-    size: int
+    __slots__ = ("base", "created_unix_ns", "number", "path", "size")
+
+    def __init__(self, number: int, path: str, base: LaneState, created_unix_ns: int, size: int) -> None:
+        self.number = number
+        self.path = path
+        self.base = base
+        self.created_unix_ns = created_unix_ns
+        self.size = size
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Inventory:
     """A lane as it was found.
 
@@ -78,7 +80,7 @@ def read(directory: str, lane: str) -> Inventory:
     durable.remove_files([extent.path for extent in extents if extent.number < kept[0].number])
     ack = _agree(ack, kept, last)
     # A power cut can take frames whose answer is on disk; counts never go back for it.
-    last = replace(last, frames=max(last.frames, ack.frames), units=max(last.units, ack.units))
+    last = changed(last, frames=max(last.frames, ack.frames), units=max(last.units, ack.units))
     newest = max(os.stat(kept[-1].path).st_mtime_ns, kept[-1].created_unix_ns)
     return Inventory(kept, last, ack, was_lost, next_number, newest)
 
@@ -127,11 +129,11 @@ def _agree(ack: Ack, kept: list[Extent], last: LaneState) -> Ack:
     if first.number == ack.cursor.segment:
         return ack
     if first.number < ack.cursor.segment:
-        return replace(ack, cursor=Cursor(first.number, first.size), frames=max(ack.frames, last.frames))
+        return changed(ack, cursor=Cursor(first.number, first.size), frames=max(ack.frames, last.frames))
     # Segments go only when all their frames are answered or counted as evicted on disk. So what is
     # missing between the ack and the first segment was answered, and only the note of it was lost.
     unnoted = max(0, first.base.units - ack.units)
-    return replace(
+    return changed(
         ack,
         cursor=Cursor(first.number, HEADER_BYTES),
         frames=first.base.frames,

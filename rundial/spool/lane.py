@@ -30,6 +30,7 @@ from rundial.spool.ack import AckFile, Cursor
 from rundial.spool.books import Books, Counts, InFlight
 from rundial.spool.bounds import Limits, Room, Unbounded
 from rundial.spool.frame import OVERHEAD_BYTES, Frame, pack_head
+from rundial.spool.rejected import NAME as REJECTED
 from rundial.spool.rejected import Rejected
 from rundial.spool.segment import HEADER_BYTES, Header, LaneState, Segment
 
@@ -71,7 +72,7 @@ class Lane:
         self._clock = clock or SystemClock()
         self._room = room or Unbounded()
         self._spare = spare
-        self._refused = Rejected(f"{directory.parent}/rejected", name)
+        self._refused = Rejected(f"{directory.parent}/{REJECTED}", name)
         self._lock = threading.Lock()  # guards everything below
         self._acks = AckFile(self._directory)
         found = inventory.read(self._directory, name)

@@ -6,21 +6,23 @@ Written whole or not at all, mode 0600. It holds no key: who adopts a spool brin
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass, field, fields
 from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import urlsplit, urlunsplit
 
 from rundial.errors import SpoolError
 from rundial.spool import durable
+from rundial.value import as_dict, field_names, value
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
 NAME = "meta.json"
 VERSION = 1
+# Its type lets nobody change it.
+_NOTHING: Mapping[str, Any] = {}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value
 class Meta:
     """One instance of a run, as its spool directory describes it.
 
@@ -54,7 +56,7 @@ class Meta:
     workspace: str | None = None
     project: str = ""
     endpoint: str = ""
-    lane_endpoints: Mapping[str, str | None] = field(default_factory=dict)
+    lane_endpoints: Mapping[str, str | None] = _NOTHING
     server_id: str | None = None
     host_id: str = ""
     boot_id: str = ""
@@ -67,18 +69,18 @@ class Meta:
     kind: str = "training"
     attempt: int = 1
     state: Literal["open", "closed"] = "open"
-    drops: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+    drops: Mapping[str, Mapping[str, int]] = _NOTHING
     resource_b64: str = ""
-    extra: Mapping[str, Any] = field(default_factory=dict)
+    extra: Mapping[str, Any] = _NOTHING
     version: int = VERSION
 
 
-_FIELDS = frozenset(each.name for each in fields(Meta))
+_FIELDS = frozenset(field_names(Meta))
 
 
 def encode(meta: Meta) -> bytes:
     """Return the file's content, without what must not be stored."""
-    stored = asdict(meta)
+    stored = as_dict(meta)
     stored["endpoint"] = _without_user(meta.endpoint)
     stored["lane_endpoints"] = {
         lane: None if url is None else _without_user(url) for lane, url in meta.lane_endpoints.items()

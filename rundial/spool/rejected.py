@@ -4,7 +4,8 @@ Beside a lane's segments lies `rejected/<lane>.seg`, frames without a header, wh
 `end` name the segment and offset of the frame that the body was part of. Bounded: at its limit
 the file becomes `<lane>.older.seg` and the former one goes. Nothing here is ever sent again or
 counted: the count is the ack's, and the copy is made before it, so a crash in between costs at
-most a second copy.
+most a second copy. When the rest of the spool is delivered and goes, this stays, in
+`<root>/.rejected/<run id>.<instance id>/`, for as long as undelivered records would.
 
 Threads: the lane's sender.
 """
@@ -12,11 +13,15 @@ Threads: the lane's sender.
 from __future__ import annotations
 
 import os
+from pathlib import Path
 
 from rundial.spool import durable
 from rundial.spool.ack import Cursor
 from rundial.spool.frame import LANES, NO_RING, NO_TOTALS, Frame, pack_head
 
+NAME = "rejected"
+# No run's directory: a run id never begins with a dot.
+KEPT = ".rejected"
 MAX_BYTES = 16 * 1024 * 1024
 _FILES_PER_LANE = 2
 _GZIP_MAGIC = b"\x1f\x8b"
@@ -71,3 +76,43 @@ class Rejected:
         except OSError:
             os.ftruncate(descriptor, size)
             raise
+
+
+def keep_aside(spool: Path, *, max_age_s: float, now_unix_ns: int) -> Path | None:
+    """Move the copies out of a spool that is about to go; also remove those that are too old.
+
+    Args:
+        spool: `<root>/<run id>/<instance id>`.
+        max_age_s: How long copies are kept.
+        now_unix_ns: The time.
+
+    Returns:
+        Where they are now, None when there are none.
+
+    Raises:
+        OSError: They cannot be moved.
+    """
+    copies, kept = spool / NAME, spool.parent.parent / KEPT
+    _remove_old(kept, now_unix_ns - int(max_age_s * 1e9))
+    if not copies.is_dir():
+        return None
+    durable.make_directory(kept)
+    target = kept / f"{spool.parent.name}.{spool.name}"
+    import shutil
+
+    # A copy of a spool that was delivered before: what it refused is the same.
+    shutil.rmtree(target, ignore_errors=True)
+    os.rename(copies, target)
+    return target
+
+
+def _remove_old(kept: Path, before_unix_ns: int) -> None:
+    try:
+        old = [path for path in kept.iterdir() if path.stat().st_mtime_ns < before_unix_ns]
+    except OSError:
+        # None are kept, or another process is about the same.
+        return
+    if old:
+        import shutil
+    for path in old:
+        shutil.rmtree(path, ignore_errors=True)

@@ -15,7 +15,6 @@ import os
 import re
 import struct
 import zlib
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from rundial.errors import SegmentCorruptError
@@ -31,6 +30,7 @@ from rundial.spool.frame import (
     scan,
     unpack,
 )
+from rundial.value import value
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -41,10 +41,10 @@ _MAGIC = b"RDSEG\x00\x00\x01"
 _HEADER = struct.Struct(f"<8sIQqQQ16sQ{len(TOTALS)}Q")
 _CHECKSUM = struct.Struct("<I")
 HEADER_BYTES = _HEADER.size + _CHECKSUM.size
-_NAME = re.compile(r"([0-9]{12})\.seg")
+_NAME = r"([0-9]{12})\.seg"
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class LaneState:
     """What a lane knows of everything ever appended to it.
 
@@ -67,7 +67,7 @@ class LaneState:
         return LaneState(frame.ring, frame.end, frame.totals, self.frames + 1, self.units + frame.units)
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Header:
     """The first bytes of a segment.
 
@@ -91,7 +91,9 @@ def file_name(number: int) -> str:
 
 def numbers(directory: str) -> list[int]:
     """Return the numbers of the segments in a directory, ascending; other names are left alone."""
-    return sorted(int(match[1]) for match in map(_NAME.fullmatch, os.listdir(directory)) if match)
+    return sorted(
+        int(match[1]) for match in (re.fullmatch(_NAME, name) for name in os.listdir(directory)) if match
+    )
 
 
 def encode_header(header: Header) -> bytes:

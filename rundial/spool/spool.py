@@ -4,7 +4,7 @@
     meta.json      what another process must know to deliver it; never a key
     events/ metrics/ logs/ traces/     the lanes, each with its segments and its `ack`
     spare          one block of disk, for the moment that there is no other
-    rejected/      refused request bodies, for a person to look at
+    rejected/      refused request bodies, for a person to look at; they outlive the directory
 
 A directory is made under a name that nobody looks for, locked, and renamed, and goes the other
 way round, so whoever finds one by its name finds it whole: owned by a live process, or left by
@@ -18,17 +18,13 @@ After a fork: the child calls `abandon_in_child` and makes a spool of its own.
 from __future__ import annotations
 
 import os
-import re
-import secrets
-import shutil
 import threading
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rundial.clock import Clock, SystemClock
 from rundial.errors import SpoolError
-from rundial.spool import durable
+from rundial.spool import durable, rejected
 from rundial.spool import meta as meta_file
 from rundial.spool.bounds import MAX_AGE_S, MAX_BYTES, SEGMENT_BYTES, Bounds, Durability, Limits
 from rundial.spool.frame import LANES
@@ -36,11 +32,13 @@ from rundial.spool.lane import Lane
 from rundial.spool.lock import NAME as LOCK_NAME
 from rundial.spool.lock import DirectoryLock
 from rundial.spool.spare import Spare
+from rundial.value import changed
 
 if TYPE_CHECKING:
     from rundial.spool.meta import Meta
 
-_ID = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,127}")
+_MAX_ID_CHARS = 128
+_PUNCTUATION = str.maketrans("_-.", "aaa")
 _NEW = ".new-"
 _GONE = ".gone-"
 # Between the two steps of making a directory its lock is not held yet: leave young ones alone.
@@ -61,6 +59,7 @@ class Spool:
         self._meta = meta
         self._meta_lock = threading.Lock()  # guards _meta and its file
         self._limits = limits
+        self._clock = clock
         self._bounds = Bounds(str(path), limits, clock)
         self._spare = Spare(str(path))
         self._spare.keep()
@@ -101,9 +100,9 @@ class Spool:
         """
         limits = Limits(max_bytes, max_age_s, segment_bytes, durability)
         clock = clock or SystemClock()
-        meta = replace(meta, created_unix_ns=meta.created_unix_ns or clock.time_unix_ns())
+        meta = changed(meta, created_unix_ns=meta.created_unix_ns or clock.time_unix_ns())
         for each in (meta.run_id, meta.instance_id):
-            if _ID.fullmatch(each) is None:
+            if not _is_plain(each):
                 raise SpoolError(
                     f"{each!r} cannot name a spool directory: letters, digits, '_', '-', '.' only"
                 )
@@ -124,6 +123,8 @@ class Spool:
         except BaseException:
             if lock is not None:
                 lock.close()
+            import shutil
+
             shutil.rmtree(fresh, ignore_errors=True)
             raise
 
@@ -182,10 +183,10 @@ class Spool:
             OSError: The former meta stands.
         """
         with self._meta_lock:
-            changed = replace(self._meta, **changes)
-            meta_file.save(str(self.path), changed, sync=self._limits.is_power_safe)
-            self._meta = changed
-        return changed
+            fresh = changed(self._meta, **changes)
+            meta_file.save(str(self.path), fresh, sync=self._limits.is_power_safe)
+            self._meta = fresh
+        return fresh
 
     def publish(self) -> None:
         """Show the sender everything appended so far, in all lanes."""
@@ -207,7 +208,7 @@ class Spool:
         self._lock.close()
 
     def remove(self) -> None:
-        """Remove the directory with all that is in it, and close.
+        """Remove the directory with all that is in it but copies of what was refused, and close.
 
         Raises:
             SpoolError: The directory under this name is not, or no longer, ours.
@@ -218,9 +219,12 @@ class Spool:
         try:
             if not self.exists():
                 raise SpoolError(f"spool at {self.path} is not ours; nothing was removed")
+            self._keep_rejected()
             # Renamed first and unlocked last: at no moment can a half-removed one be adopted.
-            gone = self.path.with_name(f"{_GONE}{self.path.name}-{secrets.token_hex(4)}")
+            gone = self.path.with_name(f"{_GONE}{self.path.name}-{os.urandom(4).hex()}")
             os.rename(self.path, gone)
+            import shutil
+
             shutil.rmtree(gone)
         finally:
             self._lock.close()
@@ -228,6 +232,15 @@ class Spool:
             self.path.parent.rmdir()
         except OSError:
             # Other instances of the run still live in it.
+            return
+
+    def _keep_rejected(self) -> None:
+        try:
+            rejected.keep_aside(
+                self.path, max_age_s=self._limits.max_age_s, now_unix_ns=self._clock.time_unix_ns()
+            )
+        except OSError:
+            # They are counted, and the count is told: copies that find no room go with the spool.
             return
 
     def abandon_in_child(self) -> None:
@@ -261,6 +274,8 @@ def sweep(root: Path, clock: Clock | None = None) -> int:
         except (OSError, SpoolError):
             # Held, or gone meanwhile: someone else sees to it.
             continue
+        import shutil
+
         shutil.rmtree(path, ignore_errors=True)
         if lock is not None:
             lock.close()
@@ -269,7 +284,7 @@ def sweep(root: Path, clock: Clock | None = None) -> int:
 
 
 def _make_fresh(run_directory: Path, instance_id: str) -> Path:
-    fresh = run_directory / f"{_NEW}{instance_id}-{secrets.token_hex(4)}"
+    fresh = run_directory / f"{_NEW}{instance_id}-{os.urandom(4).hex()}"
     try:
         durable.make_directory(fresh)
     except FileNotFoundError:
@@ -287,8 +302,14 @@ def _children(directory: Path) -> list[Path]:
 
 
 def _is_instance(path: Path) -> bool:
-    is_named = _ID.fullmatch(path.name) is not None and _ID.fullmatch(path.parent.name) is not None
-    return is_named and (path / LOCK_NAME).is_file()
+    return _is_plain(path.name) and _is_plain(path.parent.name) and (path / LOCK_NAME).is_file()
+
+
+def _is_plain(name: str) -> bool:
+    """Whether a name is letters, digits, `_`, `-` and `.` only, and is not hidden."""
+    # Not a pattern: compiling one takes as long as everything else that `create` does in memory.
+    is_short = 0 < len(name) <= _MAX_ID_CHARS and name.isascii()
+    return is_short and name[0] != "." and name.translate(_PUNCTUATION).isalnum()
 
 
 def _created_unix_ns(path: Path) -> int:

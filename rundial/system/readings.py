@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Mapping, Sequence
 from typing import TypeAlias
 
-logger = logging.getLogger("rundial")
+from rundial.logger import logger
 
 Source: TypeAlias = Callable[[], Mapping[str, object]]
 

@@ -6,13 +6,11 @@ After a fork: the child has no such thread; its runs make a sampler of their own
 
 from __future__ import annotations
 
-import logging
 import threading
 
 from rundial.clock import Clock, SystemClock
+from rundial.logger import logger
 from rundial.system.watch import Watch
-
-logger = logging.getLogger("rundial")
 
 # The longest that a timer is set for, whatever interval was asked for.
 MAX_WAIT_S = 3600.0

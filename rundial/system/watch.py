@@ -9,18 +9,16 @@ Threads: `act` is the sampler's; `end` and the counters are anybody's.
 
 from __future__ import annotations
 
-import logging
 import math
 import threading
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 from rundial.clock import Clock, SystemClock
-from rundial.diagnostics import Reason, Signal
+from rundial.logger import logger
+from rundial.reasons import Reason, Signal
 from rundial.signals import values
 from rundial.system.readings import Source
-
-logger = logging.getLogger("rundial")
 
 # What is measured against a time before (CPU) needs one; taken so long before the first sample.
 BASELINE_S = 1.0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -25,6 +26,54 @@ HEAVY = (
     "rich",
     "asyncio",
 )
+# What `init` may not need either, in a run that sends nothing: parsers, compilers of classes, and what the
+# encoder's thread imports for itself.
+NOT_FOR_INIT = (
+    *(name for name in HEAVY if name != "opentelemetry.sdk"),
+    "dataclasses",
+    "inspect",
+    "logging",
+    "traceback",
+    "importlib.metadata",
+    "email",
+    "zipfile",
+    "tempfile",
+    "shutil",
+    "uuid",
+    "platform",
+    "socket",
+    "ssl",
+    "http",
+    "hashlib",
+    "random",
+    "difflib",
+    "datetime",
+    "tomllib",
+    "concurrent.futures",
+    "opentelemetry.sdk.trace",
+    "opentelemetry.sdk.resources",
+    "opentelemetry.trace",
+    "opentelemetry.proto",
+    "rundial.diagnostics",
+    "rundial.export",
+    "rundial.api.client",
+    "rundial.api.handshake",
+    "rundial.api.adopt",
+    "rundial.recorder.recovery",
+    "rundial.recorder.batches",
+    "rundial.signals.otlp",
+    "rundial.signals.packer",
+)
+INIT = """
+import os, sys
+import rundial
+run = rundial.init(project="p", mode="offline", spool_directory=sys.argv[1], flush_interval_seconds=3600)
+run.log({"loss": 1.0, "accuracy": 0.5})
+run.log_text("started")
+import json
+print(json.dumps(sorted(sys.modules)), flush=True)
+os._exit(0)
+"""
 
 
 def _loaded_by(statement: str) -> set[str]:
@@ -61,11 +110,27 @@ def test_an_offline_run_loads_neither_protobuf_nor_a_network_stack(tmp_path: Pat
         f"run = rd.init(project='x', mode='offline', spool_directory={str(tmp_path)!r})\n"
         "assert run.log({'a': 1.0}) and run.log_text('line') and run.finish()"
     )
-    loaded = _loaded_by(script)
+    heavy = {"google.protobuf", "opentelemetry.sdk.trace", "opentelemetry.exporter", "urllib3"}
 
-    assert (
-        sorted(loaded & {"google.protobuf", "opentelemetry.sdk", "opentelemetry.exporter", "urllib3"}) == []
+    assert sorted(_loaded_by(script) & heavy) == []
+
+
+def test_offline_init_and_the_first_records_load_no_module_that_they_can_do_without(tmp_path: Path) -> None:
+    """A script waits for no parser, no HTTP and no encoder at its start, nor at its first record."""
+    environ = {**os.environ, "XDG_CONFIG_HOME": str(tmp_path / "config")}
+    done = subprocess.run(
+        [sys.executable, "-c", INIT, str(tmp_path / "spool")],
+        stdout=subprocess.PIPE,
+        text=True,
+        check=True,
+        timeout=15,
+        env=environ,
     )
+    loaded = set(json.loads(done.stdout)) - _loaded_by("")
+
+    assert "rundial.recorder.ring" in loaded
+    assert sorted(loaded & set(NOT_FOR_INIT)) == []
+    assert len([name for name in loaded if name.startswith("rundial.")]) <= 70
 
 
 @pytest.mark.parametrize("extra", ["rich", "keyring", "numpy", "starlette", "sqlalchemy", "uvicorn"])

@@ -14,6 +14,7 @@ import pytest
 import rundial as rd
 from rundial.api.adopt import sync
 from rundial.signals import semconv
+from rundial.spool.rejected import KEPT
 from tests.support.collector import Answer, Collector, Request, Rule, partial_if, refused_if
 from tests.support.control import control
 from tests.support.each_signal import (
@@ -82,9 +83,13 @@ def test_a_record_that_is_refused_costs_no_other(spool_dir: Path, way: str, sign
         found = run.diagnostics()
         filed = list(spool_dir.rglob("rejected/*"))
         assert run.finish(30)
+    kept = list(spool_dir.glob(f"{KEPT}/*/*.seg"))
+    others = [path for path in spool_dir.rglob("*") if path.is_file() and KEPT not in path.parts]
 
     assert_account(found, delivered=COUNT, rejected={signal: 1})
     assert found.health == "degraded"
+    # The copy outlives the spool that everything else of it has left.
+    assert (len(kept), others) == (len(filed), [])
     assert found.dropped_points_non_retryable == 1
     # Of a partial success nobody knows which one it was.
     assert len(filed) == (0 if way == "partial success" else 1)

@@ -6,7 +6,8 @@ import json
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from textwrap import dedent
 from typing import IO, Any
@@ -16,10 +17,10 @@ import pytest
 import rundial as rd
 from rundial.api.adopt import sync
 from rundial.api.client import Client
-from tests.support.mounts import mounted, with_full_shared_memory, without_shared_memory
+from tests.support.mounts import image_mounted, mounted, with_full_shared_memory, without_shared_memory
 from tests.support.processes import own_parts
 from tests.support.program import ServerProgram
-from tests.support.scripts import PRELUDE, start_script
+from tests.support.scripts import PRELUDE, run_script, start_script
 from tests.support.stored import Stored, read
 from tests.support.waiting import wait_until
 
@@ -128,11 +129,29 @@ ONE_RUN = """
 """
 
 
+# The least that btrfs takes, with a little over.
+BTRFS_BYTES = 120 << 20
+
+
+@contextmanager
+def no_place_for_a_ring(kind: str, tmp_path: Path) -> Iterator[Path]:
+    """Mount a file system that is not on the list of those which a ring may be mapped on."""
+    with ExitStack() as stack:
+        if kind == "ramfs":
+            yield stack.enter_context(mounted(tmp_path / kind, kind))
+        else:
+            image = tmp_path / "image"
+            yield stack.enter_context(
+                image_mounted(image, tmp_path / kind, kind=kind, size_bytes=BTRFS_BYTES)
+            )
+
+
+@pytest.mark.parametrize("kind", ["ramfs", "btrfs"])
 def test_on_a_file_system_that_holds_no_ring_the_ring_is_in_shared_memory(
-    server: ServerProgram, options: dict[str, Any], tmp_path: Path
+    server: ServerProgram, options: dict[str, Any], tmp_path: Path, kind: str
 ) -> None:
     """On a file system that may not be safe to map the ring is in `/dev/shm`, and the run says so."""
-    with mounted(tmp_path / "ramfs", "ramfs") as place, own_parts():
+    with no_place_for_a_ring(kind, tmp_path) as place, own_parts():
         live = rd.init(**{**options, "spool_directory": str(place / "spool")})
         for step in range(100):
             assert live.log({"x": float(step)}, step=step)
@@ -141,6 +160,36 @@ def test_on_a_file_system_that_holds_no_ring_the_ring_is_in_shared_memory(
 
     assert durability == "host"
     assert len(stored(server, "moved").points) == 100
+
+
+FULL = """
+    run = rd.init(**given["options"])
+    try:
+        with open(given["filler"], "wb", buffering=0) as filler:
+            while filler.write(bytes(1 << 20)):
+                pass
+    except OSError:
+        pass
+    kept = sum(run.log({"x": float(step)}, step=step) for step in range(20_000))
+    run.flush(20)
+    ledger = run.diagnostics().ledger
+    run.finish(5)
+    print(json.dumps({"kept": kept, "closes": ledger.closes, "recorded": ledger.points.recorded,
+                      "delivered": ledger.points.delivered, "lost": ledger.points.lost}))
+"""
+
+
+def test_a_full_btrfs_ends_no_run(server: ServerProgram, options: dict[str, Any], tmp_path: Path) -> None:
+    """Where a full disk would end a process that has mapped a file of it, the run goes on and counts."""
+    with no_place_for_a_ring("btrfs", tmp_path) as place:
+        given = {**options, "spool_directory": str(place / "spool")}
+        done = run_script(FULL, options=given, filler=str(place / "filler"), timeout_s=60)
+
+    assert done.status == 0, done.stderr
+    found = done.found
+    assert found["closes"]
+    assert found["recorded"] == found["kept"] > 0
+    assert found["delivered"] == len(stored(server, "moved").points)
 
 
 @pytest.mark.parametrize(

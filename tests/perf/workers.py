@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import importlib
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -36,7 +37,12 @@ def begin(job: Callable[..., object], **given: object) -> subprocess.Popen[str]:
 def spawn(command: list[str]) -> subprocess.Popen[str]:
     """Start a command with pipes to it."""
     pipe = subprocess.PIPE
-    return subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe, text=True)
+    return subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe, text=True, env=environ())
+
+
+def environ() -> dict[str, str]:
+    """Return a user's environment: one in which Python keeps its bytecode, as it does unless told."""
+    return {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
 
 
 def ended(process: subprocess.Popen[str]) -> Any:

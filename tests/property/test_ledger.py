@@ -23,6 +23,7 @@ from hypothesis.stateful import (
 )
 
 from rundial.diagnostics import SIGNALS
+from rundial.spool.rejected import KEPT
 from tests.support.collector import Collector
 from tests.support.judge import LOST_ANSWER, POISON, UNWELCOME, WELCOME, Held, Judge
 from tests.support.nursery import Child, Nursery
@@ -415,7 +416,7 @@ class LedgerMachine(RuleBasedStateMachine):
 
         assert [result["why"] for result in results] == [""] * len(results), results
         assert all(set(result["waiting"].values()) == {0} for result in results)
-        assert [path for path in root.rglob("*") if path.is_file()] == []
+        assert [path for path in root.rglob("*") if path.is_file() and KEPT not in path.parts] == []
 
     @invariant()
     def ledgers_close(self) -> None:

@@ -67,6 +67,7 @@ TEXTS = st.builds(
     trace_id=TRACE_IDS,
     span_id=SPAN_IDS,
     iostream=st.sampled_from([None, "stdout", "stderr"]),
+    attributes=ATTRIBUTES,
 )
 EVENTS = st.builds(
     Event, seq=st.integers(0, 2**63 - 1), time_unix_ns=TIMES, name=KEYS, body=BODIES.filter(bool)
@@ -102,6 +103,7 @@ def official_text(line: Text) -> ReadableLogRecord:
         attributes |= {semconv.TRUNCATED: True, semconv.ORIGINAL_BYTES: line.original_bytes}
     if line.iostream is not None:
         attributes[semconv.LOG_IOSTREAM] = line.iostream
+    attributes |= line.attributes
     record = LogRecord(
         timestamp=line.time_unix_ns,
         observed_timestamp=line.time_unix_ns,

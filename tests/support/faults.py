@@ -134,6 +134,7 @@ FAULTS: dict[str, dict[str, Fault]] = {
         "test_on_a_file_system_that_holds_no_ring_the_ring_is_in_shared_memory": Fault(
             "a file system that is not on the allow-list", POINTS, ONLINE
         ),
+        "test_a_full_btrfs_ends_no_run": Fault("a full btrfs", POINTS, ONLINE),
         "test_without_shared_memory_either_the_ring_is_in_memory": Fault("no /dev/shm", POINTS, ONLINE),
     },
     "test_outage": {

@@ -41,15 +41,18 @@ def mounted(place: Path, kind: str, options: str = "") -> Iterator[Path]:
 
 
 @contextmanager
-def image_mounted(image: Path, place: Path) -> Iterator[Path]:
-    """Mount an ext4 file system out of a file, made when missing, as long as the context lasts."""
-    if not sys.platform.startswith("linux") or os.geteuid() != 0 or shutil.which("mkfs.ext4") is None:
-        pytest.skip("a disk of one's own needs root on Linux, and mkfs.ext4")
+def image_mounted(
+    image: Path, place: Path, *, kind: str = "ext4", size_bytes: int = IMAGE_BYTES
+) -> Iterator[Path]:
+    """Mount a file system out of a file, made when missing, as long as the context lasts."""
+    make = f"mkfs.{kind}"
+    if not sys.platform.startswith("linux") or os.geteuid() != 0 or shutil.which(make) is None:
+        pytest.skip(f"a disk of one's own needs root on Linux, and {make}")
     place.mkdir(mode=0o700, parents=True, exist_ok=True)
     if not image.exists():
         with image.open("wb") as file:
-            file.truncate(IMAGE_BYTES)
-        made = _run("mkfs.ext4", "-q", str(image))
+            file.truncate(size_bytes)
+        made = _run(make, "-q", str(image))
         assert made.returncode == 0, made.stderr
     done = _run("mount", "-o", "loop", str(image), str(place))
     if done.returncode != 0:

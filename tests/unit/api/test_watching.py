@@ -6,7 +6,6 @@ import json
 import os
 import threading
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +16,7 @@ from rundial.api.run import Run
 from rundial.api.watching import Watching
 from rundial.errors import ConfigError
 from rundial.signals.units import UNITS
+from rundial.value import changed
 from tests.support import nvml, recorded
 from tests.support.recorded import Recorded
 from tests.support.scripts import run_script
@@ -37,7 +37,7 @@ def watched(start: Start) -> Callable[..., Run]:
         attached, _ = parts.live[run]
         parts.watching = Watching(parts.pipeline.ring, is_child=is_child)
         often = {"system_metrics": True, "system_metrics_interval_seconds": INTERVAL_S, **options}
-        parts.watching.watch(attached, replace(run.settings, **often), rank)
+        parts.watching.watch(attached, changed(run.settings, **often), rank)
         return run
 
     return make

@@ -3,22 +3,22 @@
 from __future__ import annotations
 
 import zlib
-from dataclasses import replace
 
 import pytest
 
 from rundial.spool.frame import OVERHEAD_BYTES, TOTALS, Frame, frame_bytes, pack, scan
+from rundial.value import changed
 from tests.unit.spool.builders import frame
 
 
 @pytest.mark.parametrize(
     "misfit",
     [
-        replace(frame(1), ring=b"short"),
-        replace(frame(1), totals=(1, 2, 3)),
-        replace(frame(1), units=-1),
-        replace(frame(1), items=2**32),
-        replace(frame(1), end=2**64),
+        changed(frame(1), ring=b"short"),
+        changed(frame(1), totals=(1, 2, 3)),
+        changed(frame(1), units=-1),
+        changed(frame(1), items=2**32),
+        changed(frame(1), end=2**64),
     ],
     ids=["ring", "totals", "units", "items", "end"],
 )

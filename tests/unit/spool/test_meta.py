@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from rundial.errors import SpoolError
 from rundial.spool import meta as meta_file
+from rundial.value import changed
 from tests.unit.spool.builders import meta
 
 
 def test_meta_saved_and_loaded_is_the_same(tmp_path: Path) -> None:
     """An adopter knows all that the owner knew."""
-    written = replace(
+    written = changed(
         meta(),
         lane_endpoints={"traces": "http://tempo:4318/v1/traces", "logs": None},
         drops={"points": {"queue_full": 3}},
@@ -30,7 +30,7 @@ def test_meta_saved_and_loaded_is_the_same(tmp_path: Path) -> None:
 
 def test_meta_stores_no_password_of_an_endpoint(tmp_path: Path) -> None:
     """No secret in a file, whatever a user put into a URL."""
-    written = replace(
+    written = changed(
         meta(),
         endpoint="https://anna:hunter2@tracker.example:8443/base",
         lane_endpoints={"logs": "http://bob:hunter2@[::1]:4318/v1/logs"},

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import os
+import time
 from pathlib import Path
 
 import pytest
 
 from rundial.spool.ack import Cursor
 from rundial.spool.frame import scan
-from rundial.spool.rejected import Rejected
+from rundial.spool.rejected import Rejected, keep_aside
 from tests.unit.spool.test_segment import files_end_at
 
 
@@ -43,3 +45,25 @@ def test_rejected_body_on_a_full_disk_leaves_nothing_torn(tmp_path: Path) -> Non
 
     found = [frame for _, frame, _ in scan((tmp_path / "rejected" / "logs.seg").read_bytes())]
     assert [(frame.body, frame.is_gzip) for frame in found] == [(b"\x1f\x8bfirst", True), (b"third", False)]
+
+
+def test_copies_outlive_the_spool_and_go_when_they_are_old(tmp_path: Path) -> None:
+    """What was refused can be looked at for as long as undelivered records would be kept, and no longer."""
+    for run in ("old", "new"):
+        spool = tmp_path / run / "instance"
+        Rejected(str(spool / "rejected"), "logs").keep(Cursor(1, 0), run.encode(), 1)
+    kept_old = keep_aside(tmp_path / "old" / "instance", max_age_s=60, now_unix_ns=time.time_ns())
+    assert kept_old == tmp_path / ".rejected" / "old.instance"
+    os.utime(kept_old, (0, 0))
+    kept_new = keep_aside(tmp_path / "new" / "instance", max_age_s=60, now_unix_ns=time.time_ns())
+
+    assert kept_new is not None
+    assert [path.name for path in (tmp_path / ".rejected").iterdir()] == ["new.instance"]
+    assert [frame.body for _, frame, _ in scan((kept_new / "logs.seg").read_bytes())] == [b"new"]
+    assert (tmp_path / ".rejected").stat().st_mode & 0o777 == 0o700
+
+
+def test_a_spool_that_nothing_was_refused_of_leaves_nothing(tmp_path: Path) -> None:
+    """A delivered spool leaves no directory behind."""
+    assert keep_aside(tmp_path / "run" / "instance", max_age_s=60, now_unix_ns=time.time_ns()) is None
+    assert not (tmp_path / ".rejected").exists()

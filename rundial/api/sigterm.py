@@ -1,0 +1,33 @@
+"""SIGTERM as an orderly exit, where the program has no handler of its own."""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+import threading
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from types import FrameType
+
+    from rundial.api.session import Session
+
+TERMINATED_EXIT = 128 + signal.SIGTERM
+
+
+def catch_sigterm(session: Session) -> None:
+    """Make SIGTERM end the program as `sys.exit` does, so that its runs end too."""
+    if threading.current_thread() is not threading.main_thread():
+        return
+    if signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL:
+        return
+
+    def leave(number: int, frame: FrameType | None) -> None:
+        # Nothing but this: a handler may have interrupted anything, also our own lock.
+        del number, frame
+        session.was_terminated = True
+        raise SystemExit(TERMINATED_EXIT)
+
+    # Not settable in a subinterpreter.
+    with contextlib.suppress(ValueError):
+        signal.signal(signal.SIGTERM, leave)

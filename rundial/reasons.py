@@ -1,0 +1,33 @@
+"""What is counted, and why it can be lost: two closed sets of names.
+
+They are API: they reach the server and the web UI, and their order is on disk and in the ring.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+Reason = Literal[
+    "queue_full",
+    "spool_full",
+    "spool_expired",
+    "too_large",
+    "invalid",
+    "non_finite",
+    "rejected",
+    "after_finish",
+    "internal_error",
+]
+REASONS: tuple[Reason, ...] = (
+    "queue_full",
+    "spool_full",
+    "spool_expired",
+    "too_large",
+    "invalid",
+    "non_finite",
+    "rejected",
+    "after_finish",
+    "internal_error",
+)
+Signal = Literal["points", "lines", "spans"]
+SIGNALS: tuple[Signal, ...] = ("points", "lines", "spans")
