@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import sys
 import time
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from rundial.api.child import ChildSide
@@ -50,6 +51,7 @@ def at_exit(session: Session) -> None:
     parts.pipeline.stop(STOP_S)
     parts.close(STOP_S)
     session.parts = None
+    _stay_interrupted()
 
 
 def in_child(session: Session) -> None:
@@ -78,6 +80,16 @@ def _ending(session: Session) -> Ending:
     if session.exit_status in (None, 0):
         return Ending("completed")
     return Ending("failed", f"exit status {session.exit_status}"[:MAX_REASON_CHARS])
+
+
+def _stay_interrupted() -> None:
+    """Have a program that Ctrl-C ended leave by that signal, as a shell's loop needs it to."""
+    if not isinstance(getattr(sys, "last_value", None), KeyboardInterrupt):
+        return
+    # The interpreter notes at each text of code that it runs whether that was interrupted, and classes
+    # that we import at the exit are made from such texts. So it is shown once more.
+    with suppress(KeyboardInterrupt):
+        exec("raise KeyboardInterrupt")
 
 
 def _say(left: Left) -> None:

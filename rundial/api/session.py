@@ -1,7 +1,8 @@
 """`rundial.init`, the current run, and what happens at fork, SIGTERM and exit.
 
 The one place where a run's parts are wired together. Nothing global is touched but what a process
-needs to leave in order: one exit hook, fork hooks, and a SIGTERM handler where there is none.
+needs to leave in order: one exit hook, fork hooks, a SIGTERM handler where there is none, and
+`sys.exit`, whose status is remembered.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from threading import Lock
-from typing import Any
+from typing import Any, NoReturn
 
 from rundial import profiles
 from rundial.api.ranks import rank_of
@@ -219,13 +220,29 @@ def _install_hooks() -> None:
         if _SESSION.has_hooks:
             return
         _SESSION.has_hooks = True
-    from rundial.api.exitstatus import watch_exit
     from rundial.api.sigterm import catch_sigterm
 
     atexit.register(_at_exit)
     os.register_at_fork(before=_before_fork, after_in_parent=_in_parent, after_in_child=_in_child)
     catch_sigterm(_SESSION)
-    watch_exit(_SESSION)
+    _watch_exit(_SESSION)
+
+
+def _watch_exit(session: Session) -> None:
+    """Remember what `sys.exit` is called with: nothing else tells an exit hook the process's status."""
+    leave = sys.exit
+
+    def remember(status: Any = None, /) -> NoReturn:
+        session.exit_status = status
+        leave(status)
+
+    def restore() -> None:
+        if sys.exit is remember:
+            sys.exit = leave
+
+    remember.__name__, remember.__qualname__, remember.__doc__ = "exit", "exit", leave.__doc__
+    sys.exit = remember
+    session.restore_exit = restore
 
 
 # The hooks import what they need when they run: by the encoder's first pass it is there, and `init` does

@@ -166,6 +166,8 @@ def _find_attempt(
 ) -> Answer | None:
     """Ask the server, or else the spool directory, which attempt of the run this is and where it goes on."""
     identity["instance_id"] = os.urandom(16).hex()
+    identity["attempt"] = 1
+    steps: tuple[int, int] = (0, 0)
     answer = None
     if settings.mode == "online" and not settings.is_plain_otlp:
         answer = _announce(settings, {**identity, "config": config})
@@ -173,7 +175,8 @@ def _find_attempt(
         identity["workspace"] = answer.workspace
         identity["project_id"] = answer.project_id
         identity["attempt"], steps = answer.attempt, answer.steps
-    else:
+    elif settings.run_id is not None or identity["rank"] is not None:
+        # An id that was just made up is nowhere yet.
         from rundial.api.earlier import next_attempt
 
         identity["attempt"], steps = next_attempt(
