@@ -6,6 +6,7 @@
 #   make faults   the tests that kill, starve and cut off real processes, 20 times as many rounds; writes docs/faults.md
 #   make stress   only the races, under a small switch interval
 #   make bench    measure speed and memory beside bounds; ARGS="--quick call" measures less (tests/perf)
+#   make mutants  try small defects in what must not lose a record; ARGS='"rundial.spool.*"' tries fewer (hours)
 #   make docs     build the documentation into site/
 #   make clean    remove .venv and what the tools leave behind
 #
@@ -23,10 +24,10 @@ unexport PYTHONDONTWRITEBYTECODE
 PYTEST := $(BIN)/python -m pytest -q -rfEs -n $(WORKERS) $(ARGS)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check faults stress bench docs clean
+.PHONY: help demo test check faults stress bench mutants docs clean
 
 help:
-	@sed -n '3,12p' $(firstword $(MAKEFILE_LIST)) | sed 's/^# \{0,3\}//'
+	@sed -n '3,13p' $(firstword $(MAKEFILE_LIST)) | sed 's/^# \{0,3\}//'
 
 demo: $(VENV)/.installed-demo
 	@$(BIN)/rundial demo $(ARGS)
@@ -54,12 +55,16 @@ stress: $(VENV)/.installed-dev
 bench: $(VENV)/.installed-dev
 	@$(BIN)/python -m tests.perf $(ARGS)
 
+# Remembers its verdicts in mutants/; `mutmut results` and `mutmut show NAME` tell of those that survived.
+mutants: $(VENV)/.installed-dev
+	@PATH="$(abspath $(BIN)):$$PATH" $(BIN)/mutmut run --max-children $(WORKERS) $(ARGS)
+
 docs: $(VENV)/.installed-dev
 	@NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --quiet
 	@echo "open site/index.html"
 
 clean:
-	rm -rf $(VENV) site .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) site .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache mutants
 
 # A stamp inside the environment says what is installed; a newer pyproject.toml makes it stale.
 # The development environment holds all that the demo needs, so the demo accepts it as it is.

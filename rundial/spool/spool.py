@@ -279,7 +279,7 @@ def sweep(root: Path, clock: Clock | None = None) -> int:
         shutil.rmtree(path, ignore_errors=True)
         if lock is not None:
             lock.close()
-        swept += 1
+        swept += not path.exists()
     return swept
 
 

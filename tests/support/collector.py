@@ -30,6 +30,7 @@ from __future__ import annotations
 
 import gzip
 import socket
+import ssl
 import struct
 import sys
 import threading
@@ -171,11 +172,13 @@ class Collector:
         rules: What answers when the script is used up.
         port: 0 takes a free one; the one it has while it runs.
         cut_at: Bytes of a body, by path and size, behind which the connection is reset; None reads all.
+        tls: What it shows of itself; None speaks plain HTTP.
     """
 
     script: list[Step] = field(default_factory=list)
     rules: Sequence[Rule] = ()
     port: int = 0
+    tls: ssl.SSLContext | None = None
     requests: list[Request] = field(default_factory=list)
     points: list[Point] = field(default_factory=list)
     logs: list[Log] = field(default_factory=list)
@@ -193,7 +196,7 @@ class Collector:
     @property
     def url(self) -> str:
         """Base URL, such as `http://127.0.0.1:43210`."""
-        return f"http://127.0.0.1:{self.port}"
+        return f"{'https' if self.tls else 'http'}://127.0.0.1:{self.port}"
 
     @property
     def events(self) -> list[Log]:
@@ -283,6 +286,8 @@ class _Server(ThreadingHTTPServer):
         self.collector = collector
         self._open: set[socket.socket] = set()
         super().__init__(("127.0.0.1", port), _Handler)
+        if collector.tls is not None:
+            self.socket = collector.tls.wrap_socket(self.socket, server_side=True)
 
     def process_request(self, request: Any, client_address: Any) -> None:
         self._open.add(request)
@@ -337,9 +342,8 @@ class _Handler(BaseHTTPRequestHandler):
         if isinstance(answer, Partial):
             self._send(200, {}, self._accept(request, answer))
             return
-        status, extra, body = (
-            (*answer, *({}, b"")[len(answer) - 1 :]) if isinstance(answer, tuple) else (answer, {}, b"")
-        )
+        given = answer if isinstance(answer, tuple) else (answer,)
+        status, extra, body = (*given, *({}, b"")[len(given) - 1 :])
         if int(status) == 200 and not body:
             body = self._accept(request, None)
         self._send(int(status), extra, body)

@@ -7,7 +7,7 @@ import json
 import pytest
 
 from rundial.export.answer import Answer, judge
-from rundial.export.outcome import Accepted, Partial, Pause, Reject, Retry, Split, without
+from rundial.export.outcome import Accepted, Outcome, Partial, Pause, Reject, Retry, Split, without
 
 _PROTOBUF = "application/x-protobuf"
 
@@ -66,6 +66,94 @@ def test_judge_pauses_where_a_person_must_help(status: int) -> None:
     assert outcome.status == status
 
 
+@pytest.mark.parametrize(
+    ("status", "kind"),
+    [(199, Pause), (200, Accepted), (299, Accepted), (300, Pause), (499, Pause), (500, Retry)],
+)
+def test_judge_draws_its_lines_where_http_does(status: int, kind: type[Outcome]) -> None:
+    """No status falls between two meanings."""
+    assert isinstance(judge(Answer(status)), kind)
+
+
+@pytest.mark.parametrize("words", [b"\x0a\x04\x12\x02no", b"\x0a\x02\x08\x01", b"\x0a\x06\x08\x01\x12\x02no"])
+def test_judge_of_advice_or_refusals_is_a_partial(words: bytes) -> None:
+    """Advice without a refusal reaches the log, and a refusal without words is counted."""
+    outcome = judge(Answer(200, _PROTOBUF, words))
+
+    assert isinstance(outcome, Partial)
+    assert (outcome.rejected_items, outcome.message) in [(0, "no"), (1, ""), (1, "no")]
+
+
+def test_judge_of_an_empty_answer_that_was_cut_off_keeps_the_data() -> None:
+    """An accept that broke off before its first byte is none."""
+    assert isinstance(judge(Answer(200, _PROTOBUF, b"", is_whole=False)), Pause)
+
+
+@pytest.mark.parametrize(
+    ("kind", "shown"),
+    [
+        (" Text/HTML ; charset=utf-8", "with text/html that"),
+        ("", "with a body that"),
+        ("a/b;c;d", "with a/b that"),
+    ],
+)
+def test_judge_names_what_answered_in_the_servers_place(kind: str, shown: str) -> None:
+    """Who reads the warning sees whether a login page answered."""
+    outcome = judge(Answer(203, kind, b"<html>"))
+
+    assert isinstance(outcome, Pause)
+    assert outcome.status == 203
+    assert outcome.why.startswith(f"answered 203 {shown} is no OTLP answer")
+
+
+@pytest.mark.parametrize(
+    ("answer", "why"),
+    [
+        (Answer(401), "answered 401 (check the API key)"),
+        (Answer(403), "answered 403 (check what the API key may write)"),
+        (Answer(404), "answered 404 (check the endpoint)"),
+        (Answer(405), "answered 405 (check the endpoint)"),
+        (Answer(409), "answered 409"),
+        (Answer(400), "answered 400"),
+        (Answer(300), "answered 300 (check the endpoint, and whether a proxy asks for a login)"),
+        (Answer(301), "answered 301 (check the endpoint, and whether a proxy asks for a login)"),
+        (
+            Answer(399, location="http://a/b"),
+            "answered 399, a redirect to http://a/b, which is not followed "
+            "(check the endpoint, and whether a proxy asks for a login)",
+        ),
+        (Answer(503, "text/plain; charset=utf-8", b"over\nloaded \xff"), "answered 503: over loaded \ufffd"),
+        (Answer(503, "text/html", b"<html>"), "answered 503"),
+        (Answer(500, _PROTOBUF, b"\x08\x03\x12\x03bad"), "answered 500: bad"),
+        (Answer(500, "application/protobuf;x", b"\x12\x03bad"), "answered 500: bad"),
+        (Answer(500, _PROTOBUF, b"\x12\x09bad"), "answered 500"),
+        (Answer(500, "Application/JSON", b'{"code":3,"message":"bad"}'), "answered 500: bad"),
+        (Answer(500, "application/json", b'{"error":"bad"}'), "answered 500: bad"),
+        (Answer(500, "application/json", b'{"error":{"message":"bad","details":[1]}}'), "answered 500: bad"),
+        (Answer(500, "application/json", b'{"error":{"details":{"hint":"wait"}}}'), "answered 500: wait"),
+        (
+            Answer(500, "application/json", b'{"error":{"message":"bad","details":{"hint":"wait"}}}'),
+            "answered 500: bad wait",
+        ),
+        (Answer(500, "application/json", b'["bad"]'), "answered 500"),
+        (Answer(500, "application/json", b"bad"), "answered 500"),
+        (Answer(500, "application/json", b"[" * 100_000), "answered 500"),
+    ],
+)
+def test_judge_says_in_one_line_what_was_answered_and_what_to_check(answer: Answer, why: str) -> None:
+    """A refusal is understood without a packet trace, whatever form the server gave it."""
+    assert getattr(judge(answer), "why", None) == why
+
+
+@pytest.mark.parametrize(("length", "shown"), [(200, "x" * 200), (201, "x" * 199 + "…")])
+def test_judge_cuts_words_at_two_hundred_characters(length: int, shown: str) -> None:
+    """A server that answers with a page does not fill the log."""
+    outcome = judge(Answer(503, "text/plain", b"x" * length))
+
+    assert isinstance(outcome, Retry)
+    assert outcome.why == f"answered 503: {shown}"
+
+
 def test_judge_names_the_other_outcomes() -> None:
     """Too large, malformed and partly refused requests are told apart."""
     assert isinstance(judge(Answer(413)), Split)
@@ -101,3 +189,13 @@ def test_without_blots_out_secrets_that_a_server_echoes() -> None:
     assert without(Pause(401, "no such key rdk_secret"), ["rdk_secret"]) == Pause(401, "no such key ***")
     assert without(Partial(1, "rdk_secret"), ["rdk_secret"]) == Partial(1, "***")
     assert without(Accepted(), ["rdk_secret"]) == Accepted()
+
+
+def test_without_blots_out_every_secret_and_changes_nothing_else() -> None:
+    """Words without a secret are left as they are."""
+    partly = Partial(3, "key rdk_one, then rdk_two, then rdk_one")
+
+    assert without(partly, ["rdk_one", "rdk_two"]) == Partial(3, "key ***, then ***, then ***")
+    assert without(Retry(7.0, "rdk_one"), ["rdk_one"]) == Retry(7.0, "***")
+    assert without(partly, ["rdk_three"]) is partly
+    assert without(partly, []) is partly

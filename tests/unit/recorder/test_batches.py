@@ -191,3 +191,26 @@ def test_a_batch_of_long_records_is_full_by_bytes() -> None:
         number += 1
 
     assert number == -(-MAX_FRAME_BYTES // 60_000)
+
+
+def test_every_record_that_cannot_be_encoded_is_counted() -> None:
+    """Two bad lines are two losses, in one chunk or in several."""
+    batch = RecordsBatch[int](Encoding(), counts=True)
+    for number in (1, -2, -3):
+        batch.add(number)
+    batch.pack_chunk()
+    batch.add(-4)
+
+    assert gzip.decompress(batch.body()) == b"\x01\0\0\0"
+    assert (batch.items, batch.units, batch.failed) == (1, 1, 3)
+
+
+def test_every_row_that_cannot_be_packed_is_counted() -> None:
+    """Two bad rows are two losses, however wide they are."""
+    batch = PointsBatch(MetricsPacker(RESOURCE))
+    keys = KeySet(("a", "b"), (), 1)
+    for time, body in enumerate([b"short", row(keys, 1), b"shorter"]):
+        batch.add(keys, time, None, body)
+
+    assert [time for _, time, _ in read(batch.body())] == [1, 1]
+    assert (batch.units, batch.failed) == (2, 4)

@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
+import itertools
 import logging
 import threading
+import time
 from pathlib import Path
 
 import pytest
 
+from rundial.recorder import encoder as encoder_module
 from rundial.recorder import layout
 from rundial.recorder.encoder import Encoder
 from rundial.recorder.layout import Kind
-from tests.unit.recorder.builders import (
-    Rig,
-    frames,
-    log,
-    points,
-    say,
-)
+from tests.support.waiting import wait_until
+from tests.unit.recorder.builders import Rig, frames, log, points, say
 
 
 def steps(run_path: Path) -> list[int | None]:
@@ -217,3 +215,97 @@ def test_a_record_of_a_run_that_is_gone_is_passed_over(tmp_path: Path) -> None:
     assert rig.work()
     assert frames(gone.spool.path, "metrics") == []
     assert steps(there.spool.path) == [2]
+
+
+def test_seal_of_a_stuck_encoder_ends_within_its_deadline_though_it_is_short(tmp_path: Path) -> None:
+    """A flush with a short time is not held for the whole second after which a waiter looks around."""
+    rig = Rig(tmp_path)
+    run = rig.attach()
+    run.fragile("metrics").is_broken = True
+    log(run, 1)
+    rig.encoder.start()
+    begin = time.monotonic()
+    results = [rig.encoder.seal(0.05) for _ in range(5)]
+    took_s = time.monotonic() - begin
+
+    assert results == [False] * 5
+    assert 0.25 <= took_s < 5 * encoder_module.LIVENESS_S
+    assert rig.encoder.stop(10)
+
+
+def test_a_stop_that_cannot_be_had_in_time_says_so(tmp_path: Path) -> None:
+    """Leaving does not wait for an encoder whose disk hangs."""
+    entered, release = threading.Event(), threading.Event()
+
+    def hang() -> None:
+        entered.set()
+        release.wait(15)
+
+    rig = Rig(tmp_path, on_pass=hang)
+    rig.encoder.start()
+    rig.encoder.wake()
+    assert entered.wait(10)
+
+    assert not rig.encoder.stop(0.05)
+    assert rig.encoder.is_running
+    release.set()
+    assert rig.encoder.stop(10)
+
+
+def test_a_run_may_be_removed_twice(tmp_path: Path) -> None:
+    """An end that comes from two sides is one end."""
+    rig = Rig(tmp_path)
+    run = rig.attach()
+    rig.encoder.remove(run.encoder)
+    rig.encoder.remove(run.encoder)
+
+    assert rig.work()
+
+
+def test_a_failure_is_warned_of_with_its_trace_and_where_the_records_are(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Whoever reads the log can report our bug, and knows that nothing is lost by it."""
+
+    def fail() -> None:
+        raise RuntimeError("heartbeat")
+
+    rig = Rig(tmp_path, on_pass=fail)
+    with caplog.at_level(logging.WARNING, logger="rundial"):
+        rig.work()
+
+    (record,) = caplog.records
+    assert "will try again; records stay in the ring" in record.getMessage()
+    assert record.exc_info is not None
+    assert isinstance(record.exc_info[1], RuntimeError)
+
+
+def test_the_thread_sleeps_between_its_passes(tmp_path: Path) -> None:
+    """An idle run costs a pass an interval, and no more."""
+    passes: list[int] = []
+    rig = Rig(tmp_path, on_pass=lambda: passes.append(1))
+    rig.encoder.start()
+    assert rig.encoder.seal(10)
+    sealed = len(passes)
+    assert not threading.Event().wait(0.2)
+
+    assert len(passes) == sealed <= 2
+    assert rig.encoder.stop(10)
+
+
+def test_a_disk_that_stays_full_is_tried_ever_more_rarely(tmp_path: Path) -> None:
+    """A spool that cannot be written costs few passes, and is noticed within seconds when it can."""
+    tries: list[float] = []
+    rig = Rig(tmp_path, on_pass=lambda: tries.append(time.monotonic()))
+    run = rig.attach()
+    run.fragile("metrics").is_broken = True
+    log(run, 1)
+    encoder = Encoder(rig.ring, on_pass=lambda: tries.append(time.monotonic()), interval_s=0.02)
+    encoder.add(run.encoder)
+    encoder.start()
+    wait_until(lambda: len(tries) >= 5, 10.0)
+    assert encoder.stop(10)
+    gaps = [after - before for before, after in itertools.pairwise(tries)]
+
+    assert gaps[1] >= 0.08
+    assert gaps[2] >= 0.16

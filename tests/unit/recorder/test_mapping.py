@@ -17,6 +17,7 @@ from rundial.recorder.place import Place
 from rundial.recorder.ring import Ring
 from tests.unit.recorder.builders import SMALL_BYTES, left_in, ring_file, small_ring
 from tests.unit.spool.builders import in_child
+from tests.unit.spool.test_descriptors import without_stdin
 
 
 def path_of(file: RingFile) -> Path:
@@ -134,8 +135,9 @@ def _is_locked(path: Path) -> bool:
         bytes(HEADER_BYTES + 8),
         bytes(HEADER_BYTES + 13),
         os.urandom(HEADER_BYTES + 64),
+        b"RDRING01" + bytes(HEADER_BYTES - 8),
     ],
-    ids=["empty", "short", "header only", "zeros", "odd", "noise"],
+    ids=["empty", "short", "header only", "zeros", "odd", "noise", "no room"],
 )
 def test_what_is_no_ring_is_left_alone_and_unlocked(tmp_path: Path, content: bytes) -> None:
     """A half-made or foreign file is refused by name, and nothing of it is held."""
@@ -231,3 +233,35 @@ def test_a_fresh_ring_is_empty(tmp_path: Path) -> None:
 
     assert left_in(ring.file) == []
     assert ring.filled == 0
+
+
+def test_an_adopted_ring_can_be_removed(tmp_path: Path) -> None:
+    """What was recovered does not stay on the disk, and nobody minds that it went before."""
+    file = ring_file(tmp_path)
+    file.close()
+    adopted = RingFile.adopt(path_of(file))
+    path = adopted.path
+    adopted.remove()
+    gone = ring_file(tmp_path)
+    path_of(gone).unlink()
+    gone.remove()
+
+    assert path == path_of(file)
+    assert list(tmp_path.iterdir()) == []
+
+
+# The test's own time limit runs on a thread, which Python 3.12 and later warn of at a fork.
+@pytest.mark.filterwarnings("ignore:.*multi-threaded:DeprecationWarning")
+def test_a_ring_with_descriptor_zero_is_locked_and_let_go(tmp_path: Path) -> None:
+    """A daemon that was started without a standard input has a ring like any other program."""
+
+    def make_and_remove() -> bool:
+        file = ring_file(tmp_path)
+        is_zero, is_locked = file._descriptor == 0, _is_locked(path_of(file))
+        file.close()
+        again = RingFile.adopt(path_of(file))
+        is_zero_again = again._descriptor == 0
+        again.remove()
+        return is_zero and is_locked and is_zero_again and not path_of(file).exists()
+
+    assert without_stdin(make_and_remove)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import socket
+import sys
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -151,8 +153,98 @@ def test_this_machines_own_mountinfo_is_understood(tmp_path: Path) -> None:
     assert found.size_bytes <= SIZE
 
 
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="Linux alone has a mountinfo")
+def test_this_machines_own_mountinfo_is_what_is_read(tmp_path: Path) -> None:
+    """A run finds the same place as one that is handed the kernel's own text."""
+    text = os.fsdecode(Path("/proc/self/mountinfo").read_bytes())
+    found = place._mount_of(str(tmp_path.resolve()), place._parse(text))
+
+    assert choose(tmp_path, SIZE) == choose(tmp_path, SIZE, mountinfo=text)
+    assert found is not None
+    assert choose(tmp_path, SIZE) != choose(tmp_path, SIZE, mountinfo="") or found.kind not in place.MAPPABLE
+
+
+def test_the_directory_itself_and_what_lies_below_are_inside_a_mount(root: Path, shm: Path) -> None:
+    """A mount point named with a slash at its end, as the root is, holds what lies below it."""
+    below = root / "below"
+    below.mkdir()
+    text = "\n".join([mount("/", "nfs"), mount(f"{root}/", "ext4")])
+
+    assert choose(below, SIZE, mountinfo=text, shm=shm).durability == "disk"
+
+
+def test_all_kinds_of_the_list_together_are_still_known(root: Path, shm: Path) -> None:
+    """Engine files on several good file systems are as good as on one."""
+    good = sorted(place.MAPPABLE - {"tmpfs"})
+    files = [mount(point, kind) for kind in good for point in place.ENGINE_FILES[:1]]
+    text = "\n".join([overlay("/var/lib/engine/none/diff"), *files])
+
+    assert choose(root, SIZE, mountinfo=text, shm=shm).durability == "container"
+
+
 def test_a_boot_and_a_host_have_names_that_stay() -> None:
     """Two rings of one boot say the same."""
     assert place.boot_id() == place.boot_id()
     assert len(place.boot_id()) == 16
     assert place.host_id() == place.host_id() != ""
+
+
+@pytest.mark.parametrize(("free_bytes", "durability"), [(2 * SIZE, "disk"), (2 * SIZE - 4096, "memory")])
+def test_a_disk_must_have_room_for_twice_the_ring(
+    root: Path, shm: Path, monkeypatch: pytest.MonkeyPatch, free_bytes: int, durability: str
+) -> None:
+    """The spool beside the ring has at least as much room as the ring took."""
+    free = SimpleNamespace(f_bavail=free_bytes // 4096, f_frsize=4096)
+    monkeypatch.setattr(os, "statvfs", lambda _: free)
+
+    assert choose(root, SIZE, mountinfo=mount("/", "ext4"), shm=shm).durability == durability
+
+
+@pytest.mark.parametrize(("free_bytes", "durability"), [(8 << 20, "host"), ((8 << 20) - 4096, "memory")])
+def test_shared_memory_must_have_eight_times_the_least_ring(
+    root: Path, shm: Path, monkeypatch: pytest.MonkeyPatch, free_bytes: int, durability: str
+) -> None:
+    """A ring of 1 MiB is taken of 8 MiB, and of less than that none."""
+    free = SimpleNamespace(f_bavail=free_bytes // 4096, f_frsize=4096)
+    monkeypatch.setattr(os, "statvfs", lambda _: free)
+    text = "\n".join([mount("/", "nfs4"), mount(shm, "tmpfs")])
+
+    assert choose(root, 2 << 20, mountinfo=text, shm=shm).durability == durability
+
+
+def test_an_overlay_on_a_full_disk_holds_no_ring(root: Path, shm: Path, tmp_path: Path) -> None:
+    """A container's layer is asked for room as a disk is."""
+    text = "\n".join(
+        [overlay(tmp_path), mount(tmp_path, "ext4"), mount(root, "overlay", options=f"upperdir={tmp_path}")]
+    )
+
+    assert choose(root, SIZE, mountinfo=text, shm=shm) == Place(root, "container", SIZE)
+    assert choose(root, 1 << 60, mountinfo=text, shm=shm).durability == "memory"
+
+
+def test_an_overlay_whose_layer_is_not_named_holds_no_ring(root: Path, shm: Path) -> None:
+    """What cannot be known is not mapped, even where the engine's files lie well."""
+    files = [mount(point, "ext4") for point in place.ENGINE_FILES]
+    text = "\n".join([mount("/", "overlay", options="rw,lowerdir=/l1,upperdir=,workdir"), *files])
+
+    assert choose(root, SIZE, mountinfo=text, shm=shm).durability == "memory"
+
+
+def test_lines_of_mountinfo_that_are_cut_short_are_left_out(root: Path, shm: Path) -> None:
+    """A line that a later kernel writes otherwise costs that mount alone."""
+    point = str(root).replace(" ", "\\040")
+    cut = ["36 35 98:0 / - nfs4 /dev/x rw", f"36 35 98:0 / {point} rw -", f"36 35 98:0 / {point}", " - "]
+    text = "\n".join([mount("/", "ext4"), *cut])
+    short = f"36 35 98:0 / {point} - nfs4"
+
+    assert choose(root, SIZE, mountinfo=text, shm=shm).durability == "disk"
+    assert choose(root, SIZE, mountinfo=f"{text}\n{short}", shm=shm).durability == "memory"
+
+
+def test_a_boot_and_a_host_are_the_ones_that_the_machine_names() -> None:
+    """Another program on this machine can tell whose ring it is."""
+    boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    named = Path("/etc/machine-id")
+
+    assert place.boot_id().hex() == boot.replace("-", "")
+    assert place.host_id() == ((named.read_text().strip() if named.exists() else "") or socket.gethostname())

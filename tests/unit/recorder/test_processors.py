@@ -5,12 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from opentelemetry.sdk.trace import SpanLimits, TracerProvider
+from opentelemetry.sdk.trace import ReadableSpan, SpanLimits, TracerProvider
 from opentelemetry.sdk.trace.sampling import ALWAYS_ON
 from opentelemetry.trace import Link, SpanContext, SpanKind, Status, StatusCode
 
 from rundial.recorder.layout import Kind
 from rundial.recorder.processors import RecorderSpanProcessor
+from rundial.signals.records import unpack_span
 from tests.unit.recorder.builders import Rig, RunParts, left_in, spans
 
 
@@ -95,3 +96,67 @@ def test_a_muted_processor_records_nothing(rig: Rig) -> None:
     assert left_in(rig.ring.file) == []
     assert processor.force_flush()
     processor.shutdown()
+
+
+def test_events_and_links_keep_their_attributes_and_times(rig: Rig) -> None:
+    """What a span says about its retries and its milestones arrives with it."""
+    run = rig.attach()
+    tracer = provider_of(run)[0].get_tracer("t")
+    span = tracer.start_span("s", links=[Link(SpanContext(5, 6, is_remote=False), {"why": "retry"})])
+    span.add_event("halfway", {"at": 0.5}, timestamp=1_234_567)
+    span.add_event("bare", timestamp=1_234_568)
+    span.end()
+    rig.work()
+
+    (found,) = spans(run.spool.path)
+    assert [(pair.key, pair.value.string_value) for pair in found.links[0].attributes] == [("why", "retry")]
+    assert found.links[0].trace_id == (5).to_bytes(16, "big")
+    halfway, bare = found.events
+    assert [(pair.key, pair.value.double_value) for pair in halfway.attributes] == [("at", 0.5)]
+    assert (halfway.time_unix_nano, bare.time_unix_nano, len(bare.attributes)) == (1_234_567, 1_234_568, 0)
+
+
+def test_a_root_span_has_no_parent_and_an_untold_status_no_words(rig: Rig) -> None:
+    """Nothing is made up where a span says nothing."""
+    run = rig.attach()
+    provider_of(run)[0].get_tracer("t").start_span("s").end()
+    rig.work()
+
+    (found,) = spans(run.spool.path)
+    assert (found.parent_span_id, found.status.code, found.status.message) == (b"", 0, "")
+
+
+def test_a_span_that_has_not_ended_is_recorded_without_an_end(rig: Rig) -> None:
+    """Recovery tells an interrupted span by its missing end."""
+    run = rig.attach()
+    provider_of(run)[0].get_tracer("t").start_span("s", start_time=77)
+    (start,) = left_in(rig.ring.file)
+    unpacked = unpack_span(start.body)
+
+    assert (unpacked.start_unix_ns, unpacked.end_unix_ns) == (77, 0)
+
+
+def test_a_span_is_recorded_once_however_often_it_ends(rig: Rig) -> None:
+    """A processor that hears of an end twice counts one span."""
+    run = rig.attach()
+    provider, processor = provider_of(run)
+    span = provider.get_tracer("t").start_span("s")
+    span.end()
+    assert isinstance(span, ReadableSpan)
+    processor.on_end(span)
+
+    assert run.recorder.ledger().spans.recorded == 1
+
+
+def test_attributes_that_cannot_be_sent_are_counted_beside_those_over_the_limit(rig: Rig) -> None:
+    """Every attribute that a span lost is counted, whoever refused it."""
+    run = rig.attach()
+    span = provider_of(run, max_span_attributes=2)[0].get_tracer("t").start_span("s")
+    # OpenTelemetry keeps the last two, and these two keys are one when they are cut.
+    for key in ("a", "b", "x" * 300 + "1", "x" * 300 + "2"):
+        span.set_attribute(key, 1)
+    span.end()
+    rig.work()
+
+    (found,) = spans(run.spool.path)
+    assert (len(found.attributes), found.dropped_attributes_count) == (1, 3)

@@ -230,3 +230,47 @@ def test_an_empty_ring_recovers_to_nothing(tmp_path: Path) -> None:
     found = recover(file, run.slot.index, spool, RESOURCE)
     assert (found.units, found.last_unix_ns) == ((0, 0, 0), 0)
     assert [step for _, step, _ in points(spool.path)] == [1]
+
+
+def test_a_single_record_of_this_boot_is_recovered(tmp_path: Path) -> None:
+    """Within one boot nothing has to be confirmed: the last words of a process are not given up."""
+    rig = Rig(tmp_path)
+    run = rig.attach()
+    say(run, "last words")
+    file, spool = dead_copy(rig, run, tmp_path / "dead")
+    file.words[layout.WORD_BOOT] = rig.ring.file.words[layout.WORD_BOOT]
+
+    assert recover(file, run.slot.index, spool, RESOURCE).units == (0, 1, 0)
+    assert lines(spool.path) == ["last words"]
+
+
+def test_the_last_time_is_the_last_even_one(tmp_path: Path) -> None:
+    """How long a process lived is told by its own clock to the nanosecond."""
+    rig = Rig(tmp_path)
+    run = rig.attach()
+    for step in range(12):
+        log(run, step)
+        say(run, f"line {step}")
+    run.recorder.text(b"dated", 4_102_444_800_000)
+    file, spool = dead_copy(rig, run, tmp_path / "dead")
+    times = [record.time_unix_ns for record in scan(file, file.words[layout.WORD_TAIL])]
+    found = recover(file, run.slot.index, spool, RESOURCE)
+
+    assert found.last_unix_ns == times[-2] == max(times[:-1])
+
+
+def test_what_the_dead_process_dropped_itself_is_not_taken_for_what_it_could_not_encode(
+    tmp_path: Path,
+) -> None:
+    """Two losses of one reason are told apart, and each is counted once."""
+    rig = Rig(tmp_path)
+    run = rig.attach()
+    run.recorder.drop("lines", "internal_error", 4)
+    rig.ring.record(layout.Kind.TEXT, run.slot, b"", signal="lines")
+    rig.work()
+    say(run, "good")
+    file, spool = dead_copy(rig, run, tmp_path / "dead")
+    found = recover(file, run.slot.index, spool, RESOURCE)
+
+    assert (found.failed, found.dropped["lines"]) == ((0, 1, 0), {"internal_error": 4})
+    assert spool.lanes["logs"].last.totals[TOTALS.index("internal_error")] == 5

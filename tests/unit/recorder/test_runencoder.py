@@ -8,10 +8,11 @@ from pathlib import Path
 import pytest
 
 from rundial.recorder.batches import MAX_CHUNK_RECORDS, MAX_FRAME_RECORDS
-from rundial.recorder.layout import Kind
+from rundial.recorder.layout import NO_STEP, Kind
 from rundial.recorder.runencoder import RunEncoder, units_of
 from rundial.signals import records
 from rundial.spool.frame import TOTALS
+from rundial.spool.spool import Spool
 from tests.unit.recorder.builders import (
     RESOURCE,
     Rig,
@@ -26,6 +27,7 @@ from tests.unit.recorder.builders import (
     span,
     spans,
 )
+from tests.unit.spool.builders import meta
 
 
 def test_every_kind_of_record_arrives_in_its_lane(tmp_path: Path) -> None:
@@ -334,3 +336,53 @@ def test_text_and_spans_are_read_back_as_they_were_packed(tmp_path: Path) -> Non
     assert (line.severity_number, line.trace_id[-1], line.span_id[-1]) == (17, 3, 4)
     assert line.time_unix_nano // 1_000_000 == 5
     assert line.time_unix_nano % 2 == 1
+
+
+def test_a_step_is_sent_where_there_is_one_and_none_where_there_is_not(tmp_path: Path) -> None:
+    """A point or a line logged without a step lies at none, and never at -1."""
+    rig = Rig(tmp_path)
+    run = rig.attach()
+    keys = run.recorder.key_set(("loss",), ())
+    for step in (NO_STEP, 0, 7):
+        run.recorder.row(keys, keys.pack(1.0), step)
+        rig.ring.record(Kind.TEXT, run.slot, records.pack_text(9, b"x", 0), signal="lines", step=step)
+    rig.work()
+    steps = [
+        {pair.key: pair.value.int_value for pair in line.attributes}.get("rundial.step")
+        for line in log_records(run.spool.path)
+    ]
+
+    assert [step for _, step, _ in points(run.spool.path)] == [None, 0, 7]
+    assert steps == [None, 0, 7]
+
+
+def test_what_cannot_be_read_is_warned_of_once_a_frame_with_its_trace(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A poisoned stream is told of, and does not fill the log."""
+    rig = Rig(tmp_path)
+    run = rig.attach()
+    for _ in range(5):
+        rig.ring.record(Kind.TEXT, run.slot, b"", signal="lines")
+    with caplog.at_level(logging.WARNING, "rundial"):
+        rig.work()
+
+    (record,) = caplog.records
+    assert "could not be encoded and are counted internal_error" in record.getMessage()
+    assert record.exc_info is not None
+    assert record.exc_info[1] is not None
+
+
+def test_an_encoder_that_moved_writes_to_its_new_spool(tmp_path: Path) -> None:
+    """Once a spool's directory is gone, what comes next is in the one that replaced it."""
+    rig = Rig(tmp_path)
+    run = rig.attach()
+    say(run, "before")
+    rig.work()
+    spool = Spool.create(tmp_path / "spool", meta("again"))
+    run.encoder.move_to(spool)
+    say(run, "after")
+    rig.work()
+
+    assert (lines(run.spool.path), lines(spool.path)) == (["before"], ["after"])
+    assert run.encoder.spool is spool

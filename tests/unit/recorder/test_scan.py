@@ -128,6 +128,17 @@ def test_a_strict_scan_stops_where_sequence_or_time_do_not_follow(at: int, numbe
     assert strictly(file) == [0, 1, 2, 3]
 
 
+def test_a_strict_scan_stops_at_a_time_that_was_there_before() -> None:
+    """Rule 9: the clock's own times grow from record to record; one that repeats is an older page's."""
+    ring, _ = ring_of(6)
+    file = killed(ring.file)
+    found = list(scan(file, start_of(file)))
+    offset = offset_of(file, found[4])
+    file.memory[offset + TIME_AT : offset + TIME_AT + 8] = found[3].time_unix_ns.to_bytes(8, "little")
+
+    assert strictly(file) == [0, 1, 2, 3]
+
+
 def test_a_strict_scan_trusts_no_first_record_that_the_second_does_not_follow() -> None:
     """Rule 9: nothing comes before the first record, so an old lap's body could pass for it."""
     ring, _ = ring_of(3)

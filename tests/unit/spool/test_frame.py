@@ -53,6 +53,22 @@ def test_scan_of_another_versions_frame_stops() -> None:
     assert list(scan(bytes(packed))) == []
 
 
+def test_scan_of_a_frame_that_is_shorter_than_its_head_stops() -> None:
+    """A length that cannot be is no frame, even with its checksum right."""
+    packed = bytearray(pack(frame(1)))[:OVERHEAD_BYTES]
+    packed[:4] = (10).to_bytes(4, "little")
+    packed[4:8] = zlib.crc32(packed[8:], zlib.crc32(packed[:4])).to_bytes(4, "little")
+
+    assert list(scan(bytes(packed))) == []
+
+
+def test_checksum_is_over_the_length_the_head_and_the_body() -> None:
+    """What is on disk stays readable: the sum is part of the format."""
+    packed = pack(frame(1))
+
+    assert packed[4:8] == zlib.crc32(packed[8:], zlib.crc32(packed[:4])).to_bytes(4, "little")
+
+
 def test_totals_are_in_the_order_of_the_ledger() -> None:
     """The order is on disk: changing it would rename what old spools counted."""
     assert TOTALS == (

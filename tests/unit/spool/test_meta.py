@@ -49,6 +49,15 @@ def test_meta_of_a_later_version_is_refused() -> None:
         meta_file.decode(json.dumps({"version": 2}).encode(), "meta.json")
 
 
+def test_meta_without_a_version_is_refused() -> None:
+    """A file that does not say what it is, is not taken for ours."""
+    stored = json.loads(meta_file.encode(meta()))
+    del stored["version"]
+
+    with pytest.raises(SpoolError, match="version 0"):
+        meta_file.decode(json.dumps(stored).encode(), "meta.json")
+
+
 @pytest.mark.parametrize("content", [b"", b"[]", b"{", b'{"version": 1}', b'{"version": "x"}', b"\xff"])
 def test_meta_that_cannot_be_understood_is_refused(content: bytes) -> None:
     """Nobody guesses where another process's data should go."""

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from rundial.spool.ack import Cursor
-from rundial.spool.frame import scan
+from rundial.spool.frame import OVERHEAD_BYTES, scan
 from rundial.spool.rejected import Rejected, keep_aside
 from tests.unit.spool.test_segment import files_end_at
 
@@ -32,6 +32,28 @@ def test_rejected_body_over_the_bound_is_not_kept(tmp_path: Path) -> None:
     kept = Rejected(str(tmp_path / "rejected"), "logs", max_bytes=8 * 1000)
 
     assert not kept.keep(Cursor(1, 0), bytes(2000), 1)
+
+
+def test_rejected_bodies_fill_their_bound_to_the_byte(tmp_path: Path) -> None:
+    """The copies are as many as the bound has room for."""
+    kept = Rejected(str(tmp_path), "logs", max_bytes=8 * 2 * (OVERHEAD_BYTES + 200))
+    for number in range(3):
+        assert kept.keep(Cursor(1, number), bytes(200), 1)
+
+    assert (tmp_path / "logs.older.seg").stat().st_size == kept.limit_bytes
+    assert kept.keep(Cursor(1, 3), bytes(kept.limit_bytes - OVERHEAD_BYTES), 1)
+    assert (tmp_path / "logs.seg").stat().st_size == kept.limit_bytes
+
+
+def test_rejected_body_that_a_full_disk_refuses_in_a_new_file_leaves_it_empty(tmp_path: Path) -> None:
+    """A copy that did not fit does not hide the ones that come later, in a file just begun either."""
+    kept = Rejected(str(tmp_path), "logs", max_bytes=8 * 1000)
+    kept.keep(Cursor(1, 1), bytes(600), 1)
+    with files_end_at(20), pytest.raises(OSError, match="be written"):
+        kept.keep(Cursor(1, 2), bytes(600), 1)
+    kept.keep(Cursor(1, 3), b"third", 1)
+
+    assert [frame.body for _, frame, _ in scan((tmp_path / "logs.seg").read_bytes())] == [b"third"]
 
 
 def test_rejected_body_on_a_full_disk_leaves_nothing_torn(tmp_path: Path) -> None:

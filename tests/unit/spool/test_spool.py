@@ -215,6 +215,25 @@ def test_find_names_instances_oldest_first(spool_dir: Path) -> None:
     assert find(spool_dir / "nothing") == []
 
 
+def test_find_names_instances_of_one_moment_in_the_order_of_their_names(spool_dir: Path) -> None:
+    """Everyone who looks sees the same order, however the file system lists them."""
+    for name in "hbjaigcfde":
+        Spool.create(spool_dir, meta(name, created_unix_ns=5)).close()
+
+    assert [path.name for path in find(spool_dir)] == list("abcdefghij")
+
+
+def test_sweep_removes_what_died_before_it_was_locked(spool_dir: Path) -> None:
+    """A kill between the first two steps of making a directory leaves nothing for good."""
+    for name in (".new-dead", ".gone-dead"):
+        (spool_dir / "run-1" / name).mkdir(parents=True)
+        os.utime(spool_dir / "run-1" / name, (1, 1))
+    (spool_dir / "run-1" / ".gone-file").touch()
+
+    assert sweep(spool_dir) == 2
+    assert [path.name for path in (spool_dir / "run-1").iterdir()] == [".gone-file"]
+
+
 def test_find_names_an_instance_with_an_unreadable_meta(spool_dir: Path) -> None:
     """A spool that cannot be delivered is reported, not hidden."""
     path = killed(spool_dir)
