@@ -17,9 +17,13 @@ DEFAULT_ENDPOINT = "http://127.0.0.1:8787"
 
 Mode = Literal["online", "offline", "disabled"]
 RunKind = Literal["training", "agent", "eval"]
+ResumeMode = Literal["never", "allow", "must"]
 Distributed = Literal["rank0", "all"]
 MODES: tuple[Mode, ...] = ("online", "offline", "disabled")
 KINDS: tuple[RunKind, ...] = ("training", "agent", "eval")
+RESUME_MODES: tuple[ResumeMode, ...] = ("never", "allow", "must")
+POLICIES: tuple[Distributed, ...] = ("rank0", "all")
+RUN_ID_CHARS = "letters, digits, '_', '-' and '.', at most 128, the first not a dot"
 
 
 @value
@@ -31,11 +35,30 @@ class Settings:
         api_key: The bearer key, None to send none.
         workspace: Workspace slug, None for the key's only one.
         project: Project slug.
+        run_id: The run's id; None makes a new one.
+        name: What people call the run.
+        kind: `training`, `agent` or `eval`.
+        resume: What becomes of a `run_id` that exists: `never`, `allow` or `must`.
+        group: Name under which runs belong together.
+        job_type: Role of the run in its group.
+        tags: Short labels.
+        distributed: Which ranks record: `rank0` or `all`.
         mode: `online`, `offline` (record, never send) or `disabled` (do nothing).
         spool_directory: Where what is not yet delivered waits.
         spool_max_bytes: Bound of one run's spool.
         spool_max_age_seconds: How long undelivered records are kept.
+        spool_enabled: Whether undelivered records are kept on disk, beyond the life of the process.
         ring_bytes: Size of the process's ring.
+        queue_capacity: Most points, lines and spans in the ring, beside its bytes; None sets no bound.
+        max_batch_points: Most records in a request.
+        gzip_enabled: Whether requests are compressed.
+        gzip_min_bytes: Size from which they are.
+        retry_max_attempts: Attempts after which a lane waits until somebody asks; None tries for ever.
+        retry_base_delay_seconds: Ceiling of the first wait.
+        retry_max_delay_seconds: Ceiling of every wait.
+        retry_jitter_ratio: Share of a wait that is drawn at random, 0 to 1.
+        start_worker_on_init: Whether threads are started by `init`, or by the first record.
+        event_hook: Told of failures, losses and retries, on a thread of its own.
         flush_interval_seconds: How long a record may stay in the ring alone.
         request_timeout_seconds: Deadline of one request.
         init_timeout_seconds: How long `init` may wait for the server.
@@ -58,11 +81,30 @@ class Settings:
     api_key: str | None
     workspace: str | None
     project: str
+    run_id: str | None
+    name: str | None
+    kind: RunKind
+    resume: ResumeMode
+    group: str | None
+    job_type: str | None
+    tags: tuple[str, ...]
+    distributed: Distributed
     mode: Mode
     spool_directory: Path
     spool_max_bytes: int
     spool_max_age_seconds: float
+    spool_enabled: bool
     ring_bytes: int
+    queue_capacity: int | None
+    max_batch_points: int
+    gzip_enabled: bool
+    gzip_min_bytes: int
+    retry_max_attempts: int | None
+    retry_base_delay_seconds: float
+    retry_max_delay_seconds: float
+    retry_jitter_ratio: float
+    start_worker_on_init: bool
+    event_hook: Callable[[dict[str, object]], object] | None
     flush_interval_seconds: float
     request_timeout_seconds: float
     init_timeout_seconds: float
@@ -96,6 +138,7 @@ class Option:
         unit: What the number counts, or the choices.
         otel: Environment variable of OpenTelemetry that is honoured as a fallback.
         minimum: Least allowed number.
+        alias: Another name of it, that of the published client; the first name wins.
     """
 
     name: str
@@ -104,11 +147,22 @@ class Option:
     unit: str
     otel: str | None = None
     minimum: float | None = None
+    alias: str | None = None
 
     @property
     def env(self) -> str:
         """The environment variable."""
         return "RUNDIAL_SPOOL_DIR" if self.name == "spool_directory" else f"RUNDIAL_{self.name.upper()}"
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Its names as an argument, the first one first."""
+        return (self.name,) if self.alias is None else (self.name, self.alias)
+
+    @property
+    def variables(self) -> tuple[str, ...]:
+        """Its names in the environment, OpenTelemetry's apart."""
+        return (self.env,) if self.alias is None else (self.env, f"RUNDIAL_{self.alias.upper()}")
 
 
 def _choice(*choices: str) -> Callable[[Any], str]:
@@ -132,6 +186,21 @@ def _flag(value: Any) -> bool:
 
 def _text(value: Any) -> str | None:
     return str(value).strip() or None
+
+
+def _run_id(value: Any) -> str:
+    # Only who names a run needs it.
+    import re
+
+    if not isinstance(value, str) or not re.fullmatch(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,127}", value.strip()):
+        raise ValueError(f"must be {RUN_ID_CHARS}")
+    return value.strip()
+
+
+def _tags(value: Any) -> tuple[str, ...]:
+    """Return labels; a text, as from the environment, holds them between commas."""
+    parts = value.split(",") if isinstance(value, str) else value
+    return tuple(text for text in (str(part).strip() for part in parts) if text)
 
 
 def _endpoint(value: Any) -> str:
@@ -174,7 +243,7 @@ def _provider(value: Any) -> Callable[[], Mapping[str, object]]:
             why = f"{type(error).__name__}: {error}"
             raise ValueError(f"must be module:name of a callable ({why})") from error
     if not callable(value):
-        raise ValueError("must be a callable that returns names and numbers")
+        raise ValueError("must be a callable")
     return cast("Callable[[], Mapping[str, object]]", value)
 
 
@@ -183,11 +252,30 @@ OPTIONS: tuple[Option, ...] = (
     Option("api_key", None, _text, "secret"),
     Option("workspace", None, _text, "slug"),
     Option("project", None, _text, "slug"),
+    Option("run_id", None, _run_id, "id"),
+    Option("name", None, _text, "text"),
+    Option("kind", "training", _choice(*KINDS), ", ".join(KINDS)),
+    Option("resume", "never", _choice(*RESUME_MODES), ", ".join(RESUME_MODES)),
+    Option("group", None, _text, "text"),
+    Option("job_type", None, _text, "text"),
+    Option("tags", (), _tags, "texts"),
+    Option("distributed", "rank0", _choice(*POLICIES), ", ".join(POLICIES)),
     Option("mode", "online", _choice(*MODES), "online, offline, disabled"),
     Option("spool_directory", Path(".rundial_spool"), Path, "path"),
     Option("spool_max_bytes", 1 << 30, _integer, "bytes", minimum=1 << 20),
     Option("spool_max_age_seconds", 7 * 86400.0, _number, "seconds", minimum=1),
-    Option("ring_bytes", 16 << 20, _integer, "bytes", minimum=1 << 20),
+    Option("spool_enabled", True, _flag, "true, false"),
+    Option("ring_bytes", 16 << 20, _integer, "bytes", minimum=1 << 20, alias="queue_max_bytes"),
+    Option("queue_capacity", None, _integer, "records", minimum=1),
+    Option("max_batch_points", 8192, _integer, "records", minimum=1),
+    Option("gzip_enabled", True, _flag, "true, false"),
+    Option("gzip_min_bytes", 0, _integer, "bytes", minimum=0),
+    Option("retry_max_attempts", None, _integer, "attempts", minimum=1),
+    Option("retry_base_delay_seconds", 0.5, _number, "seconds", minimum=0.01),
+    Option("retry_max_delay_seconds", 60.0, _number, "seconds", minimum=0.05),
+    Option("retry_jitter_ratio", 1.0, _share, "share"),
+    Option("start_worker_on_init", True, _flag, "true, false"),
+    Option("event_hook", None, _provider, "callable"),
     Option("flush_interval_seconds", 0.25, _number, "seconds", minimum=0.01),
     Option("request_timeout_seconds", 10.0, _number, "seconds", minimum=0.1),
     Option("init_timeout_seconds", 5.0, _number, "seconds", minimum=0),
@@ -229,6 +317,11 @@ def resolve(
             "no project: pass rundial.init(project=…), set RUNDIAL_PROJECT, or choose one for the active "
             "profile; nothing was started"
         )
+    if found["mode"] == "offline" and not found["spool_enabled"]:
+        raise ConfigError(
+            "mode='offline' with spool_enabled=False keeps nothing; nothing was started. Leave "
+            "spool_enabled as it is, or use mode='disabled'"
+        )
     found["project"] = found["project"] or "disabled"
     return Settings(**found, is_plain_otlp=sources["endpoint"].startswith("OTEL_"))
 
@@ -239,10 +332,12 @@ def _first_set(
     environ: Mapping[str, str],
     profile: Mapping[str, str | None],
 ) -> tuple[object, str]:
-    if arguments.get(option.name) is not None:
-        return arguments[option.name], option.name
-    if environ.get(option.env, "").strip():
-        return environ[option.env], option.env
+    for name in option.names:
+        if arguments.get(name) is not None:
+            return arguments[name], name
+    for variable in option.variables:
+        if environ.get(variable, "").strip():
+            return environ[variable], variable
     if profile.get(option.name):
         return profile[option.name], "the active profile"
     if option.otel and environ.get(option.otel, "").strip():
@@ -279,9 +374,10 @@ def _why(error: Exception) -> str:
 
 
 def _refuse_unknown(arguments: Mapping[str, object]) -> None:
-    known = [option.name for option in OPTIONS]
+    known = [name for option in OPTIONS for name in option.names]
     for name in arguments:
         if name not in known:
+            # Costs an import that a program without a mistake never pays for.
             import difflib
 
             near = difflib.get_close_matches(name, known, 1, 0.6)

@@ -22,6 +22,7 @@ LANE_OF = {"points": "metrics", "lines": "logs", "spans": "traces"}
 # Far above the ring's own numbers. Its counters only grow, so their sum tells two accounts apart, and
 # the same account, told twice, is stored once.
 FIRST_SEQ = 1 << 62
+LAST_SIGN_SEQ = FIRST_SEQ - 1
 # Facts of the meta: units that the spool's lanes do not count, and the account that was told last.
 BESIDE, TOLD = "beside", "told"
 
@@ -48,13 +49,14 @@ def is_told(spool: Spool) -> bool:
     return told is None or bool(told == of(spool))
 
 
-def tell(spool: Spool, resource: bytes, time_unix_ns: int = 0) -> None:
+def tell(spool: Spool, resource: bytes, time_unix_ns: int = 0, *, is_dead: bool = False) -> None:
     """Append the account to the run events and close the meta.
 
     Args:
         spool: Ours; nobody else appends to it.
         resource: The encoded Resource of the run.
         time_unix_ns: When the run was last heard of; 0 takes when it began.
+        is_dead: Its process died before it had ended the run: say also until when it had lived.
 
     Raises:
         SpoolError: There is no room for it.
@@ -63,14 +65,16 @@ def tell(spool: Spool, resource: bytes, time_unix_ns: int = 0) -> None:
     body = of(spool)
     lane = spool.lanes["events"]
     time_unix_ns = time_unix_ns or spool.meta.created_unix_ns
-    event = Event(FIRST_SEQ + _sum(body), time_unix_ns, semconv.EVENT_RUN_LEDGER, body)
+    events = [Event(FIRST_SEQ + _sum(body), time_unix_ns, semconv.EVENT_RUN_LEDGER, body)]
+    if is_dead:
+        events.append(Event(LAST_SIGN_SEQ, time_unix_ns, semconv.EVENT_RUN_HEARTBEAT, {}))
     packer = zlib.compressobj(1, zlib.DEFLATED, 31)
-    packed = packer.compress(otlp.encode_logs(resource, [event])) + packer.flush()
+    packed = packer.compress(otlp.encode_logs(resource, events)) + packer.flush()
     end = lane.last.end
     lane.append(
         Frame(
             units=0,
-            items=1,
+            items=len(events),
             ring=NO_RING,
             first=end,
             end=end,

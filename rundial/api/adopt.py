@@ -16,6 +16,7 @@ from rundial import profiles
 from rundial.api import account
 from rundial.api.client import Client
 from rundial.api.key import Key
+from rundial.api.late import LateAnnouncement
 from rundial.api.pipeline import make_sender
 from rundial.api.target import RunSource, Target
 from rundial.errors import RundialError, RundialRequestError, SegmentCorruptError, SpoolLockedError
@@ -47,6 +48,8 @@ class SyncResult:
         why: Why something stays, or was left alone; empty when nothing is left.
         is_live: A live process owns it and sends it by itself.
         is_refused: The server refuses the key.
+        conflict: Why the run would not have been started as it was, had the server been asked, and what
+            became of the data; empty when all is well.
     """
 
     path: Path
@@ -57,6 +60,7 @@ class SyncResult:
     why: str = ""
     is_live: bool = False
     is_refused: bool = False
+    conflict: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,7 +153,7 @@ def _recover(spool: Spool) -> None:
         spool.update_meta(
             drops=_drops(spool, recovered), extra={**meta.extra, account.BESIDE: beside, "note": note}
         )
-        account.tell(spool, resource, recovered.last_unix_ns if recovered else 0)
+        account.tell(spool, resource, recovered.last_unix_ns if recovered else 0, is_dead=True)
     finally:
         if ring is not None:
             if meta.ring_id in _open_ring_ids(spool.path.parent.parent):
@@ -221,11 +225,11 @@ def _sync_one(
     except (RundialError, OSError) as error:
         return SyncResult(path, run_id, why=str(error))
     before = {fate: _counted(spool, fate) for fate in ("delivered", "rejected")}
-    why, is_refused = "", False
+    why, is_refused, conflicts = "", False, list[str]()
     try:
         target, why = _target(spool.meta, endpoint, api_key, to)
         if target is not None:
-            why, is_refused = _deliver(spool, target, senders, end)
+            why, is_refused = _deliver(spool, target, senders, end, conflicts)
     finally:
         now = {fate: _difference(_counted(spool, fate), counts) for fate, counts in before.items()}
         waiting = _counted(spool, "waiting")
@@ -233,10 +237,21 @@ def _sync_one(
             spool.remove()
         else:
             spool.close()
-    return SyncResult(path, run_id, now["delivered"], now["rejected"], waiting, why, is_refused=is_refused)
+    return SyncResult(
+        path,
+        run_id,
+        now["delivered"],
+        now["rejected"],
+        waiting,
+        why,
+        is_refused=is_refused,
+        conflict="; ".join(conflicts),
+    )
 
 
-def _deliver(spool: Spool, target: Target, senders: dict[str, Sender], end: float) -> tuple[str, bool]:
+def _deliver(
+    spool: Spool, target: Target, senders: dict[str, Sender], end: float, conflicts: list[str]
+) -> tuple[str, bool]:
     """Send until all is answered or the time is over; return why something stays, and whether for the key."""
     sender = senders.get(target.origin)
     if sender is None:
@@ -248,7 +263,14 @@ def _deliver(spool: Spool, target: Target, senders: dict[str, Sender], end: floa
         if isinstance(outcome, Pause) and outcome.status in (401, 403):
             refusals.append(outcome)
 
-    source = RunSource(spool.lanes, target, label=f"run {spool.meta.run_id}", on_outcome=on_outcome)
+    late = LateAnnouncement(spool.meta, target, timeout_s=REQUEST_TIMEOUT_S, on_conflict=conflicts.append)
+    source = RunSource(
+        spool.lanes,
+        target,
+        label=f"run {spool.meta.run_id}",
+        on_outcome=on_outcome,
+        announce=late.tell,
+    )
     sender.add(source)
     resource = base64.b64decode(spool.meta.resource_b64)
     try:

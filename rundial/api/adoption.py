@@ -13,6 +13,7 @@ from threading import Thread
 
 from rundial.api import account, adopt
 from rundial.api.delivery import FOR_EVER_S
+from rundial.api.late import LateAnnouncement
 from rundial.api.pipeline import Pipeline
 from rundial.api.target import RunSource, Target
 from rundial.errors import RundialError
@@ -66,7 +67,8 @@ def _adopt_if_ours(
 def _adopt_one(pipeline: Pipeline, settings: Settings, target: Target, path: Path) -> None:
     spool = adopt.open_dead(path)
     sender = pipeline.sender(target, settings)
-    source = RunSource(spool.lanes, target, label=f"left-over run {spool.meta.run_id}")
+    late = LateAnnouncement(spool.meta, target, timeout_s=settings.request_timeout_seconds)
+    source = RunSource(spool.lanes, target, label=f"left-over run {spool.meta.run_id}", announce=late.tell)
     sender.add(source)
 
     def drain() -> bool:

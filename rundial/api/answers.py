@@ -20,6 +20,7 @@ _ADVICE = {
     403: "This key may not do that; ask an owner of the workspace for a key with that scope",
     404: "Check the id, the workspace and the project",
     405: "Check that the endpoint is the address of a Rundial server",
+    409: "It exists already or has ended: use another run_id, or another resume mode",
     413: "Ask for less at once",
     429: "The server is busy; try again in a moment",
 }

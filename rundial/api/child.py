@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from rundial.api.disabled import DisabledDelivery
+from rundial.api.firstrecord import FirstRecord
 
 if TYPE_CHECKING:
     from rundial.api.pipeline import Attached
@@ -20,8 +21,7 @@ if TYPE_CHECKING:
     from rundial.api.sink import Delivery, Sink
     from rundial.api.start import Parts
     from rundial.api.target import Target
-    from rundial.diagnostics import Ledger, RundialDiagnostics
-    from rundial.reasons import Reason, Signal
+    from rundial.diagnostics import RundialDiagnostics
     from rundial.recorder.ring import Ring
 
 
@@ -49,7 +49,7 @@ class ChildSide:
 
     def pair(self) -> tuple[Sink, Delivery]:
         """Return what the run is wired to meanwhile."""
-        return self, _Nothing(self._target.key)
+        return FirstRecord(self._begin), _Nothing(self._target.key)
 
     def _begin(self) -> Sink:
         from rundial.api import leaving, start
@@ -61,9 +61,10 @@ class ChildSide:
             if session.parts is None:
                 session.parts = start.Parts(run.settings, after=self._parent_ring)
             parts: Parts = session.parts
-            identity = {**self._identity, "instance_id": os.urandom(16).hex()}
+            identity = {**self._identity, "instance_id": os.urandom(16).hex(), "is_child": True}
             attached = start.attach(parts, identity, run.settings, self._target, None)
-            delivery = RunDelivery(parts.pipeline, attached, run.settings, ends_run=False)
+            delivery = RunDelivery(parts.pipeline, attached, run.settings, ends_run=())
+            start.go(parts, attached, identity, run.settings)
             parts.live[run] = (attached, delivery)
             delivery.on_done = lambda: parts.forget(run)
             run.rewire(attached.recorder, delivery, make_tracer=start.tracer_maker(attached))
@@ -75,40 +76,6 @@ class ChildSide:
             # A worker of multiprocessing leaves by os._exit, which runs no atexit hook.
             util.Finalize(None, leaving.at_exit, args=(session,), exitpriority=100)
         return attached.recorder
-
-    def key_set(self, names: Sequence[str], attributes: tuple[tuple[str, str], ...]) -> Any:
-        """Begin, and return a key set."""
-        return self._begin().key_set(names, attributes)
-
-    def row(self, keys: Any, body: bytes, step: int, explicit_ns: int = 0) -> bool:
-        """Begin, and offer a row."""
-        return self._begin().row(keys, body, step, explicit_ns)
-
-    def explicit_unix_ns(self, time_ms: int) -> int:
-        """Return a unique time."""
-        return self._begin().explicit_unix_ns(time_ms)
-
-    def text(self, body: bytes, time_ms: int | None = None) -> bool:
-        """Begin, and offer a line."""
-        return self._begin().text(body, time_ms)
-
-    def event(self, name: str, body: Mapping[str, object]) -> bool:
-        """Begin, and offer an event."""
-        return self._begin().event(name, body)
-
-    def latest(self) -> Mapping[str, float]:
-        """Return nothing: the child has logged nothing yet."""
-        return {}
-
-    def drop(self, signal: Signal, reason: Reason, units: int) -> None:
-        """Begin, and count a loss."""
-        self._begin().drop(signal, reason, units)
-
-    def ledger(self) -> Ledger:
-        """Return an empty account: the parent's is the parent's."""
-        from rundial.diagnostics import Ledger
-
-        return Ledger()
 
 
 class _Nothing(DisabledDelivery):

@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import time
 from binascii import a2b_base64
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from threading import Lock, get_ident
 from typing import TYPE_CHECKING, Any
 
+from rundial.api.ending import STATUSES, Ending
 from rundial.api.key import Key
 from rundial.api.pipeline import Attached, Pipeline
 from rundial.settings import Settings
@@ -27,6 +28,8 @@ HEARTBEAT_S = 30.0
 LAST_SAMPLE_S = 0.5
 # What leaving a run may take beyond its deadline, for bringing it to disk: one pass of the encoder.
 LEAVING_SEAL_S = 0.25
+# A hook that is at work is waited for as little.
+HOOK_S = 0.2
 
 
 class RunDelivery:
@@ -36,7 +39,8 @@ class RunDelivery:
         pipeline: The process's parts.
         attached: The run's.
         settings: The run's.
-        ends_run: Whether `finish` ends the run; False in a forked child, whose parent's run it is.
+        ends_run: With which statuses `finish` ends the run: none in a forked child, whose parent's run it
+            is, and only `failed` in a rank above 0, whose run goes on without it.
 
     Attributes:
         is_cut_short: The last `finish` came from a signal handler inside a call of the run, and could
@@ -45,7 +49,12 @@ class RunDelivery:
     """
 
     def __init__(
-        self, pipeline: Pipeline, attached: Attached, settings: Settings, *, ends_run: bool = True
+        self,
+        pipeline: Pipeline,
+        attached: Attached,
+        settings: Settings,
+        *,
+        ends_run: Collection[str] = STATUSES,
     ) -> None:
         self._pipeline = pipeline
         self._attached = attached
@@ -57,6 +66,9 @@ class RunDelivery:
         self._finisher = 0
         self.is_cut_short = False
         self._has_ended = False
+        # How the run ended, if this process ends it.
+        self._status: str | None = None
+        self._has_handed_over = False
         self._is_released = False
         self._is_done = False
         self._last_beat_s = time.monotonic()
@@ -81,8 +93,8 @@ class RunDelivery:
         """Have what is in memory written to disk now; waits for nothing."""
         self._pipeline.encoder.wake()
 
-    def finish(self, timeout_s: float, status: str | None, reason: str | None) -> bool:
-        """End the run here, without a status only here; True when all is answered (offline: on disk).
+    def finish(self, timeout_s: float, ending: Ending | None) -> bool:
+        """End the run here, without an ending only here; True when all is answered (offline: on disk).
 
         False at once from a signal handler that has interrupted this thread's own call: what that one
         was about to record is not there yet, and the run is brought home when the process exits.
@@ -97,15 +109,15 @@ class RunDelivery:
                 return True
             if not self._has_ended:
                 self._has_ended = True
-                self._end(status, reason, end)
+                self._end(ending, end)
             # Who leaves has others to leave too, and what is not on disk could not be left to anybody.
-            seal_end = end if status is not None else max(end, time.monotonic() + LEAVING_SEAL_S)
-            if not self._is_released and not self._settle(end, seal_end):
-                return False
-            if not self._drain(end) or not self._tell_rest(end):
-                return False
-            self._close()
-            return True
+            seal_end = end if ending is not None else max(end, time.monotonic() + LEAVING_SEAL_S)
+            is_settled = self._is_released or self._settle(end, seal_end)
+            if is_settled and self._drain(end) and self._tell_rest(end):
+                self._close()
+                return True
+            self._hand_over()
+            return False
         finally:
             self._finisher = 0
             self._lock.release()
@@ -126,7 +138,15 @@ class RunDelivery:
         return True
 
     def beat(self) -> None:
-        """Say that the run lives; on the encoder's thread, now and then, and not while there is a backlog."""
+        """Do what is due now and then, on the encoder's thread."""
+        hook = self._attached.hook
+        if hook is not None:
+            recorder = self._attached.recorder
+            hook.look(recorder.ledger(), recorder.evicted(), self._pipeline.encoder.failure)
+        self._beat()
+
+    def _beat(self) -> None:
+        """Say that the run lives; not while there is a backlog."""
         now = time.monotonic()
         if now - self._last_beat_s < HEARTBEAT_S or self._has_ended:
             return
@@ -185,13 +205,14 @@ class RunDelivery:
             ledger=ledger,
         )
 
-    def _end(self, status: str | None, reason: str | None, end: float) -> None:
+    def _end(self, ending: Ending | None, end: float) -> None:
         if self._attached.watch is not None:
             self._attached.watch.end(min(LAST_SAMPLE_S, max(0.0, end - time.monotonic())))
         # From here on nothing is accepted, so that what was is all there when it is counted.
         self._attached.recorder.close()
-        if self._ends_run and status is not None:
-            body = {"status": status, "reason": reason, "finished_unix_ns": time.time_ns()}
+        if ending is not None and ending.status in self._ends_run:
+            self._status = ending.status
+            body = {**ending._asdict(), "finished_unix_ns": time.time_ns()}
             self._attached.recorder.event(semconv.EVENT_RUN_FINISH, body)
 
     def _settle(self, end: float, seal_end: float) -> bool:
@@ -215,7 +236,7 @@ class RunDelivery:
         spool.update_meta(
             state="closed",
             drops={name: each.dropped for name, each in ledger.signals().items()},
-            extra={**spool.meta.extra, **facts},
+            extra={**spool.meta.extra, **facts, "status": self._status},
         )
         self._pipeline.release(self._attached)
         self._is_released = True
@@ -243,9 +264,19 @@ class RunDelivery:
             return True
         return sender.drain(max(0.0, end - time.monotonic()), source=source)
 
+    def _hand_over(self) -> None:
+        """Tell the hook, once, that what is left waits for the next process or `rundial sync`."""
+        hook = self._attached.hook
+        if hook is not None and not self._has_handed_over:
+            self._has_handed_over = True
+            path = str(self._attached.spool.path)
+            hook.tell("shutdown_spool_handoff", records=self.waiting(), path=path)
+
     def _close(self) -> None:
         sender, source = self._attached.sender, self._attached.source
         self._is_done = True
+        if self._attached.hook is not None:
+            self._attached.hook.close(HOOK_S)
         if sender is None or source is None:
             # Offline: everything is on disk, and stays there for `rundial sync`.
             self._attached.spool.close()

@@ -9,6 +9,7 @@ import itertools
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from rundial.api.ending import Ending
 from rundial.api.key import Key
 from rundial.signals import semconv
 
@@ -107,9 +108,9 @@ class DisabledDelivery:
     def hurry(self) -> None:
         """Nothing is in memory."""
 
-    def finish(self, timeout_s: float, status: str | None, reason: str | None) -> bool:
+    def finish(self, timeout_s: float, ending: Ending | None) -> bool:
         """Nothing ends."""
-        del timeout_s, status, reason
+        del timeout_s, ending
         return True
 
     def diagnostics(self, counts: Mapping[str, Any]) -> RundialDiagnostics:

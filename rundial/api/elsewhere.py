@@ -58,7 +58,7 @@ def _joined(identity: Mapping[str, Any], settings: Settings) -> Run:
     attributes = ((semconv.RANK, str(rank)),) if rank is not None else ()
     tracing = Tracing(no_tracer, on_failure=lambda _what, _error: None)
     run = Run(
-        identity,
+        dict(identity),
         settings,
         sink=DisabledSink(),
         delivery=DisabledDelivery(),

@@ -60,8 +60,9 @@ class Facts:
     _stop: StopWatch | None = None
     _is_preempting = False
 
-    def __init__(self, identity: Mapping[str, Any]) -> None:
-        self.identity = dict(identity)
+    def __init__(self, identity: dict[str, Any]) -> None:
+        # Not a copy: a late answer of the server's may still correct the attempt.
+        self.identity = identity
         self.run_id: str = identity["run_id"]
         self.project_id: str = identity["project_id"]
         self.workspace: str | None = identity["workspace"]

@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from rundial.api.client import Client
+from rundial.api.earlier import Steps, following
 from rundial.errors import RundialRequestError
 from rundial.settings import Settings
 
@@ -31,6 +32,8 @@ class Announcement:
     instance_id: str
     rank: int | None
     started_unix_ns: int
+    launch: str
+    resume: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,12 +45,14 @@ class Answer:
         project_id: The project's id.
         server_id: The server's own id, made at its first start; None from an older build.
         attempt: Which attempt of the run this is, from 1.
+        steps: Where it goes on counting.
     """
 
     workspace: str
     project_id: str
     server_id: str | None
     attempt: int
+    steps: Steps
 
 
 def announce(settings: Settings, run: Announcement) -> Answer | None:
@@ -57,7 +62,8 @@ def announce(settings: Settings, run: Announcement) -> Answer | None:
         The server's answer; None when it could not be had, which is said once in a warning.
 
     Raises:
-        RundialRequestError: The server refuses: the key, the target, or the run id.
+        RundialRequestError: The server refuses: the key, the target, or the run id. Or it cannot be had,
+            and the run must be there.
     """
     half = max(0.1, settings.init_timeout_seconds / 2)
     with Client(settings.endpoint, api_key=settings.api_key, request_timeout_seconds=half) as client:
@@ -76,10 +82,18 @@ def announce(settings: Settings, run: Announcement) -> Answer | None:
                 rank=run.rank,
                 # Our own clock: what the program writes later must not look older than its start.
                 started_at_ns=run.started_unix_ns,
+                launch=run.launch or None,
+                resume=run.resume,
             )
         except RundialRequestError as error:
             if not _may_pass(error):
                 raise
+            if run.resume == "must":
+                raise RundialRequestError(
+                    f"the run {run.run_id!r} could not be confirmed, as resume='must' asks; nothing was "
+                    f"started ({error})",
+                    error.status_code,
+                ) from error
             logger.warning(
                 "run %s: %s. The run is recorded in %s and announced when the server answers.",
                 run.run_id,
@@ -93,7 +107,17 @@ def announce(settings: Settings, run: Announcement) -> Answer | None:
         target["projectId"],
         target.get("serverId"),
         attempt if isinstance(attempt, int) else 1,
+        steps_of(started),
     )
+
+
+def steps_of(started: Mapping[str, object]) -> Steps:
+    """Return where a run goes on counting, from the answer to its announcement."""
+    return Steps(_following(started.get("highestStep")), _following(started.get("highestSystemStep")))
+
+
+def _following(highest: object) -> int:
+    return following(highest) if isinstance(highest, int) else 0
 
 
 def _may_pass(error: RundialRequestError) -> bool:

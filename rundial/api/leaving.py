@@ -9,13 +9,15 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from contextlib import suppress
+from typing import TYPE_CHECKING
 
 from rundial.api.child import ChildSide
+from rundial.api.ending import MAX_REASON_CHARS, Ending, of_exception
 from rundial.logger import logger
 
 if TYPE_CHECKING:
-    from rundial.api.run import Run, Status
+    from rundial.api.run import Run
     from rundial.api.session import Session
     from rundial.api.start import Left, Parts
 
@@ -37,7 +39,7 @@ def at_exit(session: Session, *, tells: bool = True) -> None:
         return
     from rundial.api.start import Left
 
-    status, reason = _status(session)
+    ending = _ending(session)
     open_runs = [run for run in parts.live if not run.has_finished]
     limits = [run.settings.finish_timeout_seconds for run in parts.live]
     end = time.monotonic() + max(limits, default=0.0)
@@ -46,7 +48,7 @@ def at_exit(session: Session, *, tells: bool = True) -> None:
         if run.outlives_process:
             run.leave(left_s)
         else:
-            run.finish(left_s, **_end_of(run, status, reason))
+            run.end(_end_of(run, ending), left_s)
     for run, (attached, delivery) in list(parts.live.items()):
         # What a finish could not wait for may have been answered since. One inside a signal handler
         # could not wait at all.
@@ -57,11 +59,12 @@ def at_exit(session: Session, *, tells: bool = True) -> None:
     for left in parts.left:
         if tells and left.waiting:
             _say(left)
+    session.restore_exit()
     parts.watching.stop(STOP_S)
     parts.pipeline.stop(STOP_S)
-    for attached, _ in parts.live.values():
-        attached.spool.close()
+    parts.close(STOP_S)
     session.parts = None
+    _stay_interrupted()
 
 
 def let_go(session: Session, runs: Sequence[Run]) -> None:
@@ -107,32 +110,48 @@ def in_child(session: Session) -> None:
             run.rewire(*ChildSide.of(run, attached, parts, session).pair())
 
 
-def _status(session: Session) -> tuple[Status, str | None]:
+def _ending(session: Session) -> Ending:
     """How the process ends, as far as the interpreter tells."""
     if session.was_terminated:
-        return "aborted", "SIGTERM"
-    if hasattr(sys, "ps1"):
-        # A shell or a notebook: an exception ends a cell there, and not the program.
-        return "completed", None
-    # Set when an uncaught exception is printed; the interpreter leaves it for such as us.
+        return Ending("aborted", "SIGTERM")
+    # Set when an uncaught exception is printed; the interpreter leaves it for such as us. In a notebook or
+    # at a prompt it is any that was printed, and the session went on.
     error = getattr(sys, "last_exc", None) or getattr(sys, "last_value", None)
-    if error is None:
-        return "completed", None
-    if isinstance(error, KeyboardInterrupt):
-        return "aborted", "KeyboardInterrupt"
-    return "failed", f"{type(error).__name__}: {error}"[:512]
+    if error is not None and not hasattr(sys, "ps1"):
+        return of_exception(error)
+    if session.exit_status in (None, 0):
+        return Ending("completed")
+    return Ending("failed", f"exit status {session.exit_status}"[:MAX_REASON_CHARS])
 
 
-def _end_of(run: Run, status: Status, reason: str | None) -> dict[str, Any]:
+def _stay_interrupted() -> None:
+    """Have a program that Ctrl-C ended leave by that signal, as a shell's loop needs it to."""
+    if not isinstance(getattr(sys, "last_value", None), KeyboardInterrupt):
+        return
+    # The interpreter notes at each text of code that it runs whether that was interrupted, and classes
+    # that we import at the exit are made from such texts. So it is shown once more.
+    with suppress(KeyboardInterrupt):
+        exec("raise KeyboardInterrupt")
+
+
+def _end_of(run: Run, ending: Ending) -> Ending:
     """How a run ends that nobody has finished; one whose machine was taken away did not complete."""
     if not run.is_preempting:
-        return {"status": status, "reason": reason}
-    said = "preempted" if reason is None else f"preempted; {reason}"
-    return {"status": "aborted" if status == "completed" else status, "reason": said}
+        return ending
+    said = "preempted" if ending.reason is None else f"preempted; {ending.reason}"[:MAX_REASON_CHARS]
+    status = "aborted" if ending.status == "completed" else ending.status
+    return ending._replace(status=status, reason=said)
 
 
 def _say(left: Left) -> None:
-    if left.path.exists():
+    if left.is_volatile and left.waiting:
+        logger.warning(
+            "run %s: %s records were not sent in time and are lost: spool_enabled=False keeps nothing "
+            "beyond the process",
+            left.run_id,
+            f"{left.waiting:,}",
+        )
+    elif left.path.exists() and not left.is_volatile:
         logger.warning(
             "run %s: %s records wait in %s; send them with: rundial sync %s",
             left.run_id,

@@ -20,6 +20,7 @@ from rundial.clock import SystemClock
 from rundial.logger import logger
 from rundial.recorder import place
 from rundial.recorder.encoder import Encoder
+from rundial.recorder.form import Form
 from rundial.recorder.keysets import KeySets
 from rundial.recorder.mapping import RingFile
 from rundial.recorder.place import Place
@@ -33,6 +34,9 @@ from rundial.spool.spool import Spool
 from rundial.value import changed
 
 if TYPE_CHECKING:
+    from rundial.api.hook import Hook
+    from rundial.export.outcome import Outcome
+    from rundial.export.policy import Policy
     from rundial.export.sender import Sender
     from rundial.system.watch import Watch
 
@@ -60,11 +64,15 @@ class Attached:
         sender: Who sends it; None offline.
         processor: The run's span processor, once it has one.
         watch: The run's system metrics; None where none are wanted.
+        policy: How its requests are tried again; None offline.
+        hook: The user's `event_hook`; None where there is none.
         id_generator: Makes the ids of its spans; None makes random ones.
     """
 
     __slots__ = (
+        "hook",
         "id_generator",
+        "policy",
         "processor",
         "recorder",
         "run_encoder",
@@ -85,6 +93,8 @@ class Attached:
         self.processor: Any = None
         self.watch: Watch | None = None
         self.id_generator: Any = None
+        self.policy: Policy | None = None
+        self.hook: Hook | None = None
 
 
 class Pipeline:
@@ -119,15 +129,21 @@ class Pipeline:
         self._lock = Lock()
         self._next_check_s = 0.0
         self._later = list(LATER)
-        self.encoder.start()
+        self._has_begun = False
 
     @property
     def durability(self) -> str:
         """What the ring survives."""
         return self.place.durability
 
-    def attach(self, settings: Settings, identity: Identity, meta: Meta, target: Target) -> Attached:
-        """Let a run's records in.
+    def attach(
+        self,
+        settings: Settings,
+        identity: Identity,
+        meta: Meta,
+        target: Target,
+    ) -> Attached:
+        """Let a run's records in; nothing is written or sent before `begin`.
 
         Raises:
             SpoolError: The spool directory cannot be used.
@@ -148,19 +164,79 @@ class Pipeline:
         except BaseException:
             self.ring.close_slot(slot)
             raise
-        run_encoder = RunEncoder(slot.index, spool, resource)
-        recorder = RunRecorder(self.ring, slot, self.keysets, encoder=self.encoder, run_encoder=run_encoder)
+        form = Form(settings.max_batch_points, settings.gzip_enabled, settings.gzip_min_bytes)
+        run_encoder = RunEncoder(slot.index, spool, resource, form)
+        recorder = RunRecorder(
+            self.ring,
+            slot,
+            self.keysets,
+            encoder=self.encoder,
+            run_encoder=run_encoder,
+            capacity=settings.queue_capacity,
+        )
         attached = Attached(recorder, spool, target, run_encoder)
         self.encoder.add(run_encoder)
-        if settings.mode == "online":
-            attached.source = RunSource(spool.lanes, target, label=f"run {identity.run_id}")
-            attached.sender = self.sender(target, settings)
-            attached.sender.add(attached.source)
-            target.key.on_change = attached.sender.wake
-            run_encoder.on_publish = attached.sender.wake
+        if settings.event_hook is not None:
+            from rundial.api.hook import Hook
+
+            attached.hook = Hook(settings.event_hook, identity.run_id)
         with self._lock:
             self.attached.append(attached)
         return attached
+
+    def start(self) -> None:
+        """Start the encoder, once."""
+        with self._lock:
+            if not self._has_begun:
+                self._has_begun = True
+                self.encoder.start()
+
+    def begin(
+        self, attached: Attached, settings: Settings, on_attempt: Callable[[int], None] | None = None
+    ) -> None:
+        """Have a run's records written and sent; starts the threads that are not there yet.
+
+        Args:
+            attached: The run.
+            settings: Its settings.
+            on_attempt: Told the attempt, should the server count it differently.
+        """
+        self.start()
+        if settings.mode == "online":
+            self._connect(attached, settings, on_attempt)
+
+    def _connect(
+        self, attached: Attached, settings: Settings, on_attempt: Callable[[int], None] | None
+    ) -> None:
+        """Have a run's spool sent from now on."""
+        from rundial.export.policy import Policy
+
+        spool, target = attached.spool, attached.target
+        timeout_s = settings.request_timeout_seconds
+        announce = None
+        if spool.meta.extra["announced"] is False:
+            from rundial.api.late import LateAnnouncement
+
+            late = LateAnnouncement(spool.meta, target, timeout_s=timeout_s, on_attempt=on_attempt)
+            announce = late.tell
+        attached.source = RunSource(
+            spool.lanes,
+            target,
+            label=f"run {spool.meta.run_id}",
+            on_outcome=_teller(attached),
+            announce=announce,
+        )
+        first_s = settings.retry_base_delay_seconds
+        attached.policy = Policy(
+            first_s,
+            max(first_s, settings.retry_max_delay_seconds),
+            settings.retry_jitter_ratio,
+            settings.retry_max_attempts,
+        )
+        attached.sender = self.sender(target, settings)
+        attached.sender.add(attached.source, policy=attached.policy)
+        target.key.on_change = attached.sender.wake
+        attached.run_encoder.on_publish = attached.sender.wake
 
     def release(self, attached: Attached) -> None:
         """Forget a run whose records are all in its spool; its spool may go on being sent."""
@@ -182,7 +258,7 @@ class Pipeline:
 
     def stop(self, deadline_s: float) -> None:
         """End the threads; what is not sent stays in the spool, and an empty ring leaves no file."""
-        has_sealed = self.encoder.stop(max(0.1, deadline_s))
+        has_sealed = self._has_begun and self.encoder.stop(max(0.1, deadline_s))
         for sender in list(self._senders.values()):
             sender.stop(SENDER_STOP_S)
         for attached in self.attached:
@@ -263,8 +339,14 @@ class Pipeline:
         attached.spool = fresh
         old.close()
         if attached.sender is not None and attached.source is not None:
-            attached.source = RunSource(fresh.lanes, attached.target, label=attached.source.label)
-            attached.sender.add(attached.source)
+            attached.source = RunSource(
+                fresh.lanes,
+                attached.target,
+                label=attached.source.label,
+                on_outcome=_teller(attached),
+                announce=attached.source.announce,
+            )
+            attached.sender.add(attached.source, policy=attached.policy)
         logger.warning(
             "the spool directory %s was removed while run %s goes on; it was made again, and what had not "
             "been sent from it is counted as lost",
@@ -283,6 +365,20 @@ class Pipeline:
                 ring_path=str(file.path) if file.path else None, ring_id=file.ring_id.hex()
             )
         self.encoder.move_ring(file)
+
+
+def _teller(attached: Attached) -> Callable[[str, Outcome], None] | None:
+    """Return what passes outcomes on to the run's hook, None where it has none."""
+    hook = attached.hook
+    if hook is None:
+        return None
+
+    def tell(lane: str, outcome: Outcome) -> None:
+        sender, source = attached.sender, attached.source
+        report = sender.report(source).get(lane) if sender and source else None
+        hook.on_outcome(lane, outcome, is_spent=report is not None and report.is_paused)
+
+    return tell
 
 
 def make_sender(timeout_s: float) -> Sender:

@@ -17,14 +17,12 @@ RANK_VARIABLES = (
 )
 
 
-def rank_of(given: int | None, distributed: str, environ: Mapping[str, str]) -> int | None:
+def rank_of(given: int | None, environ: Mapping[str, str]) -> int | None:
     """Return this process's rank, None where nothing says that there is one.
 
     Raises:
-        ConfigError: The policy or the given rank is wrong.
+        ConfigError: The given rank is wrong.
     """
-    if distributed not in ("rank0", "all"):
-        raise ConfigError(f"distributed must be rank0 or all, not {distributed!r}; nothing was started")
     if given is not None:
         if isinstance(given, bool) or not isinstance(given, int) or given < 0:
             raise ConfigError(

@@ -18,8 +18,9 @@ from typing import TYPE_CHECKING, Any
 
 from rundial.api import leaving, session, start, together
 from rundial.api.guard import Notices
-from rundial.api.handshake import Answer
+from rundial.api.handshake import Answer, steps_of
 from rundial.api.ranks import rank_of
+from rundial.api.recordoptions import OF_A_RUN_VARIABLES
 from rundial.api.target import Target
 from rundial.diagnostics import Reason, RundialDiagnostics, Signal
 from rundial.errors import ConfigError, RundialError, RunFinishedError
@@ -77,9 +78,8 @@ class Recording:
             known = self._live(project_id, run_id)
             if known is not None:
                 return known
-            settings = self._settings(project_id)
-            identity = session.identity_of(settings, run_id=run_id, kind=kind, config=config)
-            return self._begin(identity, settings, project_id)
+            settings = self._settings(project_id, facts={"run_id": run_id, "kind": kind})
+            return self._begin(settings, project_id, config=config)
 
     def started(
         self,
@@ -92,16 +92,17 @@ class Recording:
         Args:
             project_id: The project's id.
             place: Workspace and project slugs, where they are known better than by the id.
-            facts: Of `session.identity_of`.
+            facts: Settings of the run by name, and its `config`.
 
         Raises:
             ConfigError: An argument or setting is wrong, or the client is closed.
             RundialRequestError: The server refuses, or cannot be reached.
         """
         self._refuse_when_closed()
-        settings = self._settings(project_id, place)
+        config = facts.get("config")
+        settings = self._settings(project_id, place, {k: v for k, v in facts.items() if k != "config"})
         # Not under the lock: the server may take its time, and others join meanwhile.
-        return self._begin(session.identity_of(settings, **facts), settings, project_id, starts=True)
+        return self._begin(settings, project_id, config=config, starts=True)
 
     def joined(self, project_id: Any, run_id: Any, signal: Signal) -> Run | None:
         """Return the run to log into, joined where it was not; None, told and counted, where it cannot be.
@@ -129,11 +130,11 @@ class Recording:
                 known = self._live(project_id, run_id)
                 if known is not None:
                     return known
-                settings = self._settings(project_id)
+                settings = self._settings(project_id, facts={"run_id": run_id})
                 if "system_metrics" not in self._options.values:
                     # Whoever logs a value into another process's run does not mean this machine's load.
                     settings = changed(settings, system_metrics=False)
-                return self._begin(session.identity_of(settings, run_id=run_id), settings, project_id)
+                return self._begin(settings, project_id)
         except Exception as failure:  # noqa: BLE001 - counted as internal_error
             let_through(failure)
             # Joining reads and writes files, which a call that logs must not do again and again.
@@ -186,23 +187,28 @@ class Recording:
         return together.combined([*past, *snapshots], unkept=self._unkept)
 
     def _begin(
-        self, identity: dict[str, Any], settings: Settings, project_id: str, *, starts: bool = False
+        self,
+        settings: Settings,
+        project_id: str,
+        *,
+        config: Mapping[str, object] | None = None,
+        starts: bool = False,
     ) -> Run:
-        options = self._options
-        rank = rank_of(options.distributed_rank, options.distributed, os.environ)
-        identity["project_id"] = project_id
-        identity["rank"] = rank if options.distributed == "all" else None
-        identity.update(outlives_process=True, is_joined=not starts)
+        rank = rank_of(self._options.distributed_rank, os.environ)
+        identity = session.identity_of(settings, config=config, rank=rank)
+        identity.update(project_id=project_id, outlives_process=True, is_joined=not starts)
         if settings.mode == "disabled" or self._is_silent_rank():
             return self._keep(session.silent(identity, settings), project_id)
         session.check_platform()
         settings = self._with_root(settings)
         told, cut = start.told_config(identity["config"])
         identity.update(instance_id=os.urandom(16).hex(), attempt=1, started_unix_ns=time.time_ns())
+        identity.update(first_step=0, first_system_step=0)
         answer = None
         if starts and settings.mode == "online":
             answer = self._announced(identity, project_id, told[0].get("config", {}))
             identity["attempt"] = answer.attempt
+            identity["first_step"], identity["first_system_step"] = answer.steps
         target = Target(settings.endpoint, self._client.key)
         with self._guard():
             # Asked again: the announcement took its time.
@@ -234,6 +240,7 @@ class Recording:
             told["projectId"],
             told.get("serverId"),
             attempt if isinstance(attempt, int) else 1,
+            steps_of(told),
         )
 
     def _keep(self, run: Run, project_id: str) -> Run:
@@ -284,7 +291,12 @@ class Recording:
             self._lock, self._pid = RLock(), os.getpid()
         return self._lock
 
-    def _settings(self, project_id: str, place: tuple[str | None, str] | None = None) -> Settings:
+    def _settings(
+        self,
+        project_id: str,
+        place: tuple[str | None, str] | None = None,
+        facts: Mapping[str, Any] | None = None,
+    ) -> Settings:
         workspace, project = place or self._client.known_places.get(project_id) or (None, project_id)
         if not isinstance(project, str) or not project.strip():
             raise ConfigError("project_id must be a text that is not empty; nothing was started")
@@ -292,8 +304,12 @@ class Recording:
             **self._options.values,
             "endpoint": self._client.endpoint,
             "project": project,
+            "distributed": self._options.distributed,
+            **(facts or {}),
         }
-        settings = resolve(values, environ=os.environ, profile={})
+        # What the environment says of a run is said to `init`; a client may have any number of them.
+        environ = {name: text for name, text in os.environ.items() if name not in OF_A_RUN_VARIABLES}
+        settings = resolve(values, environ=environ, profile={})
         return changed(settings, workspace=workspace, api_key=self._client.api_key)
 
     def _with_root(self, settings: Settings) -> Settings:
@@ -303,7 +319,7 @@ class Recording:
 
     def _is_silent_rank(self) -> bool:
         options = self._options
-        rank = rank_of(options.distributed_rank, options.distributed, os.environ)
+        rank = rank_of(options.distributed_rank, os.environ)
         return options.distributed == "rank0" and rank not in (None, 0)
 
 

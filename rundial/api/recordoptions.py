@@ -8,12 +8,13 @@ from typing import NamedTuple
 
 from rundial.api.ranks import rank_of
 from rundial.errors import ConfigError
-from rundial.settings import OPTIONS, resolve
+from rundial.settings import OPTIONS, POLICIES, resolve
 
 # What each run has of its own, and what the client itself is given.
 _OF_A_RUN = frozenset(
     {"project", "workspace", "run_id", "name", "kind", "resume", "group", "job_type", "tags", "config"}
 )
+OF_A_RUN_VARIABLES = frozenset(option.env for option in OPTIONS if option.name in _OF_A_RUN)
 MIN_CALL_S = 0.1
 _SEAMS = {
     "transport": "records travel as OTLP over HTTP: set the endpoint to whatever shall receive them",
@@ -52,7 +53,11 @@ class RecordOptions(NamedTuple):
             ConfigError: One of them is wrong or unknown, or two contradict each other.
         """
         given = {name: value for name, value in values.items() if value is not None}
-        rank_of(distributed_rank, distributed, {})
+        rank_of(distributed_rank, {})
+        if distributed not in POLICIES:
+            raise ConfigError(
+                f"distributed must be {' or '.join(POLICIES)}, not {distributed!r}; nothing was started"
+            )
         if given:
             _refuse_unknown(given)
             settings = resolve({**given, "project": "checked"}, environ=os.environ, profile={})
@@ -67,7 +72,7 @@ class RecordOptions(NamedTuple):
 
 
 def _refuse_unknown(given: Mapping[str, object]) -> None:
-    known = [option.name for option in OPTIONS if option.name not in _OF_A_RUN]
+    known = [name for option in OPTIONS if option.name not in _OF_A_RUN for name in option.names]
     for name in given:
         if name in _SEAMS:
             raise ConfigError(

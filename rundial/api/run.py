@@ -12,12 +12,13 @@ from collections.abc import Callable, Mapping
 from math import isfinite
 from typing import TYPE_CHECKING, Any, Literal
 
+from rundial.api.ending import MAX_REASON_CHARS, STATUSES, Ending, Status, of_exception
 from rundial.api.facts import Facts
 from rundial.api.guard import Notices
 from rundial.api.lines import LEVELS, Lines
 from rundial.api.rows import Found, Rows
 from rundial.api.tally import Tally
-from rundial.api.trace import LOSING_SPANS, Span, Tracing, reason_of
+from rundial.api.trace import LOSING_SPANS, Span, Tracing
 from rundial.errors import RecordDroppedError, RunFinishedError
 from rundial.interrupts import let_through
 from rundial.signals import values
@@ -30,12 +31,10 @@ if TYPE_CHECKING:
     from rundial.diagnostics import RundialDiagnostics
     from rundial.settings import Settings
 
-Status = Literal["completed", "failed", "aborted"]
 LogLevel = Literal["trace", "debug", "info", "warn", "error", "fatal"]
 SpanKind = Literal["internal", "server", "client", "producer", "consumer", "tool"]
 
 MAX_STEP = values.MAX_STEP
-STATUSES: tuple[Status, ...] = ("completed", "failed", "aborted")
 
 
 class Run(Facts):
@@ -54,7 +53,7 @@ class Run(Facts):
 
     def __init__(
         self,
-        identity: Mapping[str, Any],
+        identity: dict[str, Any],
         settings: Settings,
         *,
         sink: Sink,
@@ -73,7 +72,7 @@ class Run(Facts):
         self._rows = Rows(attributes)
         self._known = self._rows.known
         self.lines = Lines(sink, tracing, self._tally)
-        self._steps = itertools.count()
+        self._steps = itertools.count(identity.get("first_step", 0))
         self._highest_step = 0
         self._offer_row = sink.row
         self._notices = Notices()
@@ -315,14 +314,18 @@ class Run(Facts):
         """
         if status not in STATUSES:
             raise ValueError(f"status must be one of {', '.join(STATUSES)}, not {status!r}; the run goes on")
-        end = time.monotonic() + timeout_seconds
+        return self.end(Ending(status, reason[:MAX_REASON_CHARS] if reason else None), timeout_seconds)
+
+    def end(self, ending: Ending, timeout_s: float) -> bool:
+        """End the run; see `finish`, which is for users."""
+        end = time.monotonic() + timeout_s
         if self._status is None:
-            self._stop_parts(timeout_seconds)
-            self._status = status
-        elif self._status != status:
+            self._stop_parts(timeout_s)
+            self._status = ending.status
+        elif self._status != ending.status:
             return False
         left_s = max(0.0, end - time.monotonic())
-        return self._end_here(left_s, status, reason[:512] if reason else None)
+        return self._end_here(left_s, ending)
 
     def complete(self, reason: str | None = None, timeout_seconds: float = 5.0) -> bool:
         """Finish as completed."""
@@ -350,7 +353,7 @@ class Run(Facts):
             self._status = "left"
         elif self._status != "left":
             return False
-        return self._end_here(timeout_seconds, None, None)
+        return self._end_here(timeout_seconds, None)
 
     def close(self, timeout_seconds: float = 5.0) -> bool:
         """Finish with whatever status the run has; completed when it has none. Idempotent."""
@@ -367,11 +370,7 @@ class Run(Facts):
         timeout_s = self.settings.finish_timeout_seconds
         if self._status is not None:
             return
-        if error is None:
-            self.complete(timeout_seconds=timeout_s)
-            return
-        status: Status = "aborted" if isinstance(error, (KeyboardInterrupt, SystemExit)) else "failed"
-        self.finish(timeout_s, status=status, reason=reason_of(error))
+        self.end(Ending("completed") if error is None else of_exception(error), timeout_s)
 
     def line(
         self,
@@ -391,9 +390,9 @@ class Run(Facts):
         if error is not None:
             self._notices.warn("failed:console", "console output could not be recorded", error=error)
 
-    def _end_here(self, timeout_s: float, status: Status | None, reason: str | None) -> bool:
+    def _end_here(self, timeout_s: float, ending: Ending | None) -> bool:
         try:
-            return self._delivery.finish(timeout_s, status, reason)
+            return self._delivery.finish(timeout_s, ending)
         except Exception as error:
             let_through(error)
             if self.settings.strict:

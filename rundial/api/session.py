@@ -1,32 +1,33 @@
 """`rundial.init`, the current run, and what happens at fork, SIGTERM and exit.
 
 The one place where a run's parts are wired together. Nothing global is touched but what a process
-needs to leave in order: one exit hook, fork hooks, and a SIGTERM handler where there is none.
+needs to leave in order: one exit hook, fork hooks, a SIGTERM handler where there is none, and
+`sys.exit`, whose status is remembered.
 """
 
 from __future__ import annotations
 
 import atexit
 import os
-import re
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from threading import Lock
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from rundial import profiles
 from rundial.api.ranks import rank_of
 from rundial.api.run import Run
 from rundial.api.trace import Tracing
 from rundial.errors import ConfigError
-from rundial.settings import KINDS, RunKind, Settings, resolve
+from rundial.settings import Distributed, Mode, ResumeMode, RunKind, Settings, resolve
 from rundial.value import changed
 
 if TYPE_CHECKING:
     from rundial.api.config import Changes
 
-RUN_ID = r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,127}"
-RUN_ID_CHARS = "letters, digits, '_', '-' and '.', at most 128, the first not a dot"
+
+def _nothing() -> None:
+    """What `restore_exit` is where nothing was replaced."""
 
 
 class Session:
@@ -48,6 +49,11 @@ class Session:
         self.parts: Any = None
         self.catches_sigterm = False
         self.was_terminated = False
+        # Runs whose id the ranks of a launch derive by themselves; they count alike.
+        self.derived_runs = 0
+        # What `sys.exit` was last called with.
+        self.exit_status: object = None
+        self.restore_exit: Callable[[], None] = _nothing
         # Runs that were pickled here, by instance: read back in this process, each is itself again.
         self.packed: Any = None
 
@@ -62,14 +68,14 @@ def init(  # noqa: PLR0913 - the published signature
     name: str | None = None,
     endpoint: str | None = None,
     run_id: str | None = None,
-    kind: RunKind = "training",
-    resume: Literal["never", "allow", "must"] = "never",
+    kind: RunKind | None = None,
+    resume: ResumeMode | None = None,
     group: str | None = None,
     job_type: str | None = None,
     tags: Sequence[str] | None = None,
     config: Mapping[str, object] | None = None,
-    mode: Literal["online", "offline", "disabled"] | None = None,
-    distributed: Literal["rank0", "all"] = "rank0",
+    mode: Mode | None = None,
+    distributed: Distributed | None = None,
     distributed_rank: int | None = None,
     api_key: str | None = None,
     **options: object,
@@ -81,16 +87,19 @@ def init(  # noqa: PLR0913 - the published signature
         workspace: Workspace slug; None leaves it to `RUNDIAL_WORKSPACE`, the profile, or the key.
         name: What people call the run.
         endpoint: URL of a Rundial server.
-        run_id: Letters, digits, `_`, `-`, `.`; a random one when None.
-        kind: `training`, `agent` or `eval`.
-        resume: `never`: an id that exists on the server is an error.
+        run_id: Letters, digits, `_`, `-`, `.`; a new one when None.
+        kind: `training` (the default), `agent` or `eval`.
+        resume: What becomes of a `run_id` that exists. `never` (the default): an error. `allow`: the run
+            goes on as a further attempt, unless it has ended, which is an error. `must`: it goes on, also
+            when it has ended; that it does not exist, or cannot be confirmed, is an error.
         group: Name under which runs belong together.
         job_type: Role of the run in its group.
         tags: Short labels.
         config: What the run was started with; any nesting.
         mode: `online`, `offline` (record now, `rundial sync` later) or `disabled`.
-        distributed: `rank0`: other ranks are silent; `all`: every rank records, tagged with its rank.
-        distributed_rank: This process's rank; from the launcher's environment when None.
+        distributed: `rank0` (the default): other ranks are silent. `all`: every rank records into one
+            run, tagged with its rank; without a `run_id`, one is derived from the launcher's variables.
+        distributed_rank: This process's rank; `RUNDIAL_RANK` or the launcher's variable when None.
         api_key: Key for the endpoint; `RUNDIAL_API_KEY`, or the one stored for this endpoint.
         **options: Further settings, such as `spool_directory`; see the settings page.
 
@@ -104,28 +113,23 @@ def init(  # noqa: PLR0913 - the published signature
     given = {
         "project": project,
         "workspace": workspace,
+        "name": name,
         "endpoint": endpoint,
+        "run_id": run_id,
+        "kind": kind,
+        "resume": resume,
+        "group": group,
+        "job_type": job_type,
+        "tags": tags,
         "mode": mode,
+        "distributed": distributed,
         "api_key": api_key,
         **options,
     }
     settings = _settings(given, _SESSION.overrides)
-    if resume != "never":
-        raise ConfigError(f"resume={resume!r} is not available in this version; nothing was started")
-    rank = rank_of(distributed_rank, distributed, os.environ)
-    identity = identity_of(
-        settings,
-        run_id=run_id,
-        name=name,
-        kind=kind,
-        config=config,
-        group=group,
-        job_type=job_type,
-        tags=tags,
-        resume=resume,
-        rank=rank if distributed == "all" else None,
-    )
-    if settings.mode == "disabled" or (distributed == "rank0" and rank not in (None, 0)):
+    rank = rank_of(distributed_rank, os.environ)
+    identity = identity_of(settings, config=config, rank=rank)
+    if settings.mode == "disabled" or _is_silent_rank(settings, rank):
         return silent(identity, settings)
     check_platform()
     from rundial.api import start
@@ -138,45 +142,6 @@ def init(  # noqa: PLR0913 - the published signature
 def current() -> Session:
     """Return what this process has."""
     return _SESSION
-
-
-def identity_of(  # noqa: PLR0913 - what makes up a run
-    settings: Settings,
-    *,
-    run_id: str | None = None,
-    name: str | None = None,
-    kind: str = "training",
-    config: Mapping[str, object] | None = None,
-    group: str | None = None,
-    job_type: str | None = None,
-    tags: Sequence[str] | None = None,
-    resume: str = "never",
-    rank: int | None = None,
-) -> dict[str, Any]:
-    """Return what a run is before it has begun; arguments as for `init`.
-
-    Raises:
-        ConfigError: One of them is wrong.
-    """
-    if kind not in KINDS:
-        raise ConfigError(f"kind must be one of {', '.join(KINDS)}, not {kind!r}; nothing was started")
-    values, changes = _config(config)
-    return {
-        "run_id": _run_id(run_id),
-        "project_id": settings.project,
-        "workspace": settings.workspace,
-        "project": settings.project,
-        "name": name,
-        "kind": kind,
-        "config": values,
-        # What could not be kept as it was; told once there is a run to tell of it.
-        "config_changes": changes,
-        "group": group,
-        "job_type": job_type,
-        "tags": [str(tag) for tag in tags or ()],
-        "resume": resume,
-        "rank": rank,
-    }
 
 
 def _settings(given: Mapping[str, object], overrides: Mapping[str, object]) -> Settings:
@@ -200,12 +165,64 @@ def _settings(given: Mapping[str, object], overrides: Mapping[str, object]) -> S
     return settings
 
 
-def _run_id(run_id: str | None) -> str:
-    if run_id is None:
-        return f"run_{os.urandom(16).hex()}"
-    if not isinstance(run_id, str) or not re.fullmatch(RUN_ID, run_id):
-        raise ConfigError(f"run_id {run_id!r} must be {RUN_ID_CHARS}; nothing was started")
-    return run_id
+def identity_of(
+    settings: Settings, *, config: Mapping[str, object] | None = None, rank: int | None = None
+) -> dict[str, Any]:
+    """Return what a run is before it has begun.
+
+    Args:
+        settings: The run's.
+        config: What it is started with.
+        rank: This process's, None where nothing says that there is one.
+
+    Raises:
+        ConfigError: The config cannot be read, or the ranks have no id in common.
+    """
+    values, changes = _config(config)
+    identity: dict[str, Any] = {
+        "run_id": settings.run_id,
+        "project_id": settings.project,
+        "workspace": settings.workspace,
+        "project": settings.project,
+        "name": settings.name,
+        "kind": settings.kind,
+        "config": values,
+        # What could not be kept as it was; told once there is a run to tell of it.
+        "config_changes": changes,
+        "group": settings.group,
+        "job_type": settings.job_type,
+        "tags": list(settings.tags),
+        "resume": settings.resume,
+        "rank": None,
+        "launch": "",
+    }
+    if settings.distributed == "all" and rank is not None:
+        identity["rank"] = rank
+        identity["run_id"], identity["launch"] = _shared(settings)
+    if identity["run_id"] is None:
+        identity["run_id"] = _new_run_id(settings)
+    return identity
+
+
+def _shared(settings: Settings) -> tuple[str | None, str]:
+    """The run id and the launch that this rank has in common with the others."""
+    from rundial.api.launch import launch_of, shared_run_id, world_size
+
+    launch, run_id = launch_of(os.environ), settings.run_id
+    if run_id is None and settings.mode != "disabled" and world_size(os.environ) != 1:
+        number, _SESSION.derived_runs = _SESSION.derived_runs, _SESSION.derived_runs + 1
+        run_id = shared_run_id(launch, project=settings.project, number=number, resume=settings.resume)
+    return run_id, launch.start
+
+
+def _new_run_id(settings: Settings) -> str:
+    if settings.resume == "must":
+        raise ConfigError("resume='must' needs the run_id of the run to continue; nothing was started")
+    return f"run_{os.urandom(16).hex()}"
+
+
+def _is_silent_rank(settings: Settings, rank: int | None) -> bool:
+    return settings.distributed == "rank0" and rank not in (None, 0)
 
 
 def _config(config: object) -> tuple[dict[str, Any], Changes]:
@@ -265,6 +282,24 @@ def install_hooks(session: Session) -> None:
     # They outlive a session: what is the process's own then counts.
     atexit.register(_at_exit)
     os.register_at_fork(before=_before_fork, after_in_parent=_in_parent, after_in_child=_in_child)
+    _watch_exit(session)
+
+
+def _watch_exit(session: Session) -> None:
+    """Remember what `sys.exit` is called with: nothing else tells an exit hook the process's status."""
+    leave = sys.exit
+
+    def remember(status: Any = None, /) -> NoReturn:
+        session.exit_status = status
+        leave(status)
+
+    def restore() -> None:
+        if sys.exit is remember:
+            sys.exit = leave
+
+    remember.__name__, remember.__qualname__, remember.__doc__ = "exit", "exit", leave.__doc__
+    sys.exit = remember
+    session.restore_exit = restore
 
 
 def exchange(session: Session) -> Session:
@@ -301,6 +336,7 @@ def _in_parent() -> None:
 def _in_child() -> None:
     # Another thread may have held it, which does not exist here.
     _SESSION.lock = Lock()
+    _SESSION.exit_status = None
     if _SESSION.parts is not None:
         from rundial.api import leaving
 

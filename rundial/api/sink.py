@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
+from rundial.api.ending import Ending
 from rundial.api.key import Key
 from rundial.diagnostics import Ledger, RundialDiagnostics
 from rundial.reasons import Reason, Signal
@@ -71,10 +72,10 @@ class Delivery(Protocol):
         """Have what is in memory written to disk now; waits for nothing."""
         ...
 
-    def finish(self, timeout_s: float, status: str | None, reason: str | None) -> bool:
+    def finish(self, timeout_s: float, ending: Ending | None) -> bool:
         """End the run here; True when everything is answered (offline: on disk).
 
-        Without a status the run itself goes on elsewhere.
+        Without an ending the run itself goes on elsewhere.
         """
         ...
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from threading import Thread
+from threading import Lock, Thread
 from typing import TYPE_CHECKING, Any
 
 from rundial.api.delivery import RunDelivery
+from rundial.api.ending import STATUSES
 from rundial.api.key import Key
 from rundial.api.pipeline import Attached, Pipeline
 from rundial.api.run import Run
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from rundial.api.gatherer import Gatherer
     from rundial.api.handshake import Answer
     from rundial.api.session import Session
+    from rundial.api.sink import Sink
 
 DEFAULT_SPOOL = ".rundial_spool"
 
@@ -44,17 +46,21 @@ class Left:
         waiting: Units that no server has answered for.
         path: Its spool.
         root: The directory to give to `rundial sync`.
+        is_volatile: It goes with the process.
     """
 
     run_id: str
     waiting: int
     path: Path
     root: Path
+    is_volatile: bool
 
     @classmethod
     def of(cls, run: Run, attached: Attached, delivery: RunDelivery) -> Left:
         """Return what a run leaves as it is now."""
-        return cls(run.run_id, delivery.waiting(), attached.spool.path, run.settings.spool_directory)
+        settings = run.settings
+        root, is_volatile = settings.spool_directory, not settings.spool_enabled
+        return cls(run.run_id, delivery.waiting(), attached.spool.path, root, is_volatile)
 
 
 class Parts:
@@ -67,6 +73,7 @@ class Parts:
         adopters: The threads that deliver what earlier processes have left.
         beginning: How many runs are about to be live.
         left: What finished offline runs have left for `rundial sync`.
+        volatile: Directories that go with the process.
         watching: The system metrics.
         quiets: What a fork waits for.
     """
@@ -76,6 +83,7 @@ class Parts:
         self.left: list[Left] = []
         self.adopters: list[Thread] = []
         self.beginning = 0
+        self.volatile: list[Path] = []
         self.gatherer: Gatherer | None = None
         self.pipeline = Pipeline(settings, on_pass=self._beat, after=after)
         self.watching = Watching(self.pipeline.ring, is_child=after is not None)
@@ -87,6 +95,17 @@ class Parts:
         if known is not None and run.settings.mode == "offline":
             self.left.append(Left.of(run, *known))
 
+    def close(self, timeout_s: float) -> None:
+        """Let go of everything, at the process's end; a hook that is at work is waited for so long."""
+        for attached, _ in self.live.values():
+            attached.spool.close()
+            if attached.hook is not None:
+                attached.hook.close(timeout_s)
+        for path in self.volatile:
+            from rundial.api import volatile
+
+            volatile.remove(path)
+
     def _beat(self) -> None:
         for _, delivery in list(self.live.values()):
             delivery.beat()
@@ -97,16 +116,8 @@ def start(identity: dict[str, Any], settings: Settings, *, session: Session) -> 
     settings = changed(settings, spool_directory=spool_root(settings))
     target = target_of(settings)
     told, cut = told_config(identity["config"])
-    identity["instance_id"] = os.urandom(16).hex()
-    identity["attempt"] = 1
     identity["started_unix_ns"] = time.time_ns()
-    answer = None
-    if settings.mode == "online" and not settings.is_plain_otlp:
-        answer = _announce(settings, {**identity, "config": told[0].get("config", {})})
-    if answer is not None:
-        identity["workspace"] = answer.workspace
-        identity["project_id"] = answer.project_id
-        identity["attempt"] = answer.attempt
+    answer = _find_attempt(identity, settings, told[0].get("config", {}))
     run = begin(identity, settings, target, answer, told=told, session=session)
     run.note_changes(cut)
     return run
@@ -137,31 +148,50 @@ def begin(
     changes = identity.pop("config_changes", [])
     parts = _parts(session, settings)
     try:
+        if not settings.spool_enabled:
+            parts.volatile.append(settings.spool_directory)
         attached = attach(parts, identity, settings, target, answer)
         attached.id_generator = session.id_generator
-        delivery = RunDelivery(parts.pipeline, attached, settings)
+        ends_run = STATUSES if identity["rank"] in (None, 0) else ("failed",)
+        delivery = RunDelivery(parts.pipeline, attached, settings, ends_run=ends_run)
         run = make_run(identity, settings, attached, delivery)
         parts.live[run] = (attached, delivery)
     finally:
         _has_begun(session, parts)
     # A program may have any number of runs, one after another.
     delivery.on_done = lambda: parts.forget(run)
-    _tell_beginning(attached, identity, told)
+    _tell_beginning(attached, identity, settings, told)
     run.note_changes(changes)
-    _start_capture(run, parts, attached, identity)
-    if settings.mode == "online":
-        from rundial.api.adoption import adopt_in_background
 
-        server_id = answer.server_id if answer else None
-        adopter = adopt_in_background(parts.pipeline, settings, target, server_id)
-        if adopter is not None:
-            parts.adopters = [*(each for each in parts.adopters if each.is_alive()), adopter]
+    def go_on() -> None:
+        go(parts, attached, identity, settings)
+        # A run that begins only to end has stopped its parts already.
+        if not run.has_finished:
+            _start_capture(run, parts, attached, identity)
+        if settings.mode == "online":
+            _adopt(parts, settings, target, answer)
+
+    if settings.start_worker_on_init:
+        go_on()
+    else:
+        _begin_later(run, attached, delivery, go_on)
     return run
 
 
+def _adopt(parts: Parts, settings: Settings, target: Target, answer: Answer | None) -> None:
+    from rundial.api.adoption import adopt_in_background
+
+    server_id = answer.server_id if answer else None
+    adopter = adopt_in_background(parts.pipeline, settings, target, server_id)
+    if adopter is not None:
+        parts.adopters = [*(each for each in parts.adopters if each.is_alive()), adopter]
+
+
 def make_parts(settings: Settings, *, session: Session) -> None:
-    """Make what the process's runs share, before there is a run."""
-    _has_begun(session, _parts(session, settings))
+    """Make and start what the process's runs share, before there is a run."""
+    parts = _parts(session, settings)
+    parts.pipeline.start()
+    _has_begun(session, parts)
 
 
 def _parts(session: Session, settings: Settings) -> Parts:
@@ -180,7 +210,10 @@ def _has_begun(session: Session, parts: Parts) -> None:
 
 
 def _tell_beginning(
-    attached: Attached, identity: Mapping[str, Any], told: Sequence[Mapping[str, Any]]
+    attached: Attached,
+    identity: Mapping[str, Any],
+    settings: Settings,
+    told: Sequence[Mapping[str, Any]],
 ) -> None:
     if identity.get("is_joined", False):
         for body in told:
@@ -197,6 +230,7 @@ def _tell_beginning(
             "group": identity["group"],
             "job_type": identity["job_type"],
             "resume": identity["resume"],
+            "launch": identity["launch"] or None,
             "attempt": identity["attempt"],
             "started_unix_ns": identity.get("started_unix_ns") or time.time_ns(),
         },
@@ -204,6 +238,56 @@ def _tell_beginning(
     for body in told[1:]:
         # What did not fit the start; the order is that of their numbers.
         attached.recorder.event(semconv.EVENT_RUN_CONFIG, body)
+    if settings.mode == "online":
+        # From its first second on: a process that is killed early has crashed all the same.
+        attached.recorder.event(semconv.EVENT_RUN_HEARTBEAT, {})
+
+
+def _find_attempt(
+    identity: dict[str, Any], settings: Settings, config: Mapping[str, object]
+) -> Answer | None:
+    """Ask the server, or else the spool directory, which attempt of the run this is and where it goes on."""
+    identity["instance_id"] = os.urandom(16).hex()
+    identity["attempt"] = 1
+    steps: tuple[int, int] = (0, 0)
+    answer = None
+    if settings.mode == "online" and not settings.is_plain_otlp:
+        answer = _announce(settings, {**identity, "config": config})
+    if answer is not None:
+        identity["workspace"] = answer.workspace
+        identity["project_id"] = answer.project_id
+        identity["attempt"], steps = answer.attempt, answer.steps
+    elif settings.run_id is not None or identity["rank"] is not None:
+        # An id that was just made up is nowhere yet.
+        from rundial.api.earlier import next_attempt
+
+        identity["attempt"], steps = next_attempt(
+            settings.spool_directory,
+            identity["run_id"],
+            resume=identity["resume"],
+            rank=identity["rank"],
+            launch=identity["launch"],
+        )
+    identity["first_step"], identity["first_system_step"] = steps
+    return answer
+
+
+def _begin_later(run: Run, attached: Attached, delivery: RunDelivery, begin: Callable[[], None]) -> None:
+    """Start nothing before the run's first record, flush or finish."""
+    from rundial.api.firstrecord import FirstDelivery, FirstRecord
+
+    lock, has_begun = Lock(), False
+
+    def begin_once() -> Sink:
+        nonlocal has_begun
+        with lock:
+            if not has_begun:
+                has_begun = True
+                run.rewire(attached.recorder, delivery, make_tracer=tracer_maker(attached))
+                begin()
+        return attached.recorder
+
+    run.rewire(FirstRecord(begin_once), FirstDelivery(begin_once, delivery))
 
 
 def _start_capture(run: Run, parts: Parts, attached: Attached, identity: Mapping[str, Any]) -> None:
@@ -226,7 +310,7 @@ def _start_capture(run: Run, parts: Parts, attached: Attached, identity: Mapping
 
 
 def attach(
-    parts: Parts, identity: Mapping[str, Any], settings: Settings, target: Target, answer: Answer | None
+    parts: Parts, identity: dict[str, Any], settings: Settings, target: Target, answer: Answer | None
 ) -> Attached:
     """Make this process an instance of the run.
 
@@ -234,6 +318,9 @@ def attach(
         ConfigError: The spool directory cannot be used.
     """
     instance_id = identity["instance_id"]
+    # A forked child's start, and that of a run which others have started, are theirs to tell.
+    is_ours = not identity.get("is_child", False) and not identity.get("is_joined", False)
+    is_told = answer is not None or settings.is_plain_otlp or not is_ours
     meta = Meta(
         run_id=identity["run_id"],
         instance_id=instance_id,
@@ -245,7 +332,14 @@ def attach(
         run_name=identity["name"],
         kind=identity["kind"],
         attempt=identity["attempt"],
-        extra={"mode": settings.mode},
+        extra={
+            "mode": settings.mode,
+            "resume": identity["resume"],
+            "rank": identity["rank"],
+            "launch": identity["launch"],
+            # A child is a part of its parent's attempt; a Collector has nobody to tell a start to.
+            "announced": is_told,
+        },
     )
     this = Identity(
         project=identity["project"],
@@ -257,19 +351,28 @@ def attach(
         rank=identity["rank"],
     )
     try:
-        attached = parts.pipeline.attach(settings, this, meta, target)
+        return parts.pipeline.attach(settings, this, meta, target)
     except (OSError, SpoolError) as error:
         raise ConfigError(
             f"spool_directory {settings.spool_directory} cannot be used ({error}); nothing was started. "
             "Set RUNDIAL_SPOOL_DIR to a directory that this user may write"
         ) from error
-    parts.watching.watch(attached, settings, identity["rank"])
-    return attached
 
 
-def make_run(
-    identity: Mapping[str, Any], settings: Settings, attached: Attached, delivery: RunDelivery
-) -> Run:
+def go(parts: Parts, attached: Attached, identity: dict[str, Any], settings: Settings) -> None:
+    """Start what writes, sends and samples a run."""
+
+    def on_attempt(number: int) -> None:
+        # For the children that the process may still have.
+        identity["attempt"] = number
+
+    parts.pipeline.begin(attached, settings, on_attempt)
+    # A child's samples are series of their own.
+    first_step = 0 if identity.get("is_child") else identity["first_system_step"]
+    parts.watching.watch(attached, settings, identity["rank"], first_step=first_step)
+
+
+def make_run(identity: dict[str, Any], settings: Settings, attached: Attached, delivery: RunDelivery) -> Run:
     """Return the run over its parts."""
     rank = identity["rank"]
     attributes = ((semconv.RANK, str(rank)),) if rank is not None else ()
@@ -333,19 +436,9 @@ def _announce(settings: Settings, identity: Mapping[str, Any]) -> Answer | None:
     # HTTP is imported only now: offline runs never need it.
     from rundial.api.handshake import Announcement, announce
 
-    facts = (
-        "started_unix_ns",
-        "run_id",
-        "kind",
-        "name",
-        "group",
-        "job_type",
-        "tags",
-        "config",
-        "instance_id",
-        "rank",
-    )
-    return announce(settings, Announcement(**{fact: identity[fact] for fact in facts}))
+    facts = ("run_id", "kind", "name", "group", "job_type", "tags", "config", "instance_id", "rank")
+    told = {fact: identity[fact] for fact in (*facts, "launch", "resume", "started_unix_ns")}
+    return announce(settings, Announcement(**told))
 
 
 def target_of(settings: Settings) -> Target:
@@ -362,6 +455,10 @@ def spool_root(settings: Settings) -> Path:
     Raises:
         ConfigError: A directory that the user chose cannot be made.
     """
+    if not settings.spool_enabled:
+        from rundial.api import volatile
+
+        return volatile.make()
     wanted = Path(settings.spool_directory)
     try:
         return _made(wanted)

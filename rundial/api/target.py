@@ -86,6 +86,8 @@ class RunSource:
         target: Where they go.
         label: What messages call it.
         on_outcome: Told of every outcome; the sender's thread, must not wait.
+        announce: Called before each request, on the sender's thread; a start that the server could not
+            be told at the time is told there.
     """
 
     def __init__(
@@ -95,14 +97,18 @@ class RunSource:
         *,
         label: str,
         on_outcome: Callable[[str, Outcome], None] | None = None,
+        announce: Callable[[], None] | None = None,
     ) -> None:
+        self.announce = announce
         self.lanes = lanes
         self.label = label
         self._target = target
         self._on_outcome = on_outcome
 
     def url(self, lane: str) -> str:
-        """Return where a lane's requests go."""
+        """Return where a lane's next request goes."""
+        if self.announce is not None:
+            self.announce()
         return self._target.url(lane)
 
     def headers(self) -> Mapping[str, str]:

@@ -14,6 +14,7 @@ from collections.abc import Callable, Mapping
 from threading import Lock
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from rundial.api.ending import reason_of
 from rundial.interrupts import let_through
 from rundial.signals.attributes import clean_attributes
 
@@ -265,15 +266,6 @@ class Span:
                 start_time=self._start_unix_ns,
             )
         return self._span
-
-
-def reason_of(error: BaseException) -> str:
-    """Return an exception in at most 512 characters; never raises."""
-    try:
-        return f"{type(error).__name__}: {error}"[:512]
-    except Exception as error:  # noqa: BLE001 - the user's own __str__ failed; the type's name is still true
-        let_through(error)
-        return type(error).__name__
 
 
 class _Quietly:

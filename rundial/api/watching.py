@@ -42,7 +42,7 @@ class Watching:
         # Held while our sources are imported and read.
         self.quiet = Quiet()
 
-    def watch(self, attached: Attached, settings: Settings, rank: int | None) -> None:
+    def watch(self, attached: Attached, settings: Settings, rank: int | None, *, first_step: int = 0) -> None:
         """Sample for a run until `attached.watch` ends, where its settings want that."""
         if not settings.system_metrics:
             return
@@ -56,6 +56,7 @@ class Watching:
             is_pressed=_pressure(self._ring, attached, settings),
             attributes=attributes,
         )
+        attached.watch.first_step = first_step
         self._sampler.add(attached.watch)
 
     def stop(self, timeout_s: float) -> None:

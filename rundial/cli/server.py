@@ -37,9 +37,24 @@ NEEDS = ("starlette", "uvicorn", "sqlalchemy")
 @click.option(
     "--allowed-host", multiple=True, metavar="NAME", help="Answer to this Host name too; repeatable."
 )
+@click.option(
+    "--crashed-after",
+    "silence_s",
+    type=click.FloatRange(1, 30 * 86_400),
+    default=90,
+    show_default=True,
+    metavar="SECONDS",
+    help="Show a run as crashed when its heartbeats, one every 30 s, have stopped for so long.",
+)
 @click.pass_context
 def server(
-    ctx: click.Context, /, host: str, port: int, data: Path | None, allowed_host: tuple[str, ...]
+    ctx: click.Context,
+    /,
+    host: str,
+    port: int,
+    data: Path | None,
+    allowed_host: tuple[str, ...],
+    silence_s: float,
 ) -> None:
     """Run a Rundial server until it is told to stop.
 
@@ -60,7 +75,8 @@ def server(
     stdout = sys.stdout
     # The server announces itself in words; where JSON is wanted, stdout carries the object alone.
     with redirect_stdout(sys.stderr) if output.is_json else nullcontext():
-        serve(host, port, data or default_data(), allowed_hosts=allowed_host, on_ready=on_ready)
+        place = data or default_data()
+        serve(host, port, place, allowed_hosts=allowed_host, on_ready=on_ready, silence_s=silence_s)
 
 
 def write_json(output: Output, found: Mapping[str, object], stream: TextIO) -> None:

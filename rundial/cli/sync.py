@@ -37,7 +37,8 @@ def sync(ctx: click.Context, /, directories: tuple[Path, ...], to: str | None, t
 
     DIR is a spool directory, .rundial_spool by default. What a live process owns is left alone, and
     a second sync of the same directory delivers nothing twice. Exit status 1 when something waits or
-    was refused for good, 2 when the server refuses the key.
+    was refused for good, or when a run would not have been started as it was, had the server been
+    asked; its data is kept as an attempt of its own. 2 when the server refuses the key.
     """
     from rundial.api.adopt import sync as adopt
 
@@ -55,10 +56,7 @@ def sync(ctx: click.Context, /, directories: tuple[Path, ...], to: str | None, t
     output.result(found, lambda: _lines(results))
     if any(result.is_refused for result in results):
         return 2
-    is_whole = not any(
-        _is_refused_in_part(result) or (result.why and not result.is_live) for result in results
-    )
-    return 0 if is_whole else 1
+    return 0 if all(_is_whole(result) for result in results) else 1
 
 
 def default_directory() -> Path:
@@ -74,6 +72,7 @@ def _facts(result: SyncResult) -> dict[str, Any]:
         "rejected": dict(result.rejected),
         "waiting": dict(result.waiting),
         "why": result.why,
+        "conflict": result.conflict,
     }
 
 
@@ -82,7 +81,7 @@ def _is_refused_in_part(result: SyncResult) -> bool:
 
 
 def _is_whole(result: SyncResult) -> bool:
-    return not _is_refused_in_part(result) and (result.is_live or not result.why)
+    return not (result.conflict or _is_refused_in_part(result)) and (result.is_live or not result.why)
 
 
 def _waits(result: SyncResult) -> bool:
@@ -110,6 +109,8 @@ def _lines(results: Sequence[SyncResult]) -> list[str]:
             lines.append(f"  {_words(result.waiting)} wait in {shown(result.path)}: {shown(result.why)}")
         elif result.why:
             lines.append(f"  {shown(result.why)}")
+        if result.conflict:
+            lines.append(f"  conflict: {shown(result.conflict)}")
     return lines
 
 

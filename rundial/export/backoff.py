@@ -5,47 +5,52 @@ Nothing here reads a clock or waits; the sender does both.
 
 from __future__ import annotations
 
+import math
 from datetime import timezone
-from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING
+
+from rundial.export.policy import FOR_EVER, Policy
 
 if TYPE_CHECKING:
     from random import Random
 
-_FIRST_CEILING_S = 0.5
-_LAST_CEILING_S = 60.0
 _LONGEST_WISH_S = 600.0
 # A server that names one time for all its clients gets them spread over a tenth more.
 _WISH_SPREAD = 0.1
 _FIRST_PAUSE_S = 30.0
 _LAST_PAUSE_S = 300.0
-# Beyond this power of two both ceilings are reached; without it, attempt 1,100 overflows a float.
-_MAX_DOUBLINGS = 10
+# Far beyond any ceiling; without it, attempt 1,100 overflows a float.
+_MAX_DOUBLINGS = 64
 
 
-def schedule(attempt: int, retry_after_s: float | None, rng: Random) -> float:
+def schedule(attempt: int, retry_after_s: float | None, rng: Random, policy: Policy = FOR_EVER) -> float:
     """Return how long to wait before the next attempt.
 
-    Doubles its ceiling from 0.5 s to 60 s and draws the wait evenly below it, so that
-    clients that failed together do not come back together. Pure: reads no clock.
+    Doubles its ceiling, by default from 0.5 s to 60 s, and draws the wait evenly below it, so
+    that clients that failed together do not come back together. Pure: reads no clock.
 
     Args:
         attempt: Attempts already made, from 1.
         retry_after_s: The server's own wish in seconds; obeyed up to 600 s. A wish of 0 is
             no wish, so that a server cannot make its clients spin.
         rng: Source of the spread; tests pass a seeded one.
+        policy: Ceilings and spread.
 
     Returns:
-        Seconds, never negative, at most 600.
+        Seconds, never negative, at most 600 or the policy's ceiling; infinite once the policy's
+        attempts are used up.
 
     Source:
         OTLP 1.x, "OTLP/HTTP Throttling".
     """
+    if policy.max_attempts is not None and attempt >= policy.max_attempts:
+        return math.inf
     if retry_after_s is not None and retry_after_s > 0:
         spread = rng.uniform(0.0, retry_after_s * _WISH_SPREAD) if retry_after_s < _LONGEST_WISH_S else 0.0
         return min(retry_after_s + spread, _LONGEST_WISH_S)
     doublings = min(max(attempt, 1) - 1, _MAX_DOUBLINGS)
-    return rng.uniform(0.0, min(_FIRST_CEILING_S * 2**doublings, _LAST_CEILING_S))
+    ceiling = min(policy.first_s * 2.0**doublings, policy.last_s)
+    return rng.uniform(ceiling * (1.0 - policy.jitter), ceiling)
 
 
 def pause_s(pauses: int) -> float:
@@ -80,6 +85,9 @@ def read_retry_after(value: str | None, now_unix_s: float) -> float | None:
     if text.isascii() and text.isdigit():
         # Cut to length: int() of a very long number is slow, and anything above 600 s is 600 s.
         return float(int(text[:9])) if len(text) <= 9 else _LONGEST_WISH_S
+    # A date is rare, and reading one costs the import of a mail parser.
+    from email.utils import parsedate_to_datetime
+
     try:
         when = parsedate_to_datetime(text)
     except (TypeError, ValueError, IndexError, OverflowError):

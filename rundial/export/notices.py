@@ -10,6 +10,7 @@ Threads: the sender's alone.
 from __future__ import annotations
 
 import logging
+import math
 from typing import TYPE_CHECKING
 
 from rundial.export.addresses import shown_url
@@ -46,7 +47,12 @@ class Notices:
             return
         where = shown_url(url)
         if isinstance(outcome, Retry):
-            text = f"{where}: {outcome.why}. Everything stays in the spool; tried again in {wait_s:.1f} s."
+            again = (
+                f"tried again in {wait_s:.1f} s"
+                if wait_s < math.inf
+                else "its attempts are used up, and it is tried again by flush, finish or `rundial sync`"
+            )
+            text = f"{where}: {outcome.why}. Everything stays in the spool; {again}."
             self._say((label, lane, "retry"), text)
         elif isinstance(outcome, Pause):
             text = (

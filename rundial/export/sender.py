@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING
 from rundial.clock import Clock, SystemClock
 from rundial.export.notices import Notices
 from rundial.export.outcome import Outcome, Pause, Retry
+from rundial.export.policy import FOR_EVER, Policy
 from rundial.export.slot import LaneReport, Slot
 
 if TYPE_CHECKING:
@@ -68,9 +69,9 @@ class Sender:
         self._settling = threading.Lock()
         self._is_abandoned = False
 
-    def add(self, source: Source) -> None:
+    def add(self, source: Source, *, policy: Policy | None = None) -> None:
         """Deliver a source's lanes from now on; starts the thread at the first."""
-        slots = tuple(Slot(source, name, lane) for name, lane in source.lanes.items())
+        slots = tuple(Slot(source, name, lane, policy or FOR_EVER) for name, lane in source.lanes.items())
         with self._condition:
             self._slots += slots
             if self._thread is None and not self._is_stopping:

@@ -8,12 +8,14 @@ may make, and the counters, which any thread may read.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from rundial.export.backoff import pause_s, schedule
 from rundial.export.delivery import Delivery, Habits
 from rundial.export.outcome import Pause, Retry
+from rundial.export.policy import FOR_EVER, Policy
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -37,7 +39,7 @@ class LaneReport:
         retries: Requests that repeated one before.
         failed: Requests that were not accepted, whatever became of them later.
         last_error: What went wrong last, without secrets; None when the last answer was an accept.
-        is_paused: Whether only a change of key, endpoint or server helps.
+        is_paused: Whether only a change of key, endpoint or server helps, or its attempts are used up.
         sent_bytes: Bytes of request bodies, repeated ones included, whatever became of them.
     """
 
@@ -56,6 +58,7 @@ class Slot:
     source: Source
     name: str
     lane: FrameSource
+    policy: Policy = FOR_EVER
     habits: Habits = field(default_factory=Habits)
     delivery: Delivery | None = None
     due_s: float = 0.0
@@ -76,8 +79,13 @@ class Slot:
     def report(self) -> LaneReport:
         """Return the counters as they stand; any thread."""
         return LaneReport(
-            self.requests, self.retries, self.failed, self.last_error, self.pauses > 0, self.sent_bytes
+            self.requests, self.retries, self.failed, self.last_error, self.is_paused, self.sent_bytes
         )
+
+    @property
+    def is_paused(self) -> bool:
+        """Whether the lane waits for somebody to do something."""
+        return self.pauses > 0 or self.due_s == math.inf
 
     def is_due(self, now_s: float) -> bool:
         """Whether the lane may make a request now."""
@@ -148,6 +156,6 @@ class Slot:
         else:
             self.pauses = 0
             self.attempt += 1
-            wait = schedule(self.attempt, outcome.after_s, rng)
+            wait = schedule(self.attempt, outcome.after_s, rng, self.policy)
         self.due_s = now_s + wait
         return wait

@@ -14,6 +14,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from typing import Generic, TypeVar
 
+from rundial.recorder.form import DEFAULT_FORM, Form
 from rundial.recorder.keysets import KeySet
 from rundial.recorder.latest import Latest
 from rundial.signals.packer import Block, MetricsPacker
@@ -22,7 +23,6 @@ from rundial.signals.packer import Block, MetricsPacker
 # block inside gzip's window (11 B a point against 16 with 819 rows).
 MAX_CHUNK_POINTS = 500
 MAX_CHUNK_RECORDS = 32
-MAX_FRAME_POINTS = 8192
 MAX_FRAME_RECORDS = 1024
 MAX_FRAME_BYTES = 1 << 20
 
@@ -43,8 +43,11 @@ class PointsBatch:
         failed: Points that could not be packed.
     """
 
-    def __init__(self, packer: MetricsPacker, latest: Latest | None = None) -> None:
+    def __init__(
+        self, packer: MetricsPacker, form: Form = DEFAULT_FORM, *, latest: Latest | None = None
+    ) -> None:
         self._packer = packer
+        self._form = form
         self._latest = latest
         self._open: dict[KeySet, tuple[list[int], list[int | None], list[bytes]]] = {}
         self._open_names: set[str] = set()
@@ -80,7 +83,11 @@ class PointsBatch:
     @property
     def is_full(self) -> bool:
         """Whether it should become a frame."""
-        return self.units >= MAX_FRAME_POINTS or self._bytes >= MAX_FRAME_BYTES
+        return self.units >= self._form.max_items or self._bytes >= MAX_FRAME_BYTES
+
+    def has_room(self, points: int) -> bool:
+        """Whether so many more points are still one request; an empty one takes any number."""
+        return not self.units or self.units + points <= self._form.max_items
 
     @property
     def items(self) -> int:
@@ -105,10 +112,10 @@ class PointsBatch:
                 self._take_rows(block)
 
     def body(self) -> bytes:
-        """Return the whole request, gzipped."""
+        """Return the whole request."""
         while self._unpacked:
             self.pack_chunk()
-        return _gzip(self._chunks)
+        return _body(self._chunks, self._form)
 
     def _close_blocks(self) -> None:
         for keys, rows in self._open.items():
@@ -153,13 +160,18 @@ class RecordsBatch(Generic[T]):
     Args:
         encode: Turns records into one request body.
         counts: Whether its records are units of the ledger.
+        form: How the request is written.
 
     Attributes:
         items: OTLP items encoded so far.
         failed: Records that could not be encoded.
     """
 
-    def __init__(self, encode: Callable[[Sequence[T]], bytes], *, counts: bool) -> None:
+    def __init__(
+        self, encode: Callable[[Sequence[T]], bytes], *, counts: bool, form: Form = DEFAULT_FORM
+    ) -> None:
+        self._form = form
+        self._max_items = min(form.max_items, MAX_FRAME_RECORDS)
         self._encode = encode
         self._counts = counts
         self._pending: list[T] = []
@@ -185,7 +197,7 @@ class RecordsBatch(Generic[T]):
     @property
     def is_full(self) -> bool:
         """Whether it should become a frame."""
-        return self.items + len(self._pending) >= MAX_FRAME_RECORDS or self._bytes >= MAX_FRAME_BYTES
+        return self.items + len(self._pending) >= self._max_items or self._bytes >= MAX_FRAME_BYTES
 
     def pack_chunk(self) -> None:
         """Turn what was added since the last chunk into bytes."""
@@ -199,9 +211,9 @@ class RecordsBatch(Generic[T]):
                 self._take_alone(record)
 
     def body(self) -> bytes:
-        """Return the whole request, gzipped."""
+        """Return the whole request."""
         self.pack_chunk()
-        return _gzip(self._chunks)
+        return _body(self._chunks, self._form)
 
     def _take(self, chunk: bytes, items: int) -> None:
         self._chunks.append(chunk)
@@ -218,6 +230,12 @@ class RecordsBatch(Generic[T]):
 def empty_body() -> bytes:
     """Return a request without a record, gzipped."""
     return _gzip([])
+
+
+def _body(chunks: list[bytes], form: Form) -> bytes:
+    if form.is_gzip and sum(map(len, chunks)) >= form.gzip_min_bytes:
+        return _gzip(chunks)
+    return b"".join(chunks)
 
 
 def _gzip(chunks: list[bytes]) -> bytes:

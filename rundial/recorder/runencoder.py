@@ -16,6 +16,7 @@ from rundial.errors import SpoolError
 from rundial.logger import logger
 from rundial.reasons import Signal
 from rundial.recorder import counters, layout
+from rundial.recorder.form import DEFAULT_FORM, GZIP_MAGIC, Form
 from rundial.recorder.keysets import KeySet, decode
 from rundial.recorder.layout import REASON_INDEX, SIGNAL_INDEX, Kind
 from rundial.recorder.mapping import RingFile
@@ -74,6 +75,7 @@ class RunEncoder:
         run: The run's slot in the ring.
         spool: Where its frames go.
         resource: The encoded OTel Resource of the run's process.
+        form: How its requests are written.
 
     Attributes:
         encoded: Units in frames so far, by signal index.
@@ -86,8 +88,9 @@ class RunEncoder:
         error: Why a lane could not be written in this take; the other lanes were, all the same.
     """
 
-    def __init__(self, run: int, spool: Spool, resource: bytes) -> None:
+    def __init__(self, run: int, spool: Spool, resource: bytes, form: Form = DEFAULT_FORM) -> None:
         self.run = run
+        self._form = form
         self.spool = spool
         self._resource = resource
         self._packer: MetricsPacker | None = None
@@ -133,7 +136,13 @@ class RunEncoder:
         """Take a row in."""
         if not self._is_wanted("metrics", record):
             return
-        batch = cast("PointsBatch", self._batches.get("metrics") or self._begin_points())
+        batch = cast("PointsBatch | None", self._batches.get("metrics"))
+        if batch is not None and not batch.has_room(keys.size):
+            self._write("metrics", record.position)
+            if "metrics" in self._broken:
+                return
+            batch = None
+        batch = batch or self._begin_points()
         step = None if record.step == layout.NO_STEP else record.step
         batch.add(keys, record.time_unix_ns, step, values)
         self._after_add("metrics", batch, record.end)
@@ -228,7 +237,7 @@ class RunEncoder:
 
         self._packer = self._packer or MetricsPacker(self._resource)
         self.latest = self.latest or Latest()
-        batch = self._batches["metrics"] = PointsBatch(self._packer, self.latest)
+        batch = self._batches["metrics"] = PointsBatch(self._packer, self._form, latest=self.latest)
         return batch
 
     def _records_batch(self, lane: str) -> RecordsBatch[Any]:
@@ -237,7 +246,7 @@ class RunEncoder:
             from rundial.recorder.batches import RecordsBatch
 
             encode = self._encode_spans if lane == "traces" else self._encode_logs
-            batch = self._batches[lane] = RecordsBatch[Any](encode, counts=lane != "events")
+            batch = self._batches[lane] = RecordsBatch[Any](encode, counts=lane != "events", form=self._form)
         return cast("RecordsBatch[Any]", batch)
 
     def _encode_logs(self, values: Any) -> bytes:
@@ -253,8 +262,8 @@ class RunEncoder:
     def _after_add(self, lane: str, batch: Batch, end: int) -> None:
         if batch.has_chunk:
             self._pack(batch)
-            if batch.is_full:
-                self._write(lane, end)
+        if batch.is_full:
+            self._write(lane, end)
 
     def _pack(self, batch: Batch) -> None:
         while batch.has_chunk:
@@ -277,9 +286,10 @@ class RunEncoder:
             return
         from rundial.recorder.batches import MAX_FRAME_RECORDS, RecordsBatch
 
-        for first in range(0, len(open_spans), MAX_FRAME_RECORDS):
-            batch = RecordsBatch[records.Event](self._encode_logs, counts=False)
-            for span, start in open_spans[first : first + MAX_FRAME_RECORDS]:
+        most = min(MAX_FRAME_RECORDS, self._form.max_items)
+        for first in range(0, len(open_spans), most):
+            batch = RecordsBatch[records.Event](self._encode_logs, counts=False, form=self._form)
+            for span, start in open_spans[first : first + most]:
                 batch.add(records.span_start(span, seq=start.seq, time_unix_ns=start.time_unix_ns))
                 if batch.has_chunk:
                     batch.pack_chunk()
@@ -305,7 +315,8 @@ class RunEncoder:
             end=end,
             totals=totals,
             body=body,
-            is_gzip=True,
+            # A plain request begins with the tag of its first field.
+            is_gzip=body.startswith(GZIP_MAGIC),
         )
         try:
             self.spool.lanes[lane].append(frame)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Mapping, Sequence
+from threading import RLock
 from typing import TYPE_CHECKING
 
 from rundial.recorder import counters
@@ -63,13 +64,22 @@ class RunRecorder:
         keysets: The process's key sets.
         encoder: The process's encoder.
         run_encoder: The encoder's side of this run.
+        capacity: Most points, lines and spans that may be in the ring at a time, beside its bytes; a
+            record that would be more is refused and counted `queue_full`. None sets no bound.
     """
 
     row: Callable[..., bool]
     slot: RunSlot
 
     def __init__(
-        self, ring: Ring, slot: RunSlot, keysets: KeySets, *, encoder: Encoder, run_encoder: RunEncoder
+        self,
+        ring: Ring,
+        slot: RunSlot,
+        keysets: KeySets,
+        *,
+        encoder: Encoder,
+        run_encoder: RunEncoder,
+        capacity: int | None = None,
     ) -> None:
         self._ring = ring
         self.slot = slot
@@ -78,7 +88,11 @@ class RunRecorder:
         self._run = run_encoder
         self._carried: dict[str, Carried] = {}
         self._final: tuple[dict[str, dict[str, int]], dict[str, int]] | None = None
-        self.row = ring.row_writer(slot)
+        self._capacity = capacity
+        # Guards the count of what is in the ring against another thread's record; only with a capacity.
+        self._counting = RLock()
+        self._write_row = ring.row_writer(slot)
+        self.row = self._write_row if capacity is None else self._row_within
 
     def key_set(self, names: Sequence[str], attributes: Attributes) -> KeySet:
         """Return what rows of these names are packed with."""
@@ -91,7 +105,12 @@ class RunRecorder:
     def text(self, body: bytes, time_ms: int | None = None) -> bool:
         """Offer one text line, packed by `records.pack_text`."""
         explicit = 0 if time_ms is None else explicit_unix_ns(time_ms)
-        return self._ring.record(Kind.TEXT, self.slot, body, signal="lines", explicit_ns=explicit)
+        if self._capacity is None:
+            return self._ring.record(Kind.TEXT, self.slot, body, signal="lines", explicit_ns=explicit)
+        with self._counting:
+            return self._has_room("lines", 1) and self._ring.record(
+                Kind.TEXT, self.slot, body, signal="lines", explicit_ns=explicit
+            )
 
     def event(self, name: str, body: Mapping[str, object]) -> bool:
         """Offer one event in the life of the run."""
@@ -103,7 +122,28 @@ class RunRecorder:
 
     def span_end(self, span: records.SpanData) -> bool:
         """Offer a span that has ended."""
-        return self._ring.record(Kind.SPAN_END, self.slot, records.pack_span(span), signal="spans")
+        body = records.pack_span(span)
+        if self._capacity is None:
+            return self._ring.record(Kind.SPAN_END, self.slot, body, signal="spans")
+        with self._counting:
+            return self._has_room("spans", 1) and self._ring.record(
+                Kind.SPAN_END, self.slot, body, signal="spans"
+            )
+
+    def _row_within(self, keys: KeySet, body: bytes, step: int, explicit_ns: int = 0) -> bool:
+        with self._counting:
+            return self._has_room("points", keys.size) and self._write_row(keys, body, step, explicit_ns)
+
+    def _has_room(self, signal: Signal, units: int) -> bool:
+        """Whether the capacity allows so many more units; counts them lost if not."""
+        assert self._capacity is not None
+        evicted = counters.evicted(self._ring.file.words, self.slot.index)
+        gone = (self._run.encoded, self._run.failed, self._run.drift, evicted.values())
+        waiting = sum(self.slot.accepted) - sum(map(sum, gone))
+        if waiting + units <= self._capacity or self.slot.is_closed:
+            return True
+        self._ring.drop(self.slot, signal, "queue_full", units)
+        return False
 
     def drop(self, signal: Signal, reason: Reason, units: int) -> None:
         """Count units that never entered the ring."""
@@ -169,6 +209,10 @@ class RunRecorder:
                 "rejected": carried.rejected,
             }
         return found
+
+    def evicted(self) -> dict[str, int]:
+        """Return the units that the ring has given up, by signal."""
+        return (self._final or self._counted())[1]
 
     def carry(self) -> None:
         """Keep the counts of a spool whose directory is gone; what waited in it is lost.

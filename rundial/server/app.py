@@ -20,6 +20,7 @@ from rundial.server.bodies import BodyReader
 from rundial.server.owner import prepare
 from rundial.server.problems import Problem
 from rundial.server.routes import auth, control, health, logs, otlp, runs, series, spans, targets, workspaces
+from rundial.server.runlife import DEFAULT_SILENCE_S
 from rundial.server.security import REQUEST_ID, Guard, render
 from rundial.server.services import Services
 from rundial.server.store.engine import open_engines
@@ -42,13 +43,20 @@ _ROUTES: Final = [
 ]
 
 
-def open_services(data_dir: Path, clock: Clock, *, bodies: BodyReader | None = None) -> Services:
+def open_services(
+    data_dir: Path,
+    clock: Clock,
+    *,
+    bodies: BodyReader | None = None,
+    silence_s: float = DEFAULT_SILENCE_S,
+) -> Services:
     """Open a data directory and start its writer.
 
     Args:
         data_dir: An existing directory that no other server uses.
         clock: Stamps arrivals.
         bodies: Bounds on bodies; the usual ones when None.
+        silence_s: How long a run that sent heartbeats may be silent before it has crashed, seconds.
 
     Raises:
         ConfigError: The directory holds what this server cannot use.
@@ -58,7 +66,8 @@ def open_services(data_dir: Path, clock: Clock, *, bodies: BodyReader | None = N
         server_id = prepare(connection, data_dir, clock)
     intake = Intake()
     writer = Writer(engines.writing, on_rollback=intake.forget)
-    return Services(server_id, engines, writer, intake, bodies or BodyReader(), clock)
+    silence_ns = int(silence_s * 1e9)
+    return Services(server_id, engines, writer, intake, bodies or BodyReader(), clock, silence_ns)
 
 
 def close_services(services: Services) -> None:

@@ -77,6 +77,13 @@ class Arguments:
             raise invalid(f"{name} is not a whole number")
         return value
 
+    def flag(self, name: str) -> bool:
+        """True or false, false when it is absent."""
+        value = self._values.get(name)
+        if value is not None and not isinstance(value, bool):
+            raise invalid(f"{name} is not true or false")
+        return bool(value)
+
     def limit(self, default: int, *, greatest: int = MAX_LIMIT) -> int:
         """How many rows a page may have, 1 to `greatest`."""
         value = self.whole("limit")

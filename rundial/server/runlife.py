@@ -7,9 +7,11 @@ to the same run.
 - config, summary: last writer wins per path (see `registers`); metric definitions per name; name, kind,
   group, job type, tags: likewise;
   the writer's stamp is (event time, instance, seq).
-- The finish of attempt N ends all attempts ≤ N; a later attempt opens the run again.
+- The finish of attempt N ends all attempts ≤ N; a later attempt opens the run again. Of several
+  finishes of one attempt, as the ranks of a distributed run may send, failed beats aborted beats completed.
 - A wish to stop, and the note that the machine is being taken away, count for their attempt alone.
-- Silence is not in the fold: it is judged by receive time, when someone looks (`status_at`).
+- Silence is not in the fold: it is judged by receive time, when someone looks (`status_at`). Only a run
+  that once sent a heartbeat can fall silent; nobody promised any for the others.
 """
 
 from __future__ import annotations
@@ -23,19 +25,23 @@ from rundial.server.anyvalue import canonical
 from rundial.server.registers import Register, Registers, Stamp, values_of, written
 from rundial.signals import semconv
 
-SILENCE_NS: Final = 90 * 10**9
+DEFAULT_SILENCE_S: Final = 90.0
 # How far a record may lag and still prove that its run lives. Older ones are a late sync: they bring
 # news of the past. It is also how far a host's clock may be behind before its live run looks crashed.
 LIVE_LAG_NS: Final = 300 * 10**9
 
-TERMINAL: Final = frozenset({"completed", "failed", "aborted"})
+# Later ones win over earlier ones within an attempt.
+_ENDS: Final = ("completed", "aborted", "failed")
+TERMINAL: Final = frozenset(_ENDS)
 STATUSES: Final = TERMINAL | {"running", "crashed"}
 
 _Note = tuple[int, int, str, int, str]  # attempt, stamp, and what it says as canonical JSON
 
 _DEFINITION: Final = ("step_metric", "summary", "goal")
 _NOTES: Final = {semconv.EVENT_RUN_PREEMPTING: "preempting", semconv.EVENT_RUN_STOP: "stop"}
-_FIELDS: Final = ("name", "kind", "group", "job_type", "resume", "tags")
+_Finish = tuple[int, int, str, int, str]
+_FINISH: Final = ("status", "reason", "finished_unix_ns", "error")
+_FIELDS: Final = ("name", "kind", "group", "job_type", "resume", "tags", "launch")
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +68,8 @@ class RunLife:
     Attributes:
         attempt: The greatest attempt seen, 0 before any.
         started_unix_ns: The earliest start, None before any.
-        finish: (attempt, time, instance, seq, status and reason as JSON) of the finish that counts.
+        has_beaten: Whether a heartbeat was ever heard.
+        finish: (attempt, time, instance, seq, what it said as JSON) of the finish that counts.
         fields: Registers of what a start says.
         config: Registers of the config, by path.
         summary: Registers of what was set in the summary, by path.
@@ -73,7 +80,8 @@ class RunLife:
 
     attempt: int = 0
     started_unix_ns: int | None = None
-    finish: tuple[int, int, str, int, str] | None = None
+    has_beaten: bool = False
+    finish: _Finish | None = None
     fields: Registers = field(default_factory=dict)
     config: Registers = field(default_factory=dict)
     summary: Registers = field(default_factory=dict)
@@ -122,6 +130,19 @@ class RunLife:
         return None if reason is None else str(reason)
 
     @property
+    def error(self) -> Mapping[str, object] | None:
+        """The exception that ended the run (`type`, `message`, `traceback`), None when none did."""
+        if self.finish is None or self.status == "running":
+            return None
+        error = json.loads(self.finish[4]).get("error")
+        return error if isinstance(error, dict) else None
+
+    @property
+    def latest_start_unix_ns(self) -> int:
+        """When the last start happened, by its own clock; 0 before any."""
+        return max((register[0] for register in self.fields.values()), default=0)
+
+    @property
     def finished_unix_ns(self) -> int | None:
         """When the run ended, by its own clock; None while it runs."""
         if self.finish is None or self.status == "running":
@@ -155,9 +176,12 @@ def fold(life: RunLife, happening: Happening) -> RunLife:
     if happening.name in _NOTES:
         return _noted(life, happening)
     if happening.name == semconv.EVENT_RUN_FINISH and body.get("status") in TERMINAL:
-        ended = canonical({key: body.get(key) for key in ("status", "reason", "finished_unix_ns")})
+        ended = canonical({key: body[key] for key in _FINISH if body.get(key) is not None})
         finish = (happening.attempt, *happening.stamp, ended)
-        return replace(life, finish=finish if life.finish is None else max(life.finish, finish))
+        known = [finish] if life.finish is None else [life.finish, finish]
+        return replace(life, finish=max(known, key=_weight))
+    if happening.name == semconv.EVENT_RUN_HEARTBEAT:
+        return replace(life, has_beaten=True)
     return life
 
 
@@ -171,17 +195,18 @@ def alive_unix_ns(received_unix_ns: int, record_unix_ns: int) -> int:
     return min(received_unix_ns, record_unix_ns + LIVE_LAG_NS)
 
 
-def status_at(folded: str, *, alive_ns: int, now_unix_ns: int, is_foreign: bool) -> str:
+def status_at(folded: str, *, alive_ns: int, now_unix_ns: int, silence_ns: int, is_foreign: bool) -> str:
     """A run's status as someone sees it now.
 
     Args:
         folded: `RunLife.status`.
-        alive_ns: Greatest `alive_unix_ns` of the run's records.
+        alive_ns: Greatest `alive_unix_ns` of the run's records; 0 for a run that never sent a heartbeat.
         now_unix_ns: The server's time.
+        silence_ns: How long a run that sent heartbeats may be silent.
         is_foreign: True for programs that know no runs: nobody promised heartbeats, so their
             silence is an end and not a crash.
     """
-    if folded != "running" or now_unix_ns - alive_ns <= SILENCE_NS:
+    if folded != "running" or alive_ns == 0 or now_unix_ns - alive_ns <= silence_ns:
         return folded
     return "completed" if is_foreign else "crashed"
 
@@ -192,6 +217,7 @@ def dump(life: RunLife) -> str:
         {
             "attempt": life.attempt,
             "started": life.started_unix_ns,
+            "beaten": life.has_beaten,
             "finish": life.finish,
             "fields": life.fields,
             "config": life.config,
@@ -211,6 +237,7 @@ def load(text: str) -> RunLife:
     return RunLife(
         attempt=raw["attempt"],
         started_unix_ns=raw["started"],
+        has_beaten=raw.get("beaten", False),
         finish=None if raw["finish"] is None else tuple(raw["finish"]),
         fields={key: tuple(register) for key, register in raw["fields"].items()},
         config={key: tuple(register) for key, register in raw["config"].items()},
@@ -246,6 +273,11 @@ def _written(registers: Registers, values: object, stamp: Stamp) -> Registers:
         name = str(key)
         written[name] = register if name not in written else max(written[name], register)
     return written
+
+
+def _weight(finish: _Finish) -> tuple[int, int, int, str, int, str]:
+    attempt, time_ns, instance, seq, ended = finish
+    return attempt, _ENDS.index(json.loads(ended)["status"]), time_ns, instance, seq, ended
 
 
 def _earliest(known: int | None, new: object) -> int | None:

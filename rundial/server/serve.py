@@ -22,10 +22,11 @@ from typing import Final
 import uvicorn
 from starlette.types import ASGIApp
 
-from rundial.clock import Clock, SystemClock
+from rundial.clock import SystemClock
 from rundial.errors import ConfigError
 from rundial.server.app import build_app, open_services
 from rundial.server.owner import KEY_FILE
+from rundial.server.runlife import DEFAULT_SILENCE_S
 from rundial.server.security import host_name
 
 DEFAULT_HOST: Final = "127.0.0.1"
@@ -69,7 +70,7 @@ def serve(
     *,
     allowed_hosts: Iterable[str] = (),
     on_ready: Callable[[Ready], None] | None = None,
-    clock: Clock | None = None,
+    silence_s: float = DEFAULT_SILENCE_S,
 ) -> None:
     """Run the server until it is told to stop.
 
@@ -82,7 +83,7 @@ def serve(
         data_dir: Made with mode 0700 when it is missing.
         allowed_hosts: Host names that clients may use beside the loopback ones and `host`.
         on_ready: Called on the event loop's thread once requests are taken.
-        clock: Stamps arrivals; the machine's own when None.
+        silence_s: How long a run that sent heartbeats may be silent before it has crashed, seconds.
 
     Raises:
         ConfigError: The address is taken, or the directory cannot be used.
@@ -92,7 +93,7 @@ def serve(
     try:
         listener = listen(host, port)
         with listener:
-            services = open_services(directory, clock or SystemClock())
+            services = open_services(directory, SystemClock(), silence_s=silence_s)
             ready = Ready(_url(host, listener), services.server_id, directory / KEY_FILE, directory)
             app = build_app(services, allowed_hosts=[host, *allowed_hosts])
             sys.setswitchinterval(min(sys.getswitchinterval(), _SWITCH_INTERVAL_S))

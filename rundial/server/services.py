@@ -43,6 +43,7 @@ class Services:
         intake: What the writer stores deliveries with.
         bodies: Reads request bodies within bounds.
         clock: The time that arrivals are stamped with.
+        silence_ns: How long a run that sent heartbeats may be silent before it has crashed.
     """
 
     server_id: str
@@ -51,6 +52,7 @@ class Services:
     intake: Intake
     bodies: BodyReader
     clock: Clock
+    silence_ns: int
     _keys: dict[str, StoredKey] = field(default_factory=dict)
     _decoders: CapacityLimiter = field(default_factory=lambda: CapacityLimiter(_DECODERS))
     _readers: CapacityLimiter = field(default_factory=lambda: CapacityLimiter(_READERS))

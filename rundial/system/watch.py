@@ -2,7 +2,7 @@
 
 The first sample comes one interval after the start, so that a short run has none, and a last one when
 a run ends that was longer than that. A point's step is the number of its sample, and a sample that was
-left out keeps its number: a gap in the steps is a gap in time.
+left out keeps its number: a gap in the steps is a gap in time. A resumed run goes on counting.
 
 Threads: `act` is the sampler's; `end` and the counters are anybody's.
 """
@@ -54,6 +54,8 @@ class Watch:
         clock: Time of the samples.
 
     Attributes:
+        first_step: Number of the first sample: where an earlier attempt of the run had got to. Set before
+            the sampler has the watch.
         collected: Samples taken.
         skipped: Samples left out under pressure.
     """
@@ -85,6 +87,7 @@ class Watch:
         # Guards the end: once `end` returns, no point of the run is offered any more.
         self._lock = threading.RLock()
         self.wake: Callable[[], None] = _nobody
+        self.first_step = 0
         self.collected = 0
         self.skipped = 0
 
@@ -141,7 +144,7 @@ class Watch:
         self._done.set()
 
     def _sample(self, source: Source) -> None:
-        step = self.collected + self.skipped
+        step = self.first_step + self.collected + self.skipped
         if self._is_pressed():
             self.skipped += 1
             return

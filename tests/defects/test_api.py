@@ -268,3 +268,17 @@ def test_a9_a_run_and_a_request_error_can_be_pickled(start: Start) -> None:
     assert pickle.loads(pickle.dumps(run)) is run
     assert pickle.loads(pickle.dumps(error)).status_code == 401
     assert error in {error}
+
+
+@pytest.mark.parametrize("bad", [None, "0.5", {"deep": None}, [1], 1j, object()])
+def test_a8_a_bad_value_never_raises_and_costs_only_itself(
+    start: Start, collector: Collector, bad: object
+) -> None:
+    """A value that is no number is dropped and counted; what stands beside it is stored."""
+    run = start()
+    with pytest.warns(RuntimeWarning, match="invalid"):
+        assert run.log({"before": 1.0, "bad": bad, "after": 2.0}, step=7) is False
+
+    assert run.finish(10)
+    assert [(point.name, point.step) for point in collector.points] == [("before", 7), ("after", 7)]
+    assert run.diagnostics().ledger.points.dropped == {"invalid": 1}

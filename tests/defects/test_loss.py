@@ -252,7 +252,7 @@ def test_l12_two_spools_of_one_moment_never_meet(
 ) -> None:
     """Runs that share a directory, a name and a moment write to files of their own."""
     monkeypatch.setattr("time.time_ns", lambda: 1_700_000_000_000_000_000)
-    runs = [start(mode="offline", run_id="same") for _ in range(4)]
+    runs = [start(mode="offline", run_id="same", resume="allow") for _ in range(4)]
     for step, (number, run) in itertools.product(range(100), enumerate(runs)):
         run.log({f"x{number}": step}, step=step)
     for run in runs:
@@ -301,7 +301,7 @@ BURST = """
     ("leave", "exit_status", "status", "reason"),
     [
         ("burst(2000)", 0, "completed", None),
-        ("burst(2000); sys.exit(3)", 3, "completed", None),
+        ("burst(2000); sys.exit(3)", 3, "failed", "exit status 3"),
         ("burst(2000); raise ValueError('bad')", 1, "failed", "ValueError: bad"),
         ("burst(2000); os.kill(os.getpid(), signal.SIGTERM); signal.pause()", 143, "aborted", "SIGTERM"),
     ],

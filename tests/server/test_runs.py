@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from tests.support import otlp
 from tests.support.clock import START_UNIX_NS, ManualClock
 from tests.support.server import LocalServer, Reply, fresh_id
@@ -11,6 +13,11 @@ _RUNS = "/api/v1/workspaces/default-workspace/projects/digits/runs/query"
 
 def _start(local: LocalServer, run: str, **more: object) -> Reply:
     return local.post("/api/v1/runs/start", {"projectId": local.project_id(), "runId": run, **more})
+
+
+def _beat(local: LocalServer, run: str, seq: int, clock: ManualClock) -> None:
+    beat = otlp.event(seq, "rundial.run.heartbeat", {}, time=clock.time_unix_ns())
+    assert local.export("logs", otlp.logs(otlp.resource(run), [beat])).status == 200
 
 
 def _events(
@@ -72,21 +79,6 @@ def test_a_repeated_start_is_answered_again_and_a_second_one_is_refused(local: L
     assert 'resume="allow"' in other.error["details"]["hint"]
 
 
-def test_resume_must_needs_the_run_and_allow_makes_it(local: LocalServer) -> None:
-    """Resuming a run that is not there is an error only when it must be there."""
-    run = fresh_id()
-
-    missing = _start(local, run, resume="must")
-    made = _start(local, run, resume="allow", instanceId="one")
-    resumed = _start(local, run, resume="must", instanceId="two")
-    rank = _start(local, run, resume="never", instanceId="three", rank=1)
-
-    assert (missing.status, missing.error["code"]) == (404, "NOT_FOUND")
-    assert (made.json["attempt"], made.json["resumed"]) == (1, False)
-    assert (resumed.json["attempt"], resumed.json["resumed"]) == (2, True)
-    assert (rank.status, rank.json["attempt"]) == (200, 2)
-
-
 def test_a_run_ends_once(local: LocalServer) -> None:
     """Ending a run again in the same way is harmless; in another way it is a conflict."""
     run = fresh_id()
@@ -138,20 +130,58 @@ def test_config_is_merged_key_by_key(local: LocalServer) -> None:
     assert (reply.json["config"], local.details(run)["config"]) == (expected, expected)
 
 
-def test_a_silent_run_looks_crashed_and_wakes_with_news(local: LocalServer, clock: ManualClock) -> None:
+def test_a_run_whose_heartbeats_stop_looks_crashed_and_wakes_with_news(
+    local: LocalServer, clock: ManualClock
+) -> None:
     """A run that stopped reporting is shown as crashed after 90 s, and as running when it speaks again."""
     run = fresh_id()
-    _start(local, run)
+    _start(local, run, instanceId="one")
+    _beat(local, run, 1, clock)
     clock.advance(90)
     after_90_s = local.details(run)["status"]
     clock.advance(1)
     after_91_s = local.details(run)["status"]
 
-    now = clock.time_unix_ns()
     owner = otlp.resource(run)
-    local.export("logs", otlp.logs(owner, [otlp.event(1, "rundial.run.heartbeat", {}, time=now)]))
+    line = otlp.event(2, "rundial.run.config", {"config": {}}, time=clock.time_unix_ns())
+    local.export("logs", otlp.logs(owner, [line]))
 
     assert (after_90_s, after_91_s, local.details(run)["status"]) == ("running", "crashed", "running")
+
+
+def test_a_run_that_never_sent_a_heartbeat_stays_as_it_is(local: LocalServer, clock: ManualClock) -> None:
+    """A run that was started by hand, or by a client that promised nothing, is not called crashed."""
+    run = fresh_id()
+    _start(local, run)
+    clock.advance(86_400)
+
+    assert local.details(run)["status"] == "running"
+    assert run in str(local.get(f"{_RUNS}?statuses=running").json)
+    assert run not in str(local.get(f"{_RUNS}?statuses=crashed").json)
+
+
+def test_how_long_a_run_may_be_silent_is_a_setting(tmp_path: Path, clock: ManualClock) -> None:
+    """Who has slow networks, or is impatient, chooses when a silent run has crashed."""
+    with LocalServer(tmp_path / "data", clock, silence_s=5) as local:
+        _start(local, "quiet")
+        _beat(local, "quiet", 1, clock)
+        clock.advance(5)
+        after_5_s = local.details("quiet")["status"]
+        clock.advance(1)
+
+        assert (after_5_s, local.details("quiet")["status"]) == ("running", "crashed")
+        assert "quiet" in str(local.get(f"{_RUNS}?statuses=crashed").json)
+
+
+def test_the_exception_that_ended_a_run_is_kept(local: LocalServer) -> None:
+    """Type, message and traceback of what ended a run can be read where its status is read."""
+    run = fresh_id()
+    error = {"type": "ValueError", "message": "nan", "traceback": "Traceback …"}
+    _start(local, run)
+    _events(local, run, (9, "rundial.run.finish", {"status": "failed", "reason": "nan", "error": error}))
+
+    details = local.details(run)
+    assert (details["status"], details["reason"], details["error"]) == ("failed", "nan", error)
 
 
 def test_old_heartbeats_wake_nobody(local: LocalServer, clock: ManualClock) -> None:
@@ -191,6 +221,7 @@ def test_the_run_table_pages_filters_and_searches(local: LocalServer, clock: Man
     for number in range(5):
         clock.advance(1)
         _start(local, f"run-{number}", runName=f"night {number}")
+        _beat(local, f"run-{number}", 1, clock)
     local.post("/api/v1/runs/run-1/status", {"status": "completed"})
     seen: list[str] = []
     cursor = ""

@@ -24,6 +24,10 @@ class ServerProgram:
     Entering starts it and leaving ends it; in between it can be stopped, killed and started again
     on the same data and port.
 
+    Args:
+        data: The server's data directory.
+        options: Further options of the command.
+
     Threads: one of its own reads the child's output, so that a full pipe never blocks the child.
 
     Attributes:
@@ -31,8 +35,9 @@ class ServerProgram:
         url: Where it listens, once started.
     """
 
-    def __init__(self, data: Path) -> None:
+    def __init__(self, data: Path, *, options: tuple[str, ...] = ()) -> None:
         self.data = data
+        self._options = options
         self.url = ""
         self._port = 0
         self._child: subprocess.Popen[str] | None = None
@@ -58,7 +63,7 @@ class ServerProgram:
         command = [sys.executable, "-m", "rundial", "server", "--port", str(self._port)]
         self._lines = []
         self._child = subprocess.Popen(
-            [*command, "--data", str(self.data)],
+            [*command, "--data", str(self.data), *self._options],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,

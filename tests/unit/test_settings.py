@@ -57,12 +57,16 @@ def test_every_setting_has_a_variable(option: object) -> None:
     texts = {
         "endpoint": "http://host:1", "mode": "offline", "durability": "power", "strict": "true",
         "system_metrics": "false", "system_metrics_backpressure_threshold": "0.5",
+        "spool_enabled": "false", "start_worker_on_init": "false", "gzip_enabled": "false",
+        "retry_jitter_ratio": "0.5", "kind": "eval", "resume": "allow", "distributed": "all",
+        "tags": "('one', 'two')",
         "capture_console": "true", "capture_environment": "false", "capture_diff": "true",
         "spool_directory": "/somewhere", "api_key": "key", "workspace": "team", "project": "other",
     }  # fmt: skip  # a table of texts
     name, env = option.name, option.env  # type: ignore[attr-defined]  # a row of the table
     text = texts.get(name, "2000000")
-    shown = getattr(resolve({}, environ={"RUNDIAL_PROJECT": "digits", env: text}, profile={}), name)
+    given = "one, two" if name == "tags" else text
+    shown = getattr(resolve({}, environ={"RUNDIAL_PROJECT": "digits", env: given}, profile={}), name)
 
     assert str(shown).lower().removesuffix(".0") == text
 
@@ -76,6 +80,28 @@ def test_a_blank_variable_is_not_set(blank: str) -> None:
 def test_an_argument_of_none_is_not_given() -> None:
     """None leaves a setting to the next in line."""
     assert of({"mode": None}, {"RUNDIAL_MODE": "offline"}).mode == "offline"
+
+
+def test_published_name_of_a_setting_is_its_other_name() -> None:
+    """What the published client called a setting works as an argument and as a variable."""
+    environ = {"RUNDIAL_QUEUE_MAX_BYTES": "2000000"}
+
+    assert of({"queue_max_bytes": 3_000_000}, environ).ring_bytes == 3_000_000
+    assert of(environ=environ).ring_bytes == 2_000_000
+    assert of({"ring_bytes": 4_000_000, "queue_max_bytes": 3_000_000}, environ).ring_bytes == 4_000_000
+
+
+def test_what_init_names_can_be_set_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A launcher names the run, its group and how it resumes, without a change to the script."""
+    given = {"RUN_ID": "r", "NAME": "night", "GROUP": "g", "JOB_TYPE": "j", "TAGS": "a, b", "KIND": "agent"}
+    for name, value in given.items():
+        monkeypatch.setenv(f"RUNDIAL_{name}", value)
+
+    with rd.init(project="digits", mode="disabled", name="argument") as run:
+        identity = run.identity
+
+    assert (run.run_id, run.name, run.kind) == ("r", "argument", "agent")
+    assert (identity["group"], identity["job_type"], identity["tags"]) == ("g", "j", ["a", "b"])
 
 
 def test_an_unknown_option_names_the_nearest() -> None:
@@ -95,6 +121,8 @@ def test_an_option_unlike_any_other_lists_them() -> None:
     [
         ("ring_bytes", 1000), ("spool_max_bytes", 1), ("flush_interval_seconds", 0),
         ("request_timeout_seconds", 0.01), ("init_timeout_seconds", -1), ("spool_max_age_seconds", 0),
+        ("queue_capacity", 0), ("max_batch_points", 0), ("gzip_min_bytes", -1), ("retry_max_attempts", 0),
+        ("retry_base_delay_seconds", 0.009), ("retry_max_delay_seconds", 0.049), ("queue_max_bytes", 1),
         ("finish_timeout_seconds", float("nan")), ("system_metrics_interval_seconds", 1.99),
     ],
 )  # fmt: skip  # the pairs read better side by side
@@ -176,8 +204,8 @@ def test_a_stored_key_goes_to_its_own_endpoint_only() -> None:
     """A key in a profile is used for the endpoint that it is stored with, and for no other."""
     profiles.store_local("http://one:1", "k1", "default-workspace")
 
-    assert session._settings({"project": "digits"}).api_key == "k1"
-    assert session._settings({"project": "digits", "endpoint": "http://two:2"}).api_key is None
+    assert session._settings({"project": "digits"}, {}).api_key == "k1"
+    assert session._settings({"project": "digits", "endpoint": "http://two:2"}, {}).api_key is None
 
 
 def test_init_takes_every_setting_as_an_option(tmp_path: Path) -> None:

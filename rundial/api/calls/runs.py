@@ -38,7 +38,10 @@ def announce_run(  # noqa: PLR0913 - what a start may say
     config: Mapping[str, object] | None = None,
     instance_id: str | None = None,
     rank: int | None = None,
+    launch: str | None = None,
+    attempt: int | None = None,
     started_at_ns: int | None = None,
+    is_late: bool = False,
 ) -> StartedRun:
     """Announce a run that others record into: `start_run` without recording anything here.
 
@@ -53,8 +56,12 @@ def announce_run(  # noqa: PLR0913 - what a start may say
         tags: Short labels.
         config: What the run was started with.
         instance_id: Of the process that records; with it the same start may be told again.
-        rank: The process's rank; one above 0 joins the run.
+        rank: The process's rank; a further one of the same launch joins its attempt.
+        launch: What names the launch that the process belongs to.
+        attempt: Which attempt it takes itself for.
         started_at_ns: When it began by its own clock, in nanoseconds since 1970; None is now.
+        is_late: It has begun already: never refused, and what it would have been refused for is the answer's
+            `conflict`.
 
     Returns:
         The server's `{"runId", "projectId", "kind", "attempt", …}`.
@@ -74,7 +81,10 @@ def announce_run(  # noqa: PLR0913 - what a start may say
         config=dict(config) if config is not None else None,
         instanceId=instance_id,
         rank=rank,
+        launch=launch,
+        attempt=attempt,
         startedAtNs=started_at_ns,
+        late=is_late or None,
         client={"name": CLIENT_NAME, "version": __version__},
     )
     what = "starting the run"

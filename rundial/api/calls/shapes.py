@@ -19,6 +19,16 @@ class Options(TypedDict, total=False):
     spool_max_bytes: int | None
     spool_max_age_seconds: float | None
     ring_bytes: int | None
+    queue_max_bytes: int | None
+    queue_capacity: int | None
+    max_batch_points: int | None
+    gzip_enabled: bool | None
+    gzip_min_bytes: int | None
+    retry_max_attempts: int | None
+    retry_base_delay_seconds: float | None
+    retry_max_delay_seconds: float | None
+    retry_jitter_ratio: float | None
+    event_hook: Callable[[dict[str, object]], object] | None
     flush_interval_seconds: float | None
     init_timeout_seconds: float | None
     finish_timeout_seconds: float | None
@@ -138,6 +148,7 @@ class StartedRun(_StartedRun, total=False):
     kind: str
     attempt: int
     resumed: bool
+    conflict: str
     serverId: str
 
 

@@ -18,6 +18,7 @@ from starlette.routing import Route
 from rundial.server import ledger
 from rundial.server.answers import Answer
 from rundial.server.arguments import Arguments, of_body, of_query, page
+from rundial.server.attempts import Start
 from rundial.server.keys import PROJECT_READ, WRITE_SCOPES, Principal
 from rundial.server.problems import Problem, invalid
 from rundial.server.resources import MAX_ATTEMPT, RUN_KINDS, is_id
@@ -35,14 +36,14 @@ from rundial.server.store.history import (
     run_instances,
     runs_with_id,
 )
-from rundial.server.store.lifeline import Start, Started, set_config, set_status, start_run
+from rundial.server.store.lifeline import Started, set_config, set_status, start_run
 
 _ORDERS: Final = {"startedAtMs": "started_unix_ns", "updatedAtMs": "updated_unix_ns"}
 _MS: Final = 1_000_000
 
 
 async def start(request: Request) -> Answer:
-    """Announce a run; also `instanceId`, `rank`, `attempt`, `seq`, `startedAtNs`."""
+    """Announce a run or a further attempt of it; see `attempts.Start` for what it may say."""
     principal = principal_of(request, *WRITE_SCOPES)
     services = services_of(request)
     arguments = await of_body(request)
@@ -62,6 +63,9 @@ async def start(request: Request) -> Answer:
             "kind": started.kind,
             "attempt": started.attempt,
             "resumed": started.is_resumed,
+            "highestStep": started.steps.user,
+            "highestSystemStep": started.steps.system,
+            "conflict": started.conflict,
             "serverId": services.server_id,
         }
     )
@@ -75,6 +79,10 @@ def _start(arguments: Arguments, now_ns: int) -> Start:
     if attempt is not None and not 1 <= attempt <= MAX_ATTEMPT:
         raise invalid(f"attempt is {attempt}; it must be at least 1")
     started_ns = arguments.whole("startedAtNs")
+    rank = arguments.whole("rank")
+    if rank is not None and rank < 0:
+        raise invalid(f"rank is {rank}; it must be at least 0")
+    launch = arguments.optional_text("launch") or ""
     body = {
         "name": arguments.optional_text("runName"),
         "kind": arguments.one_of("kind", ("training", *sorted(RUN_KINDS - {"training"}))),
@@ -82,6 +90,7 @@ def _start(arguments: Arguments, now_ns: int) -> Start:
         "job_type": arguments.optional_text("jobType"),
         "tags": arguments.texts("tags") or None,
         "config": arguments.mapping("config"),
+        "launch": launch or None,
         "started_unix_ns": started_ns or now_ns,
     }
     return Start(
@@ -92,7 +101,9 @@ def _start(arguments: Arguments, now_ns: int) -> Start:
         body=body,
         started_unix_ns=started_ns or now_ns,
         seq=arguments.whole("seq") or 0,
-        rank=arguments.whole("rank") or 0,
+        rank=rank,
+        launch=launch,
+        is_late=arguments.flag("late"),
     )
 
 
@@ -161,13 +172,16 @@ async def query(request: Request) -> Answer:
     column = _ORDERS[arguments.one_of("orderBy", tuple(_ORDERS))]
     is_descending = arguments.one_of("order", ("desc", "asc")) == "desc"
     now_ns = services_of(request).clock.time_unix_ns()
+    silence_ns = services_of(request).silence_ns
     statuses = tuple(
         each.strip() for each in (arguments.optional_text("statuses") or "").split(",") if each.strip()
     )
     unknown = sorted({*statuses} - STATUSES)
     if unknown:
         raise invalid(f"{unknown[0][:80]!r} is no status", f"use {', '.join(sorted(STATUSES))}")
-    wanted = RunFilter(column, is_descending, statuses, arguments.optional_text("search") or "", now_ns)
+    wanted = RunFilter(
+        column, is_descending, statuses, arguments.optional_text("search") or "", now_ns, silence_ns
+    )
     place = request.path_params
 
     def read(connection: Connection) -> dict[str, object]:
@@ -181,7 +195,7 @@ async def query(request: Request) -> Answer:
         )
         last = rows[limit - 1] if len(rows) > limit else None
         ended = [getattr(last, column), last.id] if last is not None else None
-        return {"runs": [_brief(row, now_ns) for row in rows[:limit]], "page": page(ended)}
+        return {"runs": [_brief(row, now_ns, silence_ns) for row in rows[:limit]], "page": page(ended)}
 
     return Answer(await services_of(request).read(read))
 
@@ -189,24 +203,32 @@ async def query(request: Request) -> Answer:
 async def details(request: Request) -> Answer:
     """Show one run: its life, what is stored of it, and its ledger beside that."""
     principal = principal_of(request, PROJECT_READ)
-    now_ns = services_of(request).clock.time_unix_ns()
+    services = services_of(request)
+    now_ns, silence_ns = services.clock.time_unix_ns(), services.silence_ns
     place = request.path_params
 
     def read(connection: Connection) -> dict[str, object]:
         project = need_project(connection, principal, place["workspace"], place["project"])
         run = need_run(connection, project.id, place["run_id"])
         return {
-            **_full(run, run_instances(connection, run.id), now_ns),
+            **_brief(run, now_ns, silence_ns),
+            **_full(run, run_instances(connection, run.id)),
             **_said(connection, run),
             "projectId": project.public_id,
             "environment": run_environment(connection, run.id),
         }
 
-    return Answer(await services_of(request).read(read))
+    return Answer(await services.read(read))
 
 
-def _brief(run: AnyRow, now_ns: int) -> dict[str, object]:
-    seen = status_at(run.status, alive_ns=run.alive_unix_ns, now_unix_ns=now_ns, is_foreign=run.is_foreign)
+def _brief(run: AnyRow, now_ns: int, silence_ns: int) -> dict[str, object]:
+    seen = status_at(
+        run.status,
+        alive_ns=run.alive_unix_ns,
+        now_unix_ns=now_ns,
+        silence_ns=silence_ns,
+        is_foreign=run.is_foreign,
+    )
     return {
         "runId": run.run_id,
         "kind": run.kind,
@@ -217,13 +239,13 @@ def _brief(run: AnyRow, now_ns: int) -> dict[str, object]:
     }
 
 
-def _full(run: AnyRow, rows: Sequence[AnyRow], now_ns: int) -> dict[str, object]:
+def _full(run: AnyRow, rows: Sequence[AnyRow]) -> dict[str, object]:
     life = load(run.life)
     counts = {name: sum(getattr(row, name) for row in rows) for name in ledger.SIGNALS}
     return {
-        **_brief(run, now_ns),
         "finishedAtMs": None if life.finished_unix_ns is None else life.finished_unix_ns // _MS,
         "reason": life.reason,
+        "error": life.error,
         "attempt": life.attempt,
         "config": life.config_values(),
         "tags": life.value("tags") or [],

@@ -13,7 +13,7 @@ from sqlalchemy.sql.elements import ColumnElement
 from rundial.server.keys import Principal
 from rundial.server.ledger import InstanceLedger
 from rundial.server.problems import Problem
-from rundial.server.runlife import SILENCE_NS, TERMINAL
+from rundial.server.runlife import TERMINAL
 from rundial.server.store.tables import events, instances, projects, runs, workspaces
 from rundial.signals import semconv
 
@@ -30,6 +30,7 @@ class RunFilter:
         statuses: Statuses as someone sees them now; empty for all.
         search: Part of the name or the id; empty for all.
         now_unix_ns: The time of the look, which decides what has crashed.
+        silence_ns: How long a run that sent heartbeats may be silent.
     """
 
     order_by: str
@@ -37,6 +38,7 @@ class RunFilter:
     statuses: tuple[str, ...]
     search: str
     now_unix_ns: int
+    silence_ns: int
 
 
 def workspaces_of(
@@ -140,7 +142,8 @@ def _has_status(wanted: RunFilter) -> ColumnElement[bool]:
     if not wanted.statuses:
         return true()
     is_open = runs.c.status == "running"
-    is_silent = and_(is_open, runs.c.alive_unix_ns < wanted.now_unix_ns - SILENCE_NS)
+    alive = runs.c.alive_unix_ns
+    is_silent = and_(is_open, alive > 0, alive < wanted.now_unix_ns - wanted.silence_ns)
     conditions: list[ColumnElement[bool]] = []
     for status in wanted.statuses:
         if status == "running":

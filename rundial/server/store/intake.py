@@ -56,10 +56,11 @@ _HEARD: Final = Prepared(
 
 @dataclass(slots=True)
 class _KnownRun:
-    """A run's row id and the greatest attempt that its life has seen."""
+    """A run's row id, the greatest attempt that its life has seen, and whether silence is judged."""
 
     id: int
     attempt: int
+    has_beaten: bool
 
 
 class Intake:
@@ -68,7 +69,8 @@ class Intake:
     def __init__(self) -> None:
         self._projects: dict[tuple[str, str | None, str], Project] = {}
         self._runs: dict[tuple[int, str], _KnownRun] = {}
-        self._instances: dict[tuple[int, str], int] = {}
+        # Row id and attempt: a start that was announced decides the attempt, not what a record claims.
+        self._instances: dict[tuple[int, str], tuple[int, int]] = {}
         self._series: dict[tuple[int, str, bytes], int] = {}
         self._accepted: int | None = None
 
@@ -96,9 +98,9 @@ class Intake:
         except Problem as problem:
             return problem
         run = self._run(connection, project, target, received_ns)
-        instance = self._instance(connection, run.id, target)
+        instance, attempt = self._instance(connection, run.id, target)
         stored = {
-            "points": self._store_points(connection, run.id, instance, delivery.blocks, target.attempt),
+            "points": self._store_points(connection, run.id, instance, delivery.blocks, attempt),
             "lines": insert_lines(connection, run.id, instance, delivery.texts),
             "spans": self._store_spans(connection, run.id, instance, delivery.spans),
         }
@@ -106,8 +108,13 @@ class Intake:
         self._keep_ledger(connection, instance, delivery.events)
         if any(stored.values()):
             _COUNT.run(connection, b_instance=instance, **{f"b_{name}": new for name, new in stored.items()})
-        if any(stored.values()) or fresh or target.attempt > run.attempt:
-            self._live_on(connection, run, delivery, fresh, received_ns)
+        if any(stored.values()) or fresh or attempt > run.attempt:
+            alive_ns = alive_unix_ns(received_ns, delivery.newest_unix_ns())
+            if fresh or attempt > run.attempt:
+                _tell(connection, run, target.instance, attempt, fresh)
+            if not (run.has_beaten or target.is_foreign):
+                alive_ns = 0
+            _HEARD.run(connection, b_run=run.id, b_alive=alive_ns, b_updated=received_ns)
         return None
 
     def _project(self, connection: Connection, principal: Principal, target: Target, now_ns: int) -> Project:
@@ -132,29 +139,16 @@ class Intake:
                 )
             ).one_or_none()
             if row is None:
-                self._runs[key] = _KnownRun(create_run(connection, project.id, target, now_ns), 0)
+                self._runs[key] = _KnownRun(create_run(connection, project.id, target, now_ns), 0, False)
             else:
-                self._runs[key] = _KnownRun(row.id, load(row.life).attempt)
+                life = load(row.life)
+                self._runs[key] = _KnownRun(row.id, life.attempt, life.has_beaten)
         return self._runs[key]
 
-    def _instance(self, connection: Connection, run: int, target: Target) -> int:
+    def _instance(self, connection: Connection, run: int, target: Target) -> tuple[int, int]:
         key = (run, target.instance)
         if key not in self._instances:
-            connection.execute(
-                sqlite.insert(instances)
-                .values(
-                    run=run,
-                    instance=target.instance,
-                    attempt=target.attempt,
-                    rank=target.rank,
-                    host=target.host,
-                    ledger="{}",
-                )
-                .on_conflict_do_nothing()
-            )
-            self._instances[key] = connection.execute(
-                select(instances.c.id).where(instances.c.run == run, instances.c.instance == target.instance)
-            ).scalar_one()
+            self._instances[key] = claim_instance(connection, run, target)
         return self._instances[key]
 
     def _series_id(self, connection: Connection, run: int, block: SeriesBlock) -> int:
@@ -231,26 +225,41 @@ class Intake:
         if counters != known:
             connection.execute(update(instances).where(where).values(ledger=json.dumps(counters)))
 
-    def _live_on(
-        self,
-        connection: Connection,
-        run: _KnownRun,
-        delivery: Delivery,
-        fresh: list[EventRow],
-        received_ns: int,
-    ) -> None:
-        target = delivery.target
-        alive_ns = alive_unix_ns(received_ns, delivery.newest_unix_ns())
-        if not fresh and target.attempt <= run.attempt:
-            _HEARD.run(connection, b_run=run.id, b_alive=alive_ns, b_updated=received_ns)
-            return
-        life = load(connection.execute(select(runs.c.life).where(runs.c.id == run.id)).scalar_one())
-        life = seen_attempt(life, target.attempt)
-        for event in fresh:
-            stamp = (event.time_unix_ns, target.instance, event.seq)
-            life = fold(life, Happening(event.name, stamp, target.attempt, event.body))
-        run.attempt = life.attempt
-        keep_life(connection, run.id, life, alive_ns=alive_ns, updated_ns=received_ns)
+
+def _tell(connection: Connection, run: _KnownRun, instance: str, attempt: int, fresh: list[EventRow]) -> None:
+    """Fold what happened into the run's life."""
+    life = load(connection.execute(select(runs.c.life).where(runs.c.id == run.id)).scalar_one())
+    life = seen_attempt(life, attempt)
+    for event in fresh:
+        life = fold(
+            life, Happening(event.name, (event.time_unix_ns, instance, event.seq), attempt, event.body)
+        )
+    run.attempt, run.has_beaten = life.attempt, life.has_beaten
+    keep_life(connection, run.id, life)
+
+
+def claim_instance(connection: Connection, run: int, target: Target) -> tuple[int, int]:
+    """Return an instance's row id and attempt; one that was never heard of gets the attempt it claims."""
+    connection.execute(
+        sqlite.insert(instances)
+        .values(
+            run=run,
+            instance=target.instance,
+            attempt=target.attempt,
+            rank=target.rank,
+            host=target.host,
+            ledger="{}",
+        )
+        .on_conflict_do_nothing()
+    )
+    query = select(instances.c.id, instances.c.attempt, instances.c.host)
+    found = connection.execute(
+        query.where(instances.c.run == run, instances.c.instance == target.instance)
+    ).one()
+    if target.host and not found.host:
+        # Its start was announced before its first record, and an announcement names no host.
+        connection.execute(update(instances).where(instances.c.id == found.id).values(host=target.host))
+    return found.id, found.attempt
 
 
 def create_run(connection: Connection, project: int, target: Target, now_ns: int) -> int:
@@ -275,7 +284,7 @@ def create_run(connection: Connection, project: int, target: Target, now_ns: int
     return int(row_id[0])
 
 
-def keep_life(connection: Connection, run: int, life: RunLife, *, alive_ns: int, updated_ns: int) -> None:
+def keep_life(connection: Connection, run: int, life: RunLife) -> None:
     """Store a run's life and the columns that copy it."""
     values: dict[str, object] = {"life": dump(life), "status": life.status}
     if life.started_unix_ns is not None:
@@ -285,4 +294,8 @@ def keep_life(connection: Connection, run: int, life: RunLife, *, alive_ns: int,
         if isinstance(value, str):
             values[column] = value
     connection.execute(update(runs).where(runs.c.id == run).values(values))
-    _HEARD.run(connection, b_run=run, b_alive=alive_ns, b_updated=updated_ns)
+
+
+def hear(connection: Connection, run: int, *, alive_ns: int, now_ns: int) -> None:
+    """Note that something was heard of a run, and until when it lived."""
+    _HEARD.run(connection, b_run=run, b_alive=alive_ns, b_updated=now_ns)

@@ -11,11 +11,13 @@ from dataclasses import dataclass
 
 from sqlalchemy import Connection
 
+from rundial.server.attempts import Known, Seat, Start, place
 from rundial.server.problems import Problem
 from rundial.server.rows import Target
 from rundial.server.runlife import TERMINAL, Happening, RunLife, fold, load
-from rundial.server.store.history import AnyRow, find_run
-from rundial.server.store.intake import create_run, keep_life
+from rundial.server.store.history import AnyRow, find_run, run_instances
+from rundial.server.store.intake import claim_instance, create_run, hear, keep_life
+from rundial.server.store.steps import Steps, steps_before
 from rundial.signals import semconv
 
 # Stands where telemetry has `service.instance.id`; a control request belongs to no process.
@@ -23,70 +25,57 @@ _CONTROL = "control"
 
 
 @dataclass(frozen=True, slots=True)
-class Start:
-    """A start as a control request announces it.
+class Started:
+    """What became of a start.
 
     Attributes:
-        run_id: The run's id.
-        resume: `never`, `allow` or `must`.
-        instance: The process's `service.instance.id`, empty when the client did not say.
-        attempt: The attempt that the client counts, None when it leaves that to the server.
-        body: What the start says, as in a `rundial.run.start` event.
-        started_unix_ns: The client's time of it; the server's when it did not say.
-        seq: The start event's `rundial.seq`, 0 when the client did not say.
-        rank: The process's rank; the others of a run join the attempt that rank 0 began.
+        kind: The run's.
+        attempt: The attempt that this start is; the client sends it with its telemetry.
+        is_resumed: Whether the run had an earlier attempt.
+        steps: Where the earlier attempts had got to.
+        conflict: Why it would have been refused, had it not been told late.
     """
-
-    run_id: str
-    resume: str
-    instance: str
-    attempt: int | None
-    body: Mapping[str, object]
-    started_unix_ns: int
-    seq: int
-    rank: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class Started:
-    """What became of a start."""
 
     kind: str
     attempt: int
     is_resumed: bool
+    steps: Steps
+    conflict: str | None
 
 
 def start_run(connection: Connection, project: int, start: Start, now_ns: int) -> Started:
     """Announce a run, or one more attempt of it; the same start told again changes nothing.
 
-    A start that names its instance and no attempt begins the next one; its client sends the answer's
-    `attempt` with its telemetry.
-
     Raises:
-        Problem: 409, the run exists and `resume` is never; 404, it does not and `resume` is must.
+        Problem: As `attempts.place`; nothing is changed then.
     """
     run = find_run(connection, project, start.run_id)
-    is_same = run is not None and bool(start.instance) and run.created_by == start.instance
-    if run is not None and start.resume == "never" and not is_same and start.rank == 0:
-        raise Problem(
-            409,
-            f"the run {start.run_id!r} exists already",
-            'start with another run id, or with resume="allow" to continue it',
-        )
-    if run is None and start.resume == "must":
-        raise Problem(
-            404, f"there is no run {start.run_id!r} to resume", 'start with resume="allow" to make it'
-        )
-    known = RunLife() if run is None else load(run.life)
-    # A client that does not name its instance will not learn its attempt from the answer either; were it
-    # counted up, the finish that its telemetry carries would never close the run.
-    is_joining = is_same or start.rank > 0 or not start.instance
-    attempt = start.attempt or max(1, known.attempt if is_joining else known.attempt + 1)
-    row_id = run.id if run is not None else create_run(connection, project, _target(start, attempt), now_ns)
+    life = RunLife() if run is None else load(run.life)
+    found = place(start, None if run is None else _known(connection, run, life))
+    target = _target(start, found.attempt)
+    row_id = run.id if run is not None else create_run(connection, project, target, now_ns)
+    if start.instance:
+        claim_instance(connection, row_id, target)
     stamp = (start.started_unix_ns, start.instance or _CONTROL, start.seq)
-    life = fold(known, Happening(semconv.EVENT_RUN_START, stamp, attempt, start.body))
-    keep_life(connection, row_id, life, alive_ns=now_ns, updated_ns=now_ns)
-    return Started(str(life.value("kind") or "training"), attempt, run is not None and not is_same)
+    life = fold(life, Happening(semconv.EVENT_RUN_START, stamp, found.attempt, start.body))
+    keep_life(connection, row_id, life)
+    is_heard = life.has_beaten and not start.is_late
+    hear(connection, row_id, alive_ns=now_ns if is_heard else 0, now_ns=now_ns)
+    steps = steps_before(connection, row_id, found.attempt)
+    kind = str(life.value("kind") or "training")
+    return Started(kind, found.attempt, found.attempt > 1, steps, found.conflict)
+
+
+def _known(connection: Connection, run: AnyRow, life: RunLife) -> Known:
+    seats = [Seat(row.instance, row.attempt, row.rank) for row in run_instances(connection, run.id)]
+    return Known(
+        status=life.status,
+        attempt=life.attempt,
+        latest_start_unix_ns=life.latest_start_unix_ns,
+        finished_unix_ns=life.finished_unix_ns,
+        launch=str(life.value("launch") or ""),
+        seats=seats,
+    )
 
 
 def set_status(
@@ -108,7 +97,8 @@ def set_status(
         return life.status
     happening = Happening(semconv.EVENT_RUN_FINISH, (ended_ns, _CONTROL, 0), max(1, life.attempt), body)
     life = fold(life, happening)
-    keep_life(connection, run.id, life, alive_ns=now_ns, updated_ns=now_ns)
+    keep_life(connection, run.id, life)
+    hear(connection, run.id, alive_ns=0, now_ns=now_ns)
     return life.status
 
 
@@ -125,7 +115,8 @@ def ask_to_stop(connection: Connection, run: AnyRow, reason: str, now_ns: int) -
         )
     attempt = max(1, life.attempt)
     happening = Happening(semconv.EVENT_RUN_STOP, (now_ns, _CONTROL, 0), attempt, {"reason": reason})
-    keep_life(connection, run.id, fold(life, happening), alive_ns=0, updated_ns=now_ns)
+    keep_life(connection, run.id, fold(life, happening))
+    hear(connection, run.id, alive_ns=0, now_ns=now_ns)
     return attempt
 
 
@@ -137,7 +128,8 @@ def set_config(
         semconv.EVENT_RUN_CONFIG, (now_ns, _CONTROL, 0), load(run.life).attempt, {"config": config}
     )
     life = fold(load(run.life), happening)
-    keep_life(connection, run.id, life, alive_ns=0, updated_ns=now_ns)
+    keep_life(connection, run.id, life)
+    hear(connection, run.id, alive_ns=0, now_ns=now_ns)
     return life.config_values()
 
 
@@ -150,7 +142,7 @@ def _target(start: Start, attempt: int) -> Target:
         run_id=start.run_id,
         kind=kind if isinstance(kind, str) else None,
         attempt=attempt,
-        rank=None,
+        rank=start.rank,
         instance=start.instance or _CONTROL,
         host="",
         is_foreign=False,

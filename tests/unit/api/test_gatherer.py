@@ -87,7 +87,7 @@ def test_runs_after_the_first_start_no_thread() -> None:
 def test_environment_is_not_gathered_when_switched_off(start: Start, spool_dir: Path) -> None:
     """Who wants none of it sends none of it, and other ranks never do."""
     start(capture_environment=False).finish(10)
-    start(distributed="all", distributed_rank=3).finish(10)
+    start(run_id="shared", distributed="all", distributed_rank=3).finish(10)
 
     assert environments(spool_dir) == []
 

@@ -20,37 +20,37 @@ Start = Callable[..., Run]
 @pytest.mark.parametrize("variable", RANK_VARIABLES)
 def test_each_launcher_is_understood(variable: str) -> None:
     """The rank variable of each launcher is read."""
-    assert rank_of(None, "rank0", {variable: "3"}) == 3
+    assert rank_of(None, {variable: "3"}) == 3
 
 
 def test_the_first_usable_variable_wins() -> None:
     """A variable that is no rank is passed over for the next."""
     environ = {"RUNDIAL_RANK": " ", "RANK": "x", "LOCAL_RANK": "-1", "SLURM_PROCID": "2", "PMI_RANK": "5"}
 
-    assert rank_of(None, "rank0", environ) == 2
+    assert rank_of(None, environ) == 2
 
 
 def test_a_rank_that_is_given_wins() -> None:
     """The argument is stronger than the environment."""
-    assert rank_of(1, "all", {"RUNDIAL_RANK": "3"}) == 1
+    assert rank_of(1, {"RUNDIAL_RANK": "3"}) == 1
 
 
 def test_a_process_alone_has_no_rank() -> None:
     """Without a launcher nothing claims to be a rank."""
-    assert rank_of(None, "all", {}) is None
+    assert rank_of(None, {}) is None
 
 
 @pytest.mark.parametrize("rank", [-1, True, 1.5, "1"])
 def test_a_rank_that_is_none_is_refused(rank: object) -> None:
     """A rank that is no whole number from 0 is a ConfigError."""
     with pytest.raises(ConfigError, match="distributed_rank"):
-        rank_of(rank, "rank0", {})  # type: ignore[arg-type]  # what is tested
+        rank_of(rank, {})  # type: ignore[arg-type]  # what is tested
 
 
-def test_an_unknown_policy_is_refused() -> None:
+def test_an_unknown_policy_is_refused(start: Start) -> None:
     """The two policies are named when neither was given."""
-    with pytest.raises(ConfigError, match="rank0 or all"):
-        rank_of(None, "some", {})
+    with pytest.raises(ConfigError, match="distributed 'some' must be one of rank0, all"):
+        start(distributed="some")
 
 
 def test_a_silent_rank_records_nothing(start: Start, spool_dir: Path) -> None:

@@ -67,7 +67,7 @@ def test_options_of_the_published_client_are_taken(tmp_path: Path) -> None:
 
 def test_every_setting_of_recording_is_a_typed_option() -> None:
     """An editor completes each option, and a type checker knows its type."""
-    settings = {option.name for option in OPTIONS} - recordoptions._OF_A_RUN
+    settings = {name for option in OPTIONS for name in option.names} - recordoptions._OF_A_RUN
     explicit = set(inspect.signature(Client).parameters)
 
     assert set(Options.__annotations__) == (settings - explicit) | set(recordoptions._SEAMS)

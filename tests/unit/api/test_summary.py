@@ -62,7 +62,7 @@ def test_points_with_a_context_are_no_plain_metric(start: Start, mode: str) -> N
 @pytest.mark.parametrize("mode", ["offline", "disabled"])
 def test_a_rank_is_no_context(start: Start, mode: str) -> None:
     """A rank of a distributed run reads its own values."""
-    run = start(mode=mode, distributed="all", distributed_rank=3)
+    run = start(mode=mode, distributed="all", distributed_rank=3, run_id="ranked")
     run.log({"loss": 1.0})
 
     assert dict(run.summary) == {"loss": 1.0}

@@ -15,11 +15,11 @@ from rundial.recorder.batches import (
     MAX_CHUNK_POINTS,
     MAX_CHUNK_RECORDS,
     MAX_FRAME_BYTES,
-    MAX_FRAME_POINTS,
     MAX_FRAME_RECORDS,
     PointsBatch,
     RecordsBatch,
 )
+from rundial.recorder.form import MAX_FRAME_POINTS
 from rundial.recorder.keysets import KeySet, KeySets
 from rundial.signals.packer import Block, MetricsPacker
 from tests.unit.recorder.builders import RESOURCE

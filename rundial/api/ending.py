@@ -1,0 +1,70 @@
+"""How a run ends: its status, why, and the exception that ended it.
+
+Pure; on the thread of whoever ends the run.
+"""
+
+from __future__ import annotations
+
+from typing import Literal, NamedTuple
+
+from rundial.interrupts import let_through
+
+Status = Literal["completed", "failed", "aborted"]
+STATUSES: tuple[Status, ...] = ("completed", "failed", "aborted")
+
+MAX_REASON_CHARS = 512
+# The end of a traceback is where the exception was raised; a deep recursion costs its middle of nothing.
+MAX_TRACEBACK_CHARS = 16_384
+
+
+class Ending(NamedTuple):
+    """How a run ends.
+
+    Attributes:
+        status: `completed`, `failed` or `aborted`.
+        reason: In words, at most 512 characters; None when nobody said.
+        error: `type`, `message` and `traceback` of the exception that ended it; None when none did.
+    """
+
+    status: Status
+    reason: str | None = None
+    error: dict[str, str] | None = None
+
+
+def of_exception(error: BaseException) -> Ending:
+    """Return how an exception that leaves the program's work ends the run; never raises."""
+    if isinstance(error, (KeyboardInterrupt, SystemExit)):
+        return Ending("aborted", reason_of(error))
+    return Ending("failed", _redacted(reason_of(error)), described(error))
+
+
+def reason_of(error: BaseException) -> str:
+    """Return an exception in at most 512 characters; never raises."""
+    try:
+        return f"{type(error).__name__}: {error}"[:MAX_REASON_CHARS]
+    except Exception as ours:  # noqa: BLE001 - the user's own __str__ failed; the type's name is still true
+        let_through(ours)
+        return type(error).__name__
+
+
+def described(error: BaseException) -> dict[str, str]:
+    """Return an exception's type, message and traceback, without secrets; never raises."""
+    # Only a run that fails needs them.
+    import traceback
+
+    kind = type(error)
+    found = {"type": f"{kind.__module__}.{kind.__qualname__}".removeprefix("builtins.")}
+    try:
+        found["message"] = _redacted(str(error))[:MAX_TRACEBACK_CHARS]
+        lines = _redacted("".join(traceback.format_exception(kind, error, error.__traceback__)))
+        cut = len(lines) - MAX_TRACEBACK_CHARS
+        found["traceback"] = lines if cut <= 0 else f"[{cut} characters left out]\n{lines[cut:]}"
+    except Exception as ours:  # noqa: BLE001 - an exception that cannot be printed still has a type
+        let_through(ours)
+    return found
+
+
+def _redacted(text: str) -> str:
+    from rundial.signals.redaction import redact_text
+
+    return redact_text(text)
