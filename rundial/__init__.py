@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from rundial.errors import RundialRequestError as RundialRequestError
     from rundial.settings import Distributed as Distributed
     from rundial.settings import Mode as Mode
+    from rundial.settings import ResumeMode as ResumeMode
     from rundial.settings import RunKind as RunKind
     from rundial.signals.configvalue import ConfigValue as ConfigValue
     from rundial_sdk import RundialClient as RundialClient
@@ -42,6 +43,7 @@ _HOMES = {
     "Ledger": "rundial.diagnostics",
     "LoggingHandler": "rundial.api.logging",
     "Mode": "rundial.settings",
+    "ResumeMode": "rundial.settings",
     "Run": "rundial.api.run",
     "RunKind": "rundial.settings",
     "RundialDiagnostics": "rundial.diagnostics",

@@ -270,6 +270,34 @@ class Run(Facts):
         """
         return Span(self._tracing, name, kind=kind, attrs=attrs, trace_id=trace_id, parent_id=parent_span_id)
 
+    def tool_call(
+        self,
+        name: str,
+        *,
+        input: object = None,
+        output: object = None,
+        attrs: Mapping[str, object] | None = None,
+        status: str = "ok",
+    ) -> bool:
+        """Record a tool call that is over, as a span of no length.
+
+        Args:
+            name: The tool; the span is `tool:<name>`.
+            input: What it was given, as `tool.input`; left out when None.
+            output: What it answered, as `tool.output`; left out when None.
+            attrs: Further attributes; the ones above win.
+            status: `ok`, `error` or `unset`.
+
+        Returns:
+            Whether the span was accepted. One that is not over yet: `with run.trace(name, kind="tool")`.
+
+        Raises:
+            ValueError: The status is not one of the three.
+        """
+        facts = {"tool.name": name, "tool.input": input, "tool.output": output}
+        known = {key: value for key, value in facts.items() if value is not None}
+        return self.trace(f"tool:{name}", kind="tool", attrs={**(attrs or {}), **known}).finish(status=status)
+
     def flush(self, timeout_seconds: float | None = None) -> bool:
         """Wait until everything logged so far is answered by the server; offline: is on disk.
 

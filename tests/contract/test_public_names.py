@@ -14,6 +14,7 @@ NAMES = [
     "Ledger",
     "LoggingHandler",
     "Mode",
+    "ResumeMode",
     "Run",
     "RunKind",
     "RundialClient",

@@ -37,7 +37,7 @@ LOGGING = """
 # How a program ends; its exit status; the status of its run.
 ENDS = {
     "end": ("", 0, "completed"),
-    "sys.exit": ("    sys.exit(3)\n", 3, "completed"),
+    "sys.exit": ("    sys.exit(3)\n", 3, "failed"),
     "exception": ("    raise KeyError('mine')\n", 1, "failed"),
     # Pythons differ in how they end then, of a program given by `-c`.
     # Where the tests themselves run in the background, SIGINT is ignored: not so in a program at a terminal.

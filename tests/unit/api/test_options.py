@@ -16,6 +16,7 @@ from rundial.errors import ConfigError
 from tests.support import recorded
 from tests.support.collector import Collector
 from tests.support.control import Faulty, control, exports
+from tests.support.ourthreads import note_threads, threads
 from tests.support.processes import own_parts
 from tests.support.scripts import run_script
 from tests.support.waiting import wait_until
@@ -253,8 +254,9 @@ def test_offline_without_a_spool_is_refused(start: Start) -> None:
 
 def test_worker_may_start_with_the_first_record(online: Start, collector: Collector) -> None:
     """With `start_worker_on_init=False` there is no thread until something is logged; then all arrives."""
+    note_threads()
     run = online(start_worker_on_init=False)
-    after_init = {thread.name for thread in threading.enumerate() if thread.name.startswith("rundial")}
+    after_init = threads()
     assert not exports(collector, "logs")
     assert run.log({"x": 1})
     with run.trace("span"):

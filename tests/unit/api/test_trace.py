@@ -373,3 +373,29 @@ def test_a_span_after_the_end_of_its_run_says_so(run: Run) -> None:
 
     assert not span.finish()
     assert run.diagnostics().ledger.spans.dropped == {"after_finish": 1}
+
+
+def test_a_tool_call_is_a_span_with_what_went_in_and_out(run: Run, read: Read) -> None:
+    """A call that is over is one span under the current one, its facts beside the program's own."""
+    with run.trace("agent"):
+        assert run.tool_call("search", input={"q": "ring"}, output=[1, 2], attrs={"tool.name": "x", "n": 3})
+        assert run.tool_call("fail", status="error")
+
+    recorded = read(run)
+    tool, failed, agent = (recorded.span(name) for name in ("tool:search", "tool:fail", "agent"))
+    found = {pair.key: pair.value for pair in tool.attributes}
+    assert found["tool.name"].string_value == "search"
+    assert found["tool.input"].string_value == '{"q": "ring"}'
+    assert [item.int_value for item in found["tool.output"].array_value.values] == [1, 2]
+    assert found["n"].int_value == 3
+    assert {tool.parent_span_id, failed.parent_span_id} == {agent.span_id}
+    assert failed.status.code == 2
+    assert [pair.key for pair in failed.attributes if pair.key.startswith("tool.")] == ["tool.name"]
+
+
+def test_a_tool_call_after_the_end_of_its_run_is_counted(run: Run) -> None:
+    """It starts nothing again, and says that it was not kept."""
+    assert run.finish(10)
+
+    assert not run.tool_call("late")
+    assert run.diagnostics().ledger.spans.dropped == {"after_finish": 1}
