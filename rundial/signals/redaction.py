@@ -18,9 +18,10 @@ Pure, never raises, idempotent, and linear in the text's length.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+MAX_PASSES = 16
 REDACTED = "[redacted]"
 MAX_DEPTH = 64
 
@@ -87,13 +88,32 @@ def redact(value: Any, name: str = "") -> Any:
 
 def redact_text(text: str) -> str:
     """Return a text without assignments of secrets and without known shapes."""
-    if "=" in text or ":" in text:
-        text = _without_assigned(text)
-    return redact_shapes(text)
+    return _until_clean(_redact_text_once, text)
 
 
 def redact_shapes(text: str) -> str:
     """Return a text without what has the shape of a known secret; cheap where there is none."""
+    return _until_clean(_redact_shapes_once, text)
+
+
+def _until_clean(redact_once: Callable[[str], str], text: str) -> str:
+    """Redact until there is nothing left: what one secret's place leaves may show another one's shape."""
+    for _ in range(MAX_PASSES):
+        clean = redact_once(text)
+        if clean == text:
+            return clean
+        text = clean
+    # A text that is still not clean was made to be so.
+    return REDACTED
+
+
+def _redact_text_once(text: str) -> str:
+    if "=" in text or ":" in text:
+        text = _without_assigned(text)
+    return _redact_shapes_once(text)
+
+
+def _redact_shapes_once(text: str) -> str:
     if any(mark in text for mark in _MARKS):
         text = re.sub(_USERINFO, REDACTED, re.sub(_SHAPES, REDACTED, text))
     lowered = text.lower()

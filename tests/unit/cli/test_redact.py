@@ -12,8 +12,10 @@ from tests.support.shell import rundial
 CONFIG = {"lr": 0.1, "api_key": "do-not-send", "data": {"url": "s3://me:do-not-send@bucket"}}
 
 
-def test_dry_run_shows_the_environment_without_secrets() -> None:
+def test_dry_run_shows_the_environment_without_secrets(monkeypatch: pytest.MonkeyPatch) -> None:
     """What a run started here would tell of its environment can be read before it does."""
+    # Where the tests run is among what is told.
+    monkeypatch.delenv("CI", raising=False)
     done = rundial("redact", "--dry-run", "--json", CUDA_VISIBLE_DEVICES="0", HF_TOKEN="do-not-send")
 
     environment = done.found["environment"]
