@@ -41,14 +41,14 @@ class Answer:
     """What the server told.
 
     Attributes:
-        workspace: The workspace's slug.
+        workspace: The workspace's slug; None where only the project's id was asked for.
         project_id: The project's id.
         server_id: The server's own id, made at its first start; None from an older build.
         attempt: Which attempt of the run this is, from 1.
         steps: Where it goes on counting.
     """
 
-    workspace: str
+    workspace: str | None
     project_id: str
     server_id: str | None
     attempt: int

@@ -202,13 +202,18 @@ class Recording:
         session.check_platform()
         settings = self._with_root(settings)
         told, cut = start.told_config(identity["config"])
-        identity.update(instance_id=os.urandom(16).hex(), attempt=1, started_unix_ns=time.time_ns())
-        identity.update(first_step=0, first_system_step=0)
+        identity["started_unix_ns"] = time.time_ns()
         answer = None
-        if starts and settings.mode == "online":
-            answer = self._announced(identity, project_id, told[0].get("config", {}))
-            identity["attempt"] = answer.attempt
-            identity["first_step"], identity["first_system_step"] = answer.steps
+        if starts:
+
+            def announce() -> Answer | None:
+                if settings.mode != "online":
+                    return None
+                return self._announced(identity, project_id, told[0].get("config", {}))
+
+            answer = start.find_attempt(identity, settings, announce)
+        else:
+            identity.update(instance_id=os.urandom(16).hex(), attempt=1, first_step=0, first_system_step=0)
         target = Target(settings.endpoint, self._client.key)
         with self._guard():
             # Asked again: the announcement took its time.
@@ -232,11 +237,12 @@ class Recording:
             config=config,
             instance_id=identity["instance_id"],
             rank=identity["rank"],
+            launch=identity["launch"] or None,
             started_at_ns=identity["started_unix_ns"],
         )
         attempt = told.get("attempt")
         return Answer(
-            identity["workspace"] or "",
+            identity["workspace"],
             told["projectId"],
             told.get("serverId"),
             attempt if isinstance(attempt, int) else 1,

@@ -117,7 +117,13 @@ def start(identity: dict[str, Any], settings: Settings, *, session: Session) -> 
     target = target_of(settings)
     told, cut = told_config(identity["config"])
     identity["started_unix_ns"] = time.time_ns()
-    answer = _find_attempt(identity, settings, told[0].get("config", {}))
+
+    def announce() -> Answer | None:
+        if settings.mode != "online" or settings.is_plain_otlp:
+            return None
+        return _announce(settings, {**identity, "config": told[0].get("config", {})})
+
+    answer = find_attempt(identity, settings, announce)
     run = begin(identity, settings, target, answer, told=told, session=session)
     run.note_changes(cut)
     return run
@@ -243,16 +249,24 @@ def _tell_beginning(
         attached.recorder.event(semconv.EVENT_RUN_HEARTBEAT, {})
 
 
-def _find_attempt(
-    identity: dict[str, Any], settings: Settings, config: Mapping[str, object]
+def find_attempt(
+    identity: dict[str, Any], settings: Settings, announce: Callable[[], Answer | None]
 ) -> Answer | None:
-    """Ask the server, or else the spool directory, which attempt of the run this is and where it goes on."""
+    """Ask the server, or else the spool directory, which attempt of the run this is and where it goes on.
+
+    Args:
+        identity: The run; gets its `instance_id`, `attempt` and first steps.
+        settings: With a spool directory that exists.
+        announce: Tells the server of the start; None where it was not asked or could not be.
+
+    Raises:
+        ConfigError: The run exists, or does not, and `resume` forbids that.
+        RundialRequestError: The server refuses the start.
+    """
     identity["instance_id"] = os.urandom(16).hex()
     identity["attempt"] = 1
     steps: tuple[int, int] = (0, 0)
-    answer = None
-    if settings.mode == "online" and not settings.is_plain_otlp:
-        answer = _announce(settings, {**identity, "config": config})
+    answer = announce()
     if answer is not None:
         identity["workspace"] = answer.workspace
         identity["project_id"] = answer.project_id

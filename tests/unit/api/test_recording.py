@@ -93,6 +93,22 @@ def test_closing_tells_no_start_and_no_end_of_a_joined_run(make: Make, spool_dir
     assert not {"rundial.run.start", "rundial.run.finish", "rundial.run.environment"} & set(names)
 
 
+def test_a_run_that_is_started_again_offline_goes_on_only_where_that_is_asked_for(make: Make) -> None:
+    """A client's starts follow `resume` as those of `init` do: an id that exists is refused, or goes on."""
+    facts: dict[str, Any] = {"project_id": "prj_1", "run_id": "again"}
+    with make() as client:
+        first = client.start_run(**facts)
+        assert first.log({"x": 1.0}, step=7)
+        assert first.finish(10)
+        with pytest.raises(ConfigError, match="again"):
+            client.start_run(**facts)
+        second = client.start_run(**facts, resume="must")
+        assert second.log({"x": 2.0})
+
+        assert (first.identity["attempt"], second.identity["attempt"]) == (1, 2)
+        assert second.identity["first_step"] == 8
+
+
 def test_a_run_that_is_started_offline_tells_its_start(make: Make, spool_dir: Path) -> None:
     """An offline start asks nobody and is told by `rundial sync`, secrets of its config left out."""
     with make() as client:
@@ -236,7 +252,7 @@ def test_a_run_may_be_started_again_while_its_former_start_goes_on(make: Make) -
     """Two starts of one id are two instances, each with its own records, switched off as well."""
     for mode in ("offline", "disabled"):
         with make(mode=mode) as client:
-            runs = [client.start_run(project_id="prj_1", run_id="r") for _ in range(3)]
+            runs = [client.start_run(project_id="prj_1", run_id="r", resume="allow") for _ in range(3)]
             assert [run.log({"x": 1}, step=1) for run in runs] == [True] * 3
             assert client.flush(10)
         assert [run.log({"x": 2}) for run in runs] == [mode == "disabled"] * 3
