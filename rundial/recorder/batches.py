@@ -17,6 +17,7 @@ from typing import Generic, TypeVar
 from rundial.recorder.form import DEFAULT_FORM, Form
 from rundial.recorder.keysets import KeySet
 from rundial.recorder.latest import Latest
+from rundial.recorder.layout import NO_STEP
 from rundial.signals.packer import Block, MetricsPacker
 
 # Packing 500 points takes under a third of a millisecond; see the encoder's pause. It also keeps a
@@ -61,6 +62,27 @@ class PointsBatch:
 
     def add(self, keys: KeySet, time_unix_ns: int, step: int | None, body: bytes) -> None:
         """Take one row in."""
+        rows = self._block(keys)
+        rows[0].append(time_unix_ns)
+        rows[1].append(step)
+        rows[2].append(body)
+        self.units += keys.size
+        self._unpacked += keys.size
+
+    def add_rows(self, keys: KeySet, times: list[int], steps: list[int], bodies: list[bytes]) -> None:
+        """Take rows in, in their order; their steps as the ring has them."""
+        known_times, known_steps, known_bodies = self._block(keys)
+        known_times.extend(times)
+        known_steps.extend(
+            steps if NO_STEP not in steps else [None if step == NO_STEP else step for step in steps]
+        )
+        known_bodies.extend(bodies)
+        points = keys.size * len(bodies)
+        self.units += points
+        self._unpacked += points
+
+    def _block(self, keys: KeySet) -> tuple[list[int], list[int | None], list[bytes]]:
+        """Return where rows of a key set are gathered."""
         rows = self._open.get(keys)
         if rows is None:
             # Two key sets that share a name must keep their order: of two points at one step the
@@ -69,11 +91,7 @@ class PointsBatch:
                 self._close_blocks()
             self._open_names.update(keys.names)
             rows = self._open[keys] = ([], [], [])
-        rows[0].append(time_unix_ns)
-        rows[1].append(step)
-        rows[2].append(body)
-        self.units += keys.size
-        self._unpacked += keys.size
+        return rows
 
     @property
     def has_chunk(self) -> bool:

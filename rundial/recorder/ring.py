@@ -46,8 +46,6 @@ _POINTS = SIGNAL_INDEX["points"]
 _QUEUE_FULL = REASON_INDEX["queue_full"]
 _TOO_LARGE = REASON_INDEX["too_large"]
 _PAD_HEAD = struct.Struct("<IBB")
-
-
 RowWriter = Callable[..., bool]
 
 
@@ -124,15 +122,10 @@ class Ring:
         with self._alone():
             self._slots.close(slot)
 
-    def row(self, slot: RunSlot, keys: KeySet, body: bytes, step: int, explicit_ns: int = 0) -> bool:
-        """Offer one row of points, as `row_writer` of the run does."""
-        return self.row_writer(slot)(keys, body, step, explicit_ns)
-
     def row_writer(self, slot: RunSlot) -> RowWriter:
         """Return what offers the rows of one run: the hot path of all that Rundial does.
 
-        A closure, because what never changes costs least there; and written out, because each call
-        less is a twentieth of the time.
+        A closure, where what never changes costs least, and written out: a call is a twentieth of the time.
         """
         lock, run = self._lock, slot.index
 
@@ -430,6 +423,15 @@ class Ring:
                 self._make_room()
                 self._slots.mark()
                 return self.tail, self.mark
+
+    def wake_at_next(self) -> bool:
+        """Have the next record wake the encoder; False where one has come already."""
+        with self._alone():
+            if self.head != self.tail:
+                return False
+            self._wake_at = self.head
+            self._make_room()
+            return True
 
     def at_mark(self, run: int) -> list[int] | None:
         """Units of a run that were accepted before the last take, by signal; None when it is gone."""

@@ -27,7 +27,7 @@ from rundial.spool.spool import Spool
 if TYPE_CHECKING:
     from rundial.recorder.batches import PointsBatch, RecordsBatch
     from rundial.recorder.latest import Latest
-    from rundial.recorder.scan import Record
+    from rundial.recorder.scan import Record, Rows
     from rundial.signals.packer import MetricsPacker
 
     Batch: TypeAlias = PointsBatch | RecordsBatch[Any]
@@ -55,6 +55,10 @@ class KeyReader:
             known = KeySet(names, attributes, record.aux)
             known.encoded = record.body
             self._known[record.aux] = known
+
+    def known(self, number: int) -> KeySet | None:
+        """Return the key set of a number, None where the ring has not defined it."""
+        return self._known.get(number)
 
     def row(self, record: Record) -> tuple[KeySet, bytes]:
         """Return a row's key set and its values.
@@ -146,6 +150,17 @@ class RunEncoder:
         step = None if record.step == layout.NO_STEP else record.step
         batch.add(keys, record.time_unix_ns, step, values)
         self._after_add("metrics", batch, record.end)
+
+    def add_rows(self, rows: Rows, keys: KeySet) -> bool:
+        """Take rows in that lie side by side; False, and nothing is done, where they do not go together."""
+        if rows.position < self._ends["metrics"] or "metrics" in self._broken:
+            return False
+        batch = cast("PointsBatch | None", self._batches.get("metrics")) or self._begin_points()
+        if not batch.has_room(keys.size * len(rows.bodies)):
+            return False
+        batch.add_rows(keys, rows.times, rows.steps, rows.bodies)
+        self._after_add("metrics", batch, rows.end)
+        return True
 
     def add(self, record: Record) -> None:
         """Take a text line, event or span in."""

@@ -168,7 +168,7 @@ class Writer:
             return
         keys = self.keys(thread, rng.randrange(1, 40))
         values = [float(number * 100 + j) for j in range(keys.size)]
-        is_accepted = self.ring.row(self.slot, keys, keys.pack(*values), number)
+        is_accepted = self.ring.row_writer(self.slot)(keys, keys.pack(*values), number)
         if is_accepted:
             self.tally.add(thread, Tally.ACCEPTED)
         else:

@@ -108,7 +108,7 @@ def keys_of(*names: str, number: int = 1) -> KeySet:
 
 def put(ring: Ring, slot: RunSlot, step: int, keys: KeySet) -> bool:
     """Log a row whose values are its step."""
-    return ring.row(slot, keys, keys.pack(*[float(step)] * keys.size), step)
+    return ring.row_writer(slot)(keys, keys.pack(*[float(step)] * keys.size), step)
 
 
 def put_line(ring: Ring, slot: RunSlot, step: int, *, body: bytes = b"line") -> bool:

@@ -14,8 +14,9 @@ from rundial.recorder import encoder as encoder_module
 from rundial.recorder import layout
 from rundial.recorder.encoder import Encoder
 from rundial.recorder.layout import Kind
+from rundial.recorder.ring import Ring
 from tests.support.waiting import wait_until
-from tests.unit.recorder.builders import Rig, frames, log, points, say
+from tests.unit.recorder.builders import Rig, empty, frames, keys_of, log, points, put, ring_file, say
 
 
 def steps(run_path: Path) -> list[int | None]:
@@ -309,3 +310,20 @@ def test_a_disk_that_stays_full_is_tried_ever_more_rarely(tmp_path: Path) -> Non
 
     assert gaps[1] >= 0.08
     assert gaps[2] >= 0.16
+
+
+def test_an_idle_encoder_is_woken_by_the_next_record(tmp_path: Path) -> None:
+    """Where nothing is logged the clock wakes the thread once a second, and a record at once."""
+    woken: list[int] = []
+    ring = Ring(ring_file(), wake=lambda: woken.append(1))
+    slot = ring.open_slot()
+    keys = keys_of()
+    empty(ring)
+
+    assert ring.wake_at_next()
+    assert woken == []
+    assert put(ring, slot, 1, keys)
+    assert put(ring, slot, 2, keys)
+    # Once: those that follow are found with it, or when a quarter of the ring is full.
+    assert woken == [1]
+    assert not ring.wake_at_next()

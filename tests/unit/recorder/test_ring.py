@@ -39,7 +39,7 @@ def test_an_accepted_record_survives_a_kill_right_after_the_call(tmp_path: Path)
     slot = ring.open_slot()
     keys = keys_of("loss", "acc")
 
-    assert ring.row(slot, keys, keys.pack(0.5, 2.0), 3)
+    assert ring.row_writer(slot)(keys, keys.pack(0.5, 2.0), 3)
     assert ring.record(Kind.EVENT, slot, b"[]")
 
     found = left_in(killed(ring.file))
@@ -84,7 +84,7 @@ def test_user_bytes_never_look_like_a_record() -> None:
     """Rule 2: a line made of positions and old records of the ring itself is read as a line."""
     ring = small_ring()
     slot = ring.open_slot()
-    ring.row(slot, keys_of(), bytes(8), 1)
+    ring.row_writer(slot)(keys_of(), bytes(8), 1)
     stolen = bytes(ring.file.memory[HEADER_BYTES : HEADER_BYTES + 200])
     position = ring.head
     forged = b"".join((position + 8 * offset).to_bytes(8, "little") for offset in range(300))
@@ -164,8 +164,8 @@ def test_the_short_way_writes_what_the_long_way_writes() -> None:
     for step in (layout.NO_STEP, 0, 2**63 - 1):
         body = keys.pack(1.5, -0.0, 1e300)
         ring.take()
-        assert ring.row(slot, keys, body, step)
-        assert ring.row(slot, keys, body, step)
+        assert ring.row_writer(slot)(keys, body, step)
+        assert ring.row_writer(slot)(keys, body, step)
         _, long, short = left_in(killed(ring.file))[-3:]
 
         assert short.seq == long.seq + 1
@@ -349,7 +349,7 @@ def test_an_explicit_time_is_kept_and_moves_no_other() -> None:
     slot = ring.open_slot()
     far = 4_000_000_000_000_000_001
     put_line(ring, slot, 1)
-    ring.row(slot, keys_of(), bytes(8), 2, far)
+    ring.row_writer(slot)(keys_of(), bytes(8), 2, far)
     put_line(ring, slot, 3)
 
     stamps = {record.step: record.time_unix_ns for record in left_in(ring.file) if record.kind != Kind.KEYS}

@@ -9,7 +9,7 @@ from rundial.recorder.keysets import KeySet
 from rundial.recorder.layout import BODY_AT, HEADER_BYTES, Kind
 from rundial.recorder.mapping import RingFile
 from rundial.recorder.ring import Ring
-from rundial.recorder.scan import Record, scan, scan_strictly
+from rundial.recorder.scan import Record, Rows, scan, scan_grouped, scan_strictly
 from rundial.recorder.slots import RunSlot
 from tests.unit.recorder.builders import fill, killed, small_ring
 
@@ -98,8 +98,8 @@ def test_a_strict_scan_of_a_sound_ring_yields_everything() -> None:
     """After a clean reboot nothing that was accepted is missing, explicit times included."""
     ring, slot = ring_of(4)
     keys = KeySet(("loss",), (), 1)
-    ring.row(slot, keys, keys.pack(1.0), 4, 1_000_001)
-    ring.row(slot, keys, keys.pack(2.0), 5)
+    ring.row_writer(slot)(keys, keys.pack(1.0), 4, 1_000_001)
+    ring.row_writer(slot)(keys, keys.pack(2.0), 5)
 
     found = [record.step for record in scan_strictly(ring.file, start_of(ring.file))]
     assert found == [0, 1, 2, 3, 0, 4, 5]
@@ -167,3 +167,20 @@ def test_the_scan_of_a_live_ring_takes_bodies_as_they_are() -> None:
 
     assert [record.is_sound for record in scan(file, start_of(file))] == [True, True]
     assert [record.is_sound for record in scan(file, start_of(file), verify=True)] == [False, True]
+
+
+def test_rows_that_are_alike_are_read_together_a_chunk_at_a_time() -> None:
+    """The interpreter is held for no more points at a time than a chunk has, and a lone row costs nothing."""
+    ring = small_ring()
+    slot = ring.open_slot()
+    two, one = KeySet(("a", "b"), (), 1), KeySet(("c",), (), 2)
+    for step in range(400):
+        assert ring.row_writer(slot)(two, two.pack(step, step), step)
+    for step in range(6):
+        keys = one if step % 2 else two
+        assert ring.row_writer(slot)(keys, keys.pack(*[step] * keys.size), step)
+    found = list(scan_grouped(ring.file, *ring.take()))
+
+    sizes = [len(group.bodies) if isinstance(group, Rows) else 0 for group in found]
+    assert sizes == [0, 0, 250, 150, 0, 0, 0, 0, 0, 0, 0][: len(sizes)]
+    assert sum(size or 1 for size in sizes) == 400 + 6 + 2
