@@ -5,7 +5,7 @@ They are API: they reach the server and the web UI, and their order is on disk a
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, get_args
 
 Reason = Literal[
     "queue_full",
@@ -18,16 +18,6 @@ Reason = Literal[
     "after_finish",
     "internal_error",
 ]
-REASONS: tuple[Reason, ...] = (
-    "queue_full",
-    "spool_full",
-    "spool_expired",
-    "too_large",
-    "invalid",
-    "non_finite",
-    "rejected",
-    "after_finish",
-    "internal_error",
-)
+REASONS: tuple[Reason, ...] = get_args(Reason)
 Signal = Literal["points", "lines", "spans"]
-SIGNALS: tuple[Signal, ...] = ("points", "lines", "spans")
+SIGNALS: tuple[Signal, ...] = get_args(Signal)

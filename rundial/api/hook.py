@@ -1,7 +1,8 @@
 """`event_hook`: a user's function that is told what delivery goes through.
 
 Threads: owns one daemon thread, which calls the function; nobody else waits for it. What it raises is
-swallowed, and when it is slow, events beyond a thousand are left out.
+swallowed, and warned of once; when it is slow, events beyond a thousand are left out, and the next one
+that gets through says how many (`left_out`).
 """
 
 from __future__ import annotations
@@ -35,13 +36,19 @@ class Hook:
         self._waiting: SimpleQueue[dict[str, object] | None] = SimpleQueue()
         self._ring_evicted = self._spool_evicted = self._internal = 0
         self._has_failed = False
+        self._has_raised = False
+        self._left_out = 0
         self._thread = Thread(target=self._work, name="rundial-events", daemon=True)
         self._thread.start()
 
     def tell(self, event: str, **facts: object) -> None:
         """Tell of an event; never waits, never raises."""
-        if self._waiting.qsize() < MAX_WAITING:
-            self._waiting.put({"event": event, "run_id": self._run_id, **facts})
+        if self._waiting.qsize() >= MAX_WAITING:
+            self._left_out += 1
+            return
+        if self._left_out:
+            facts["left_out"], self._left_out = self._left_out, 0
+        self._waiting.put({"event": event, "run_id": self._run_id, **facts})
 
     def on_outcome(self, lane: str, outcome: Outcome, *, is_spent: bool) -> None:
         """Tell what became of a request, where it was not simply taken."""
@@ -94,4 +101,8 @@ class Hook:
         try:
             self._call(event)
         except Exception as error:
-            logger.debug("event_hook failed", exc_info=error)
+            if not self._has_raised:
+                self._has_raised = True
+                logger.warning(
+                    "event_hook raised; it is called again, and not warned of again", exc_info=error
+                )

@@ -156,7 +156,8 @@ class RunEncoder:
         if rows.position < self._ends["metrics"] or "metrics" in self._broken:
             return False
         batch = cast("PointsBatch | None", self._batches.get("metrics")) or self._begin_points()
-        if not batch.has_room(keys.size * len(rows.bodies)):
+        # One row may be more than a request is to hold, rows together may not: each then goes its own way.
+        if batch.units + keys.size * len(rows.bodies) > self._form.max_items:
             return False
         batch.add_rows(keys, rows.times, rows.steps, rows.bodies)
         self._after_add("metrics", batch, rows.end)

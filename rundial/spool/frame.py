@@ -18,6 +18,7 @@ import struct
 import zlib
 from typing import TYPE_CHECKING
 
+from rundial.reasons import REASONS
 from rundial.value import value
 
 if TYPE_CHECKING:
@@ -26,18 +27,7 @@ if TYPE_CHECKING:
 LANES = ("events", "metrics", "logs", "traces")
 NO_RING = bytes(16)
 # The order of a frame's totals. It is on disk: append to it only together with a new version.
-TOTALS = (
-    "recorded",
-    "queue_full",
-    "spool_full",
-    "spool_expired",
-    "too_large",
-    "invalid",
-    "non_finite",
-    "rejected",
-    "after_finish",
-    "internal_error",
-)
+TOTALS = ("recorded", *REASONS)
 NO_TOTALS = (0,) * len(TOTALS)
 
 _VERSION = 1
