@@ -41,7 +41,8 @@ def of_exception(error: BaseException) -> Ending:
 def reason_of(error: BaseException) -> str:
     """Return an exception in at most 512 characters; never raises."""
     try:
-        return f"{type(error).__name__}: {error}"[:MAX_REASON_CHARS]
+        said = str(error)
+        return (f"{type(error).__name__}: {said}" if said else type(error).__name__)[:MAX_REASON_CHARS]
     except Exception as ours:  # noqa: BLE001 - the user's own __str__ failed; the type's name is still true
         let_through(ours)
         return type(error).__name__

@@ -64,9 +64,9 @@ INTERRUPT = (
         ("sys.exit(3)", 3, "failed", "exit status 3"),
         ("sys.exit('no data')", 1, "failed", "exit status no data"),
         ("raise ValueError('nan')", 1, "failed", "ValueError: nan"),
-        ("raise KeyboardInterrupt", -signal.SIGINT, "aborted", "KeyboardInterrupt: "),
+        ("raise KeyboardInterrupt", -signal.SIGINT, "aborted", "KeyboardInterrupt"),
         ("import os, signal; os.kill(os.getpid(), signal.SIGTERM)", 143, "aborted", "SIGTERM"),
-        (INTERRUPT, -2, "aborted", "KeyboardInterrupt: "),
+        (INTERRUPT, -2, "aborted", "KeyboardInterrupt"),
     ],
 )
 def test_run_ends_as_its_program_does(

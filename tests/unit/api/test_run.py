@@ -44,9 +44,9 @@ def test_leaving_the_block_completes_the_run(run: Run, spool_dir: Path) -> None:
     ("error", "status", "reason"),
     [
         (ValueError("bad shape"), "failed", "ValueError: bad shape"),
-        (KeyboardInterrupt(), "aborted", "KeyboardInterrupt: "),
+        (KeyboardInterrupt(), "aborted", "KeyboardInterrupt"),
         (SystemExit(3), "aborted", "SystemExit: 3"),
-        (GeneratorExit(), "failed", "GeneratorExit: "),
+        (GeneratorExit(), "failed", "GeneratorExit"),
         (ValueError("x" * 600), "failed", ("ValueError: " + "x" * 600)[:512]),
     ],
 )
