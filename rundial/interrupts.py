@@ -24,10 +24,15 @@ def let_through(error: BaseException) -> None:
         # No handler runs anywhere else.
         return
     handlers = {_code_of(signal.getsignal(number)) for number in signal.valid_signals()} - {None}
-    while trace is not None:
-        if trace.tb_frame.f_code in handlers:
-            raise error
-        trace = trace.tb_next
+    try:
+        while trace is not None:
+            if trace.tb_frame.f_code in handlers:
+                raise error
+            trace = trace.tb_next
+    finally:
+        # The traceback has this frame by now: with these in it, a circle that would keep what the
+        # program's own frames hold, tensors perhaps, until the collector comes by.
+        del error, trace
 
 
 def _code_of(handler: object) -> CodeType | None:

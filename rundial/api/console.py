@@ -25,6 +25,7 @@ from collections import deque
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
+from rundial.interrupts import let_through
 from rundial.signals import semconv
 from rundial.signals.consoleline import ConsoleLine, ConsoleLines
 from rundial.signals.redaction import redact_shapes
@@ -177,6 +178,7 @@ class Tap:
             # A subclass of str may have a `split` of its own.
             self._offer(side.lines.feed(text if type(text) is str else str.__str__(text)))
         except Exception as error:  # noqa: BLE001 - a failure of ours must not come out of somebody's print
+            let_through(error)
             self._run.console_failed(error)
 
     def _offer(self, lines: list[ConsoleLine]) -> None:
@@ -243,6 +245,6 @@ class Console:
     def close(self, timeout_s: float = 0.0) -> None:
         """Stop capturing; what is half written is recorded. Idempotent, and waits for nothing."""
         del timeout_s
-        taps, self._taps = self._taps, []
-        for tap in reversed(taps):
-            tap.close()
+        while self._taps:
+            self._taps[-1].close()
+            self._taps.pop()

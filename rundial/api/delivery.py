@@ -8,7 +8,7 @@ from __future__ import annotations
 import time
 from binascii import a2b_base64
 from collections.abc import Callable, Collection, Mapping
-from threading import Lock, get_ident
+from threading import RLock, get_ident
 from typing import TYPE_CHECKING, Any
 
 from rundial.api.ending import STATUSES, Ending
@@ -60,16 +60,21 @@ class RunDelivery:
         self._attached = attached
         self._settings = settings
         self._ends_run = ends_run
-        # Guards finish: two threads must not write two ends.
-        self._lock = Lock()
+        # Guards finish: two threads must not write two ends. Re-entrant, because an exception of a signal
+        # handler may strike when the lock is just taken: the thread's next call must not wait for itself.
+        self._lock = RLock()
         # The thread that is inside `finish`; a handler that has interrupted it must not wait for it.
         self._finisher = 0
         self.is_cut_short = False
+        # How far `finish` has come: whoever interrupts it, the next call goes on from there.
         self._has_ended = False
+        self._has_told_end = False
+        self._is_settled = False
         # How the run ended, if this process ends it.
         self._status: str | None = None
         self._has_handed_over = False
         self._is_released = False
+        self._is_answered = False
         self._is_done = False
         self._last_beat_s = time.monotonic()
         self._told: dict[str, object] | None = None
@@ -107,17 +112,20 @@ class RunDelivery:
             self.is_cut_short = self._pipeline.ring.is_inside
             if self._is_done:
                 return True
-            if not self._has_ended:
-                self._has_ended = True
+            self._has_ended = True
+            if not self._has_told_end:
                 self._end(ending, end)
+                self._has_told_end = True
             # Who leaves has others to leave too, and what is not on disk could not be left to anybody.
             seal_end = end if ending is not None else max(end, time.monotonic() + LEAVING_SEAL_S)
-            is_settled = self._is_released or self._settle(end, seal_end)
-            if is_settled and self._drain(end) and self._tell_rest(end):
-                self._close()
-                return True
-            self._hand_over()
-            return False
+            self._is_answered = self._is_answered or (
+                self._leave_ring(end, seal_end) and self._drain(end) and self._tell_rest(end)
+            )
+            if not self._is_answered:
+                self._hand_over()
+                return False
+            self._close()
+            return True
         finally:
             self._finisher = 0
             self._lock.release()
@@ -215,8 +223,16 @@ class RunDelivery:
             body = {**ending._asdict(), "finished_unix_ns": time.time_ns()}
             self._attached.recorder.event(semconv.EVENT_RUN_FINISH, body)
 
+    def _leave_ring(self, end: float, seal_end: float) -> bool:
+        if not self._is_settled:
+            self._is_settled = self._settle(end, seal_end)
+        if self._is_settled and not self._is_released:
+            self._pipeline.release(self._attached)
+            self._is_released = True
+        return self._is_released
+
     def _settle(self, end: float, seal_end: float) -> bool:
-        """Bring everything to disk, with the final account, and leave the ring."""
+        """Bring everything to disk, with the final account."""
         if not self._seal(seal_end):
             return False
         self._tell_ledger()
@@ -238,8 +254,6 @@ class RunDelivery:
             drops={name: each.dropped for name, each in ledger.signals().items()},
             extra={**spool.meta.extra, **facts, "status": self._status},
         )
-        self._pipeline.release(self._attached)
-        self._is_released = True
         return True
 
     def _tell_rest(self, end: float) -> bool:
@@ -273,17 +287,19 @@ class RunDelivery:
             hook.tell("shutdown_spool_handoff", records=self.waiting(), path=path)
 
     def _close(self) -> None:
+        """Let go of all that the run had here; each step may be repeated."""
         sender, source = self._attached.sender, self._attached.source
-        self._is_done = True
+        spool = self._attached.spool
         if self._attached.hook is not None:
             self._attached.hook.close(HOOK_S)
-        if sender is None or source is None:
-            # Offline: everything is on disk, and stays there for `rundial sync`.
-            self._attached.spool.close()
-        else:
+        # Offline everything is on disk, and stays there for `rundial sync`.
+        if sender is not None and source is not None:
             sender.remove(source)
-            self._attached.spool.remove()
+            if spool.exists():
+                spool.remove()
+        spool.close()
         self.on_done()
+        self._is_done = True
 
     def _waiting_frames(self) -> int:
         return sum(lane.waiting_frames for lane in self._attached.spool.lanes.values())

@@ -16,6 +16,7 @@ import traceback
 from typing import TYPE_CHECKING, Any
 
 from rundial.errors import RecordDroppedError, RunFinishedError
+from rundial.interrupts import let_through
 from rundial.signals import semconv
 from rundial.signals.attributes import as_text, clean_attributes
 from rundial.signals.redaction import redact_shapes
@@ -53,12 +54,13 @@ class LoggingHandler(logging.Handler):
         """Record one log record; never raises, but in strict mode."""
         if getattr(self._inside, "is_busy", False) or (record.threadName or "").startswith("rundial-"):
             return
-        self._inside.is_busy = True
         try:
+            self._inside.is_busy = True
             self._record(record)
         except (RecordDroppedError, RunFinishedError):
             raise
-        except Exception:  # noqa: BLE001 - logging's own way of telling, which nobody has to handle
+        except Exception as error:  # noqa: BLE001 - logging's own way of telling, which nobody has to handle
+            let_through(error)
             self.handleError(record)
         finally:
             self._inside.is_busy = False
@@ -80,7 +82,8 @@ class LoggingHandler(logging.Handler):
     def _message(self, record: logging.LogRecord) -> str:
         try:
             return record.getMessage() if self.formatter is None else self.format(record)
-        except Exception:  # noqa: BLE001 - arguments that do not fit the message: both are still worth keeping
+        except Exception as error:  # noqa: BLE001 - arguments that do not fit the message are worth keeping too
+            let_through(error)
             return f"{as_text(record.msg)} {as_text(record.args)}"
 
 

@@ -239,7 +239,7 @@ class Pipeline:
         attached.run_encoder.on_publish = attached.sender.wake
 
     def release(self, attached: Attached) -> None:
-        """Forget a run whose records are all in its spool; its spool may go on being sent."""
+        """Forget a run whose records are all in its spool; its spool may go on being sent. Idempotent."""
         attached.recorder.freeze()
         self.encoder.remove(attached.run_encoder)
         with self._lock:

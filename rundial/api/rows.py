@@ -98,7 +98,8 @@ class Rows:
                 return None
             body = keys.pack(*numbers)
             return (keys, body) if isfinite(sum(keys.unpack(body))) else None
-        except Exception:  # noqa: BLE001 - the user's own objects may raise anything; they are looked at closely
+        except Exception as error:  # noqa: BLE001 - the user's own objects may raise; they are looked at closely
+            let_through(error)
             return None
 
     def _fill(
@@ -121,8 +122,8 @@ class Rows:
             if len(self.known) < MAX_KNOWN:
                 self.known[_name_of(metrics, context)] = keys
             self._plain.update(kind for kind in map(type, metrics.values()) if values.is_scalar_type(kind))
-        except Exception:  # noqa: BLE001 - as above; then every such call goes the slow way
-            return
+        except Exception as error:  # noqa: BLE001 - as above; then every such call goes the slow way
+            let_through(error)
 
     def _context(self, context: object) -> tuple[tuple[tuple[str, str], ...], str | None]:
         if context is None:

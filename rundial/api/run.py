@@ -429,16 +429,18 @@ class Run(Facts):
             return False
 
     def _stop_parts(self, timeout_s: float) -> None:
-        parts, self.before_finish = self.before_finish, []
         if self._stop is not None:
-            parts.append(self._stop.close)
-        for stop in reversed(parts):
+            self._stop.close()
+        for stop in reversed(self.before_finish[:]):
             self._stop_part(stop, timeout_s)
+        # Not before: what a Ctrl-C has kept from stopping is stopped by the next call, or at the exit.
+        self.before_finish.clear()
 
     def _stop_part(self, stop: Callable[[float], None], timeout_s: float) -> None:
         try:
             stop(timeout_s)
         except Exception as error:  # noqa: BLE001 - one part's failure keeps no run from ending
+            let_through(error)
             self._notices.warn("stop", f"a part of {self.run_id} did not stop", error=error)
 
     def _log_slowly(

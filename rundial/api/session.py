@@ -19,6 +19,7 @@ from rundial.api.ranks import rank_of
 from rundial.api.run import Run
 from rundial.api.trace import Tracing
 from rundial.errors import ConfigError
+from rundial.interrupts import let_through
 from rundial.settings import Distributed, Mode, ResumeMode, RunKind, Settings, resolve
 from rundial.value import changed
 
@@ -234,6 +235,7 @@ def _config(config: object) -> tuple[dict[str, Any], Changes]:
     try:
         fields = fields_of(config)
     except Exception as error:
+        let_through(error)
         raise ConfigError(f"config cannot be read ({type(error).__name__}); nothing was started") from error
     if fields is None:
         raise ConfigError(f"config must be a mapping, not {type(config).__name__}; nothing was started")

@@ -91,9 +91,9 @@ class Parts:
 
     def forget(self, run: Run) -> None:
         """Let go of a run that has nothing left to see to; a program may have thousands."""
-        known = self.live.pop(run, None)
-        if known is not None and run.settings.mode == "offline":
-            self.left.append(Left.of(run, *known))
+        if run in self.live and run.settings.mode == "offline":
+            self.left.append(Left.of(run, *self.live[run]))
+        self.live.pop(run, None)
 
     def close(self, timeout_s: float) -> None:
         """Let go of everything, at the process's end; a hook that is at work is waited for so long."""

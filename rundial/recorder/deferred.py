@@ -7,8 +7,16 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
+from functools import wraps
+from typing import TYPE_CHECKING, Concatenate, ParamSpec, TypeVar
 
 from rundial.recorder.slots import RunSlot
+
+if TYPE_CHECKING:
+    from rundial.recorder.ring import Ring
+
+P = ParamSpec("P")
+R = TypeVar("R")
 
 # More than this from one interruption is refused.
 MAX_DEFERRED = 1024
@@ -42,3 +50,25 @@ class Deferred:
             return True
         self.refused[counter] = self.refused.get(counter, 0) + units
         return False
+
+
+def alone(method: Callable[Concatenate[Ring, P], R]) -> Callable[Concatenate[Ring, P], R]:
+    """Have a method of the ring hold its lock as a call does: what its thread logs meanwhile is deferred.
+
+    No context manager of Python's own code: an exception of a signal handler that strikes while one is
+    entered leaves it half entered, and the lock held.
+    """
+
+    @wraps(method)
+    def hold(ring: Ring, /, *args: P.args, **kwargs: P.kwargs) -> R:
+        with ring._lock:
+            if ring._busy:
+                return method(ring, *args, **kwargs)
+            try:
+                ring._busy = True
+                return method(ring, *args, **kwargs)
+            finally:
+                ring._busy = False
+                ring._drain_later()
+
+    return hold

@@ -12,15 +12,14 @@ After a crash: everything up to the last committed record is read back by `scan`
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from threading import RLock
 from time import time_ns
 from zlib import crc32
 
 from rundial.reasons import Reason, Signal
 from rundial.recorder import layout
-from rundial.recorder.deferred import Action, Counter, Deferred
+from rundial.recorder.deferred import Action, Counter, Deferred, alone
 from rundial.recorder.evictions import Evictions, Units
 from rundial.recorder.keysets import KeySet
 from rundial.recorder.layout import (
@@ -88,19 +87,19 @@ class Ring:
         """How full the ring is, 0 to 1."""
         return (self.head - self.tail) / self._capacity
 
+    @alone
     def open_slot(self) -> RunSlot:
         """Give a run its number.
 
         Raises:
             RundialError: 128 runs are open in this process already.
         """
-        with self._alone():
-            slot = self._slots.open(self._capacity)
-            self._make_room()
-            first = layout.slot_word(slot.index, 0)
-            for word in range(first, first + layout.SLOT_WORDS):
-                self._words[word] = 0
-            return slot
+        slot = self._slots.open(self._capacity)
+        self._make_room()
+        first = layout.slot_word(slot.index, 0)
+        for word in range(first, first + layout.SLOT_WORDS):
+            self._words[word] = 0
+        return slot
 
     def close_intake(self, slot: RunSlot) -> None:
         """Refuse what comes for a run from now on, but for run events; counted `after_finish`."""
@@ -117,10 +116,10 @@ class Ring:
         with self._lock:
             return self._busy
 
+    @alone
     def close_slot(self, slot: RunSlot) -> None:
         """Take a run's number back; nothing of the run may be in the ring any more."""
-        with self._alone():
-            self._slots.close(slot)
+        self._slots.close(slot)
 
     def row_writer(self, slot: RunSlot) -> RowWriter:
         """Return what offers the rows of one run: the hot path of all that Rundial does.
@@ -232,20 +231,6 @@ class Ring:
         if self.head >= self._wake_at:
             self._wake_encoder()
         return accepted
-
-    @contextmanager
-    def _alone(self) -> Iterator[None]:
-        """Hold the lock as a call does: what this thread logs meanwhile is deferred until we leave."""
-        with self._lock:
-            if self._busy:
-                yield
-                return
-            try:
-                self._busy = True
-                yield
-            finally:
-                self._busy = False
-                self._drain_later()
 
     # What follows runs with the lock held.
 
@@ -416,35 +401,39 @@ class Ring:
             # exception that struck between two instructions of a call's own clean-up.
             self._busy = False
             self._drain_later()
-            with self._alone():
-                # A finaliser may log on this very thread, at any allocation: its record comes after.
-                self.mark = self.head
-                self._wake_at = self.head + self._capacity // 4
-                self._make_room()
-                self._slots.mark()
-                return self.tail, self.mark
+            return self._take()
 
+    @alone
+    def _take(self) -> tuple[int, int]:
+        # A finaliser may log on this very thread, at any allocation: its record comes after.
+        self.mark = self.head
+        self._wake_at = self.head + self._capacity // 4
+        self._make_room()
+        self._slots.mark()
+        return self.tail, self.mark
+
+    @alone
     def wake_at_next(self) -> bool:
         """Have the next record wake the encoder; False where one has come already."""
-        with self._alone():
-            if self.head != self.tail:
-                return False
-            self._wake_at = self.head
-            self._make_room()
-            return True
+        if self.head != self.tail:
+            return False
+        self._wake_at = self.head
+        self._make_room()
+        return True
 
     def at_mark(self, run: int) -> list[int] | None:
         """Units of a run that were accepted before the last take, by signal; None when it is gone."""
         with self._lock:
             return self._slots.at_mark(run)
 
+    @alone
     def release(self, position: int) -> None:
         """Give the bytes before a mark back: they are in the spool."""
-        with self._alone():
-            self._words[layout.WORD_TAIL] = position
-            self.tail = position
-            self._make_room()
+        self._words[layout.WORD_TAIL] = position
+        self.tail = position
+        self._make_room()
 
+    @alone
     def allow_eviction(self, parts: Sequence[tuple[int, Units]]) -> None:
         """Let a full ring give up its oldest records, because the spool cannot be written.
 
@@ -452,27 +441,26 @@ class Ring:
             parts: Marks that `take` returned, growing, each with the units that lie before it and
                 after the one before, and are in no frame yet.
         """
-        with self._alone():
-            self._evictions.allow(parts)
+        self._evictions.allow(parts)
 
+    @alone
     def forbid_eviction(self) -> None:
         """Keep what is there while the encoder reads it."""
-        with self._alone():
-            self._evictions.forbid(self._words)
-            self.tail = int(self._words[layout.WORD_TAIL])
-            self._make_room()
+        self._evictions.forbid(self._words)
+        self.tail = int(self._words[layout.WORD_TAIL])
+        self._make_room()
 
+    @alone
     def move(self, file: RingFile) -> tuple[RingFile, int, int]:
         """Go on in other memory; return the old one, and the positions in it between which records wait."""
-        with self._alone():
-            left = (self.file, self.tail, self.head)
-            first = layout.SLOTS_AT_WORD
-            last = first + layout.RUN_SLOTS * layout.SLOT_WORDS
-            file.words[first:last] = self._words[first:last]
-            self._evictions.forget()
-            self._slots.mark()
-            self._install(file, layout.round_up(self.head + 1, file.capacity))
-            return left
+        left = (self.file, self.tail, self.head)
+        first = layout.SLOTS_AT_WORD
+        last = first + layout.RUN_SLOTS * layout.SLOT_WORDS
+        file.words[first:last] = self._words[first:last]
+        self._evictions.forget()
+        self._slots.mark()
+        self._install(file, layout.round_up(self.head + 1, file.capacity))
+        return left
 
     def _install(self, file: RingFile, start: int) -> None:
         self.file = file
@@ -490,10 +478,13 @@ class Ring:
         self.max_record_bytes = min(MAX_RECORD_BYTES, file.capacity // 16)
 
     def _wake_encoder(self) -> None:
-        with self._alone():
-            self._wake_at = self.head + self._capacity
-            self._make_room()
+        self._has_woken()
         self._wake()
+
+    @alone
+    def _has_woken(self) -> None:
+        self._wake_at = self.head + self._capacity
+        self._make_room()
 
     def abandon_in_child(self) -> None:
         """Let go of the parent's memory after a fork, without touching the parent's lock."""

@@ -237,9 +237,9 @@ class RunRecorder:
         self._ring.close_intake(self.slot)
 
     def freeze(self) -> None:
-        """Keep the counters that stand in the ring's header, before the slot goes to another run."""
+        """Keep the counters that stand in the ring's header, before the slot goes to another run; once."""
         with self._encoder.pass_lock:
-            self._final = self._counted()
+            self._final = self._final or self._counted()
 
     def _counted(self) -> tuple[dict[str, dict[str, int]], dict[str, int]]:
         words = self._ring.file.words

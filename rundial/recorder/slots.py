@@ -85,10 +85,11 @@ class Slots:
         return slot
 
     def close(self, slot: RunSlot) -> None:
-        """Take a run's number back."""
+        """Take a run's number back; once, for it may be another's already when this is called again."""
         slot.limit_events = -1
-        del self._open[slot.index]
-        self._free.append(slot.index)
+        if self._open.get(slot.index) is slot:
+            del self._open[slot.index]
+            self._free.append(slot.index)
 
     def limit(self, capacity: int) -> None:
         """Set the shares of another ring."""

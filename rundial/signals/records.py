@@ -327,7 +327,8 @@ def interrupted(span: SpanData, end_unix_ns: int) -> SpanData:
 def _text_attributes(attributes: Attributes) -> bytes:
     try:
         data = dump(attributes)
-    except Exception:  # noqa: BLE001  # attributes that nobody cleaned: slower, but never a lost line
+    except Exception as error:  # noqa: BLE001  # attributes that nobody cleaned: slower, but never a lost line
+        let_through(error)
         attributes, _ = clean_attributes(attributes)
         data = dump(attributes)
     for cap in CAPS:

@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
+import contextlib
 import contextvars
 import itertools
+import logging
 import os
 import signal
 import sys
+from collections import UserDict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from types import FrameType
+from pathlib import Path
+from types import CodeType, FrameType
+from typing import TextIO
 
 import pytest
 
 import rundial
+from rundial.api import session
+from rundial.api.logging import LoggingHandler
 from rundial.api.run import Run
+from tests.support import recorded
 from tests.support.recorded import Recorded
 
 SOURCES = os.path.dirname(rundial.__file__)
@@ -39,25 +47,26 @@ def handled_by_raising() -> Iterator[None]:
 
 
 @contextmanager
-def interrupted_at(moment: int) -> Iterator[list[int]]:
-    """Send this process SIGUSR1 where the interpreter looks for signals in Rundial's code.
+def interrupted(is_moment: Callable[[FrameType, str], bool]) -> Iterator[list[int]]:
+    """Send this process SIGUSR1, once, where the interpreter looks for signals in Rundial's code.
 
     That is where a function begins and after each call.
 
     Args:
-        moment: Which of these, from 1.
+        is_moment: Told of each of these; whether it shall be there.
 
     Yields:
         A list of one number, which is above 0 as long as the signal has not been sent.
     """
-    left = [moment]
+    left = [1]
 
     def look(frame: FrameType, event: str, argument: object) -> None:
         del argument
-        if event != "c_call" and frame.f_code.co_filename.startswith(SOURCES):
-            left[0] -= 1
-            if left[0] == 0:
-                signal.raise_signal(signal.SIGUSR1)
+        if event == "c_call" or not left[0] or not frame.f_code.co_filename.startswith(SOURCES):
+            return
+        if is_moment(frame, event):
+            left[0] = 0
+            signal.raise_signal(signal.SIGUSR1)
 
     before = sys.getprofile()
     sys.setprofile(look)
@@ -65,6 +74,22 @@ def interrupted_at(moment: int) -> Iterator[list[int]]:
         yield left
     finally:
         sys.setprofile(before)
+
+
+def at(number: int) -> Callable[[FrameType, str], bool]:
+    """Choose a moment by its number, from 1."""
+    moments = itertools.count(1)
+    return lambda _frame, _event: next(moments) == number
+
+
+def somewhere_new(struck: set[tuple[CodeType, int, str]]) -> Callable[[FrameType, str], bool]:
+    """Choose the first place in the code that is not among those struck before."""
+
+    def is_new(frame: FrameType, event: str) -> bool:
+        place = (frame.f_code, frame.f_lasti, event)
+        return place not in struck and struck.add(place) is None
+
+    return is_new
 
 
 def log_quickly(run: Run, number: int) -> bool:
@@ -77,9 +102,27 @@ def log_slowly(run: Run, number: int) -> bool:
     return run.log({"x": float(number)}, step=number, context={"split": "val"})
 
 
+def log_newly(run: Run, number: int) -> bool:
+    """Log a point of a name that is not known yet, from a mapping that is no dict."""
+    return run.log(UserDict({f"x{number}": float(number)}), step=number)
+
+
 def say(run: Run, number: int) -> bool:
     """Log a line."""
     return run.log_text(str(number))
+
+
+def write(run: Run, number: int) -> bool:
+    """Write a line to stdout, which the run captures."""
+    del run
+    sys.stdout.write(f"{number}\n")
+    return True
+
+
+def warn(run: Run, number: int) -> bool:
+    """Log a line by Python's own logging."""
+    LoggingHandler(run).handle(logging.makeLogRecord({"msg": "%d", "args": (number,)}))
+    return True
 
 
 def trace(run: Run, number: int) -> bool:
@@ -95,29 +138,39 @@ def numbers_of(found: Recorded) -> list[int]:
     return sorted([*(point.step or 0 for point in found.points), *named])
 
 
-@pytest.mark.parametrize("log", [log_quickly, log_slowly, say, trace])
+@pytest.fixture
+def out(tmp_path: Path) -> Iterator[TextIO]:
+    """A real text file, to be stdout."""
+    with (tmp_path / "out.txt").open("w", encoding="utf-8") as stream:
+        yield stream
+
+
+@pytest.mark.parametrize("log", [log_quickly, log_slowly, log_newly, say, write, warn, trace])
 def test_an_exception_of_a_signal_handler_at_any_moment_of_a_call_spoils_nothing(
-    run: Run, read: Callable[[Run], Recorded], log: Callable[[Run, int], bool]
+    start: Callable[..., Run],
+    read: Callable[[Run], Recorded],
+    out: TextIO,
+    log: Callable[[Run, int], bool],
 ) -> None:
     """Wherever in a call a handler raises, what the call answered is true and the books close."""
     accepted = [0]
     doubtful = []
-    refused = 0
-    assert log(run, 0)
-    with handled_by_raising():
+    with contextlib.redirect_stdout(out), handled_by_raising():
+        run = start(capture_console=True)
+        assert log(run, 0)
         for number in itertools.count(1):
             left = [1]
             try:
-                with interrupted_at(number) as left:
+                with interrupted(at(number)) as left:
                     # In a context of its own: a span that is cut short may stay its context's current one.
                     is_kept = contextvars.copy_context().run(log, run, number)
             except TimeIsUpError:
                 doubtful.append(number)
                 continue
-            refused += not is_kept
-            accepted += [number] * is_kept
-            if left[0] > 0:
-                break
+            assert left[0] > 0, "what the handler raised was taken for a failure of the call's"
+            assert is_kept
+            accepted.append(number)
+            break
 
     found = numbers_of(read(run))
     assert len(doubtful) > 5
@@ -126,4 +179,45 @@ def test_an_exception_of_a_signal_handler_at_any_moment_of_a_call_spoils_nothing
     account = run.diagnostics().ledger
     assert account.closes
     assert sum(each.recorded for each in account.signals().values()) == len(found)
-    assert refused <= sum(each.lost for each in account.signals().values()) <= refused + len(doubtful)
+    assert sum(each.lost for each in account.signals().values()) <= len(doubtful)
+
+
+def test_a_finish_that_is_interrupted_goes_on_where_it_was(
+    start: Callable[..., Run], spool_dir: Path, out: TextIO
+) -> None:
+    """Wherever a handler raises inside finish, its exception comes out; the next call ends the run whole."""
+    struck: set[tuple[CodeType, int, str]] = set()
+    runs = 0
+    has_struck = True
+    while has_struck:
+        runs += 1
+        with contextlib.redirect_stdout(out), handled_by_raising():
+            run = start(capture_console=True, capture_environment=False)
+            sys.stdout.write("half a line")
+            with contextlib.suppress(TimeIsUpError), interrupted(somewhere_new(struck)) as left:
+                assert run.finish(10)
+                assert left[0] > 0, "what the handler raised was taken for a failure of the call's"
+            has_struck = left[0] == 0
+            assert run.finish(10)
+            sys.stdout.write("of nobody's concern")
+
+        assert run.diagnostics().ledger.closes
+        assert run not in session.current().parts.live
+        found = recorded.read(spool_dir / run.run_id)
+        # A line that was struck while it was recorded is the one thing that is nowhere.
+        assert [line.body for line in found.lines] in ([], ["half a line"])
+        assert "rundial.run.finish" in [event.event_name for event in found.events]
+    assert runs > 100
+    assert found.lines
+
+
+def test_a_config_whose_reading_is_interrupted_is_no_bad_config(start: Callable[..., Run]) -> None:
+    """What a handler raises while `init` reads a config stops the program, as the program wished."""
+
+    class Slow:
+        def model_dump(self) -> dict[str, object]:
+            signal.raise_signal(signal.SIGUSR1)
+            return {"seed": 1}
+
+    with handled_by_raising(), pytest.raises(TimeIsUpError):
+        start(config=Slow())
