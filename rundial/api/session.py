@@ -21,7 +21,7 @@ from rundial.api.trace import Tracing
 from rundial.errors import ConfigError
 from rundial.interrupts import let_through
 from rundial.settings import Settings, resolve
-from rundial.typed import TYPE_CHECKING, Any, NoReturn
+from rundial.typed import TYPE_CHECKING, Any
 from rundial.value import changed
 
 if TYPE_CHECKING:
