@@ -19,7 +19,19 @@ from rundial.clock import Clock
 from rundial.server.bodies import BodyReader
 from rundial.server.owner import prepare
 from rundial.server.problems import Problem
-from rundial.server.routes import auth, control, health, logs, otlp, runs, series, spans, targets, workspaces
+from rundial.server.routes import (
+    auth,
+    control,
+    health,
+    ingest,
+    logs,
+    otlp,
+    runs,
+    series,
+    spans,
+    targets,
+    workspaces,
+)
 from rundial.server.runlife import DEFAULT_SILENCE_S
 from rundial.server.security import REQUEST_ID, Guard, render
 from rundial.server.services import Services
@@ -32,6 +44,7 @@ _log: Final = logging.getLogger("rundial.server")
 _ROUTES: Final = [
     *health.ROUTES,
     *otlp.ROUTES,
+    *ingest.ROUTES,
     *auth.ROUTES,
     *workspaces.ROUTES,
     *targets.ROUTES,
