@@ -22,7 +22,7 @@ from rundial.server.store.streams import curve
 from rundial.server.store.tables import instances, runs, series
 from tests.support.clock import ManualClock
 
-# PostgreSQL is another process: a hundred examples of many commits each take it seconds, and more when it is busy.
+# PostgreSQL is another process, and a hundred examples of many commits each take it seconds.
 pytestmark = pytest.mark.timeout(120)
 
 OWNER = Principal("key", "test", frozenset({keys.ADMIN}), 0)

@@ -11,6 +11,8 @@ from types import TracebackType
 
 import pytest
 
+from tests.support.waiting import wait_until
+
 _CONFIG = """
 daemon off;
 master_process off;
@@ -66,14 +68,8 @@ class Nginx:
 
     def __enter__(self) -> Nginx:
         self._child = subprocess.Popen(self._command, stdin=subprocess.DEVNULL)
-        for _ in range(1_000):
-            with socket.socket() as probe:
-                probe.settimeout(1)
-                if probe.connect_ex(("127.0.0.1", self._port)) == 0:
-                    return self
-            assert self._child.poll() is None
-            wait_a_little()
-        raise TimeoutError("nginx does not listen")
+        wait_until(self._listens, 20)
+        return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -81,3 +77,7 @@ class Nginx:
         assert self._child is not None
         self._child.terminate()
         self._child.wait(10)
+
+    def _listens(self) -> bool:
+        with socket.socket() as probe:
+            return probe.connect_ex(("127.0.0.1", self._port)) == 0
