@@ -5,9 +5,8 @@ Pure; on the thread of whoever ends the run.
 
 from __future__ import annotations
 
-from typing import Literal, NamedTuple
-
 from rundial.interrupts import let_through
+from rundial.typed import Literal, NamedTuple
 
 Status = Literal["completed", "failed", "aborted"]
 STATUSES: tuple[Status, ...] = ("completed", "failed", "aborted")

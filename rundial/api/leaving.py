@@ -10,11 +10,11 @@ import sys
 import time
 from collections.abc import Sequence
 from contextlib import suppress
-from typing import TYPE_CHECKING
 
 from rundial.api.child import ChildSide
 from rundial.api.ending import MAX_REASON_CHARS, Ending
 from rundial.logger import logger
+from rundial.typed import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from rundial.api.run import Run

@@ -12,7 +12,6 @@ import os
 import sys
 from collections.abc import Mapping, Sequence
 from threading import Lock
-from typing import TYPE_CHECKING, Any
 
 from rundial import profiles
 from rundial.api.exits import Exits
@@ -21,11 +20,13 @@ from rundial.api.run import Run
 from rundial.api.trace import Tracing
 from rundial.errors import ConfigError
 from rundial.interrupts import let_through
-from rundial.settings import Distributed, Mode, ResumeMode, RunKind, Settings, resolve
+from rundial.settings import Settings, resolve
+from rundial.typed import TYPE_CHECKING, Any
 from rundial.value import changed
 
 if TYPE_CHECKING:
     from rundial.api.config import Changes
+    from rundial.choices import Distributed, Mode, ResumeMode, RunKind
 
 
 class Session:
