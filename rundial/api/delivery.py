@@ -283,7 +283,7 @@ class RunDelivery:
         hook = self._attached.hook
         if hook is not None and not self._has_handed_over:
             self._has_handed_over = True
-            path = str(self._attached.spool.path)
+            path = self._attached.spool.directory
             hook.tell("shutdown_spool_handoff", records=self.waiting(), path=path)
 
     def _close(self) -> None:

@@ -6,6 +6,7 @@ what is left and how to send it.
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from collections.abc import Sequence
@@ -158,11 +159,11 @@ def _say(left: Left) -> None:
             left.run_id,
             f"{left.waiting:,}",
         )
-    elif left.path.exists() and not left.is_volatile:
+    elif os.path.exists(left.directory) and not left.is_volatile:
         logger.warning(
             "run %s: %s records wait in %s; send them with: rundial sync %s",
             left.run_id,
             f"{left.waiting:,}",
-            left.path,
+            left.directory,
             left.root,
         )

@@ -320,7 +320,7 @@ class Recording:
 
     def _with_root(self, settings: Settings) -> Settings:
         if not self._options.spool_enabled:
-            settings = changed(settings, spool_directory=_temporary_root())
+            settings = changed(settings, spool_directory=str(_temporary_root()))
         return changed(settings, spool_directory=start.spool_root(settings))
 
     def _is_silent_rank(self) -> bool:
