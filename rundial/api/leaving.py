@@ -16,6 +16,7 @@ from rundial.api.child import ChildSide
 from rundial.api.ending import MAX_REASON_CHARS, Ending, of_exception
 from rundial.logger import logger
 from rundial.typed import TYPE_CHECKING
+from rundial.value import changed
 
 if TYPE_CHECKING:
     from rundial.api.run import Run
@@ -148,7 +149,7 @@ def _end_of(run: Run, ending: Ending) -> Ending:
         return ending
     said = "preempted" if ending.reason is None else f"preempted; {ending.reason}"[:MAX_REASON_CHARS]
     status = "aborted" if ending.status == "completed" else ending.status
-    return ending._replace(status=status, reason=said)
+    return changed(ending, status=status, reason=said)
 
 
 def _say(left: Left) -> None:

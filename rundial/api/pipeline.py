@@ -282,7 +282,7 @@ class Pipeline:
             run_index=slot,
             resource_b64=b2a_base64(resource, newline=False).decode(),
             host_id=place.host_id(),
-            boot_id=place.boot_id().hex(),
+            boot_id=self.ring.file.boot_id.hex(),
             pid=self.pid,
         )
 

@@ -22,7 +22,8 @@ from rundial.api.handshake import Answer, steps_of
 from rundial.api.ranks import rank_of
 from rundial.api.recordoptions import OF_A_RUN_VARIABLES
 from rundial.api.target import Target
-from rundial.diagnostics import Reason, RundialDiagnostics, Signal
+from rundial.choices import Reason, Signal
+from rundial.diagnostics import RundialDiagnostics
 from rundial.errors import ConfigError, RundialError, RunFinishedError
 from rundial.interrupts import let_through
 from rundial.settings import Settings, resolve

@@ -97,11 +97,15 @@ class RingFile:
         return None if self.name is None else Path(self.name)
 
     @property
+    def boot_id(self) -> bytes:
+        """The boot of the machine that it was made in; zeros where no boot has a name."""
+        start = layout.WORD_BOOT * 8
+        return bytes(self.memory[start : start + 16])
+
+    @property
     def is_of_this_boot(self) -> bool:
         """Whether the ring was written since the machine started; False where no boot has a name."""
-        start = layout.WORD_BOOT * 8
-        written = bytes(self.memory[start : start + 16])
-        return any(written) and written == boot_id()
+        return any(self.boot_id) and self.boot_id == boot_id()
 
     @property
     def is_linked(self) -> bool:
