@@ -5,11 +5,6 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Mapping, Sequence
-<<<<<<< HEAD
-from pathlib import Path
-=======
-from functools import partial
->>>>>>> start
 from threading import Lock, Thread
 
 from rundial.api.capturing import start_capture
