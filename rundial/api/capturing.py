@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import partial
-from typing import TYPE_CHECKING, Any
+
+from rundial.typed import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from rundial.api.pipeline import Attached

@@ -9,9 +9,9 @@ from __future__ import annotations
 import builtins
 import sys
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, NoReturn
 
 from rundial.api.mainframe import MainFrame, Unknown
+from rundial.typed import TYPE_CHECKING, Any, NoReturn
 
 if TYPE_CHECKING:
     from rundial.api.ending import Ending

@@ -12,7 +12,8 @@ from __future__ import annotations
 
 import sys
 import threading
-from typing import TYPE_CHECKING, Any, NamedTuple
+
+from rundial.typed import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
     from types import CodeType, FrameType

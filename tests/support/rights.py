@@ -90,6 +90,16 @@ def _traces(world: World) -> Call:
     return Call("/v1/traces", otlp.spans(_owner_of_telemetry(), [otlp.span(world.number(), "x")]))
 
 
+def _published(signal: str, records: str, /, **record: Any) -> Callable[[World], Call]:
+    """A record as the published client sends it, for a run of its own."""
+
+    def call(world: World) -> Call:
+        place = {"projectId": world.ids["digits"], "runId": fresh("run")}
+        return Call(f"/api/v1/ingest/{signal}", {records: [{**place, **record}]})
+
+    return call
+
+
 def _revoke_key(place: str) -> Callable[[World], Call]:
     def call(world: World) -> Call:
         # Made by a member, who may end it, too; an owner may end any.
@@ -138,6 +148,30 @@ RIGHTS: Final[dict[tuple[str, str], Right]] = {
     ("POST", "/v1/metrics"): Right(_MAKERS | {"agent", "key:metrics:write"}, _metrics),
     ("POST", "/v1/logs"): Right(_WRITERS, _events),
     ("POST", "/v1/traces"): Right(_MAKERS | {"agent", "key:traces:write"}, _traces),
+    ("POST", "/api/v1/ingest/metrics"): Right(
+        _MAKERS | {"agent", "key:metrics:write"},
+        _published("metrics", "points", metricKey="x", step=1, timestampMs=1, value=0.5),
+    ),
+    ("POST", "/api/v1/ingest/logs"): Right(
+        _MAKERS | {"agent", "key:logs:write"},
+        _published("logs", "lines", timestampMs=1, sequence=0, level="info", message="x", truncated=False),
+    ),
+    ("POST", "/api/v1/ingest/traces"): Right(
+        _MAKERS | {"agent", "key:traces:write"},
+        _published(
+            "traces",
+            "spans",
+            traceId="0" * 31 + "1",
+            spanId="0" * 15 + "1",
+            name="x",
+            kind="internal",
+            startNs="1",
+            endNs="2",
+            status="ok",
+            attrsJson="{}",
+            events=[],
+        ),
+    ),
     ("GET", "/api/v1/auth/whoami"): Right(_ALL, _get("/api/v1/auth/whoami")),
     ("GET", "/api/v1/cli/capabilities"): Right(_ALL, _get("/api/v1/cli/capabilities")),
     ("POST", "/api/v1/auth/login/credentials"): Right(
