@@ -20,15 +20,14 @@ from rundial.api.handshake import Answer, steps_of
 from rundial.api.ranks import rank_of
 from rundial.api.recordoptions import OF_A_RUN_VARIABLES
 from rundial.api.target import Target
-from rundial.diagnostics import Reason, RundialDiagnostics, Signal
+from rundial.choices import Reason, Signal
+from rundial.diagnostics import RundialDiagnostics
 from rundial.errors import ConfigError, RundialError, RunFinishedError
 from rundial.interrupts import let_through
 from rundial.settings import Settings, resolve
 from rundial.value import changed
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from rundial.api.client import Client
     from rundial.api.recordoptions import RecordOptions
     from rundial.api.run import Run
@@ -54,7 +53,7 @@ class Recording:
         self._options = options
         self._notices = Notices()
         # Of a client that keeps nothing; all its runs are in one.
-        self._volatile: Path | None = None
+        self._volatile: str | None = None
         self._runs: dict[tuple[str, str], Run] = {}
         self._past: RundialDiagnostics | None = None
         self._failures: dict[tuple[str, str], tuple[float, Exception]] = {}
@@ -322,7 +321,7 @@ class Recording:
 
     def _with_root(self, settings: Settings) -> Settings:
         settings = changed(settings, spool_enabled=self._options.spool_enabled and settings.spool_enabled)
-        if settings.spool_enabled or self._volatile is None or not self._volatile.is_dir():
+        if settings.spool_enabled or self._volatile is None or not os.path.isdir(self._volatile):
             root = start.spool_root(settings)
             self._volatile = None if settings.spool_enabled else root
             return changed(settings, spool_directory=root)

@@ -226,7 +226,7 @@ def test_without_a_spool_nothing_outlives_the_client(
         client.start()
         assert client.log_metric(**PLACE, metric_key="x", step=1, value=1)
         assert client.log_metric(**{**PLACE, "run_id": "other"}, metric_key="x", step=1, value=1)
-        place = client.run(**PLACE).settings.spool_directory
+        place = Path(client.run(**PLACE).settings.spool_directory)
         assert place.is_dir()
         assert client.close(0.5) is False
 
