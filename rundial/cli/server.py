@@ -40,6 +40,13 @@ NEEDS = ("starlette", "uvicorn", "sqlalchemy", "argon2")
     help="Data directory.  [default: $XDG_DATA_HOME/rundial, else ~/.local/share/rundial]",
 )
 @click.option(
+    "--database",
+    envvar="RUNDIAL_DATABASE",
+    metavar="URL",
+    help="postgresql://user:password@host/name, shared by any number of servers; or $RUNDIAL_DATABASE.  "
+    "[default: an SQLite file in the data directory]",
+)
+@click.option(
     "--allowed-host", multiple=True, metavar="NAME", help="Answer to this Host name too; repeatable."
 )
 @click.option(
@@ -82,6 +89,7 @@ def server(
     host: str,
     port: int,
     data: Path | None,
+    database: str | None,
     silence_s: float,
     **outside: Any,
 ) -> None:
@@ -115,7 +123,15 @@ def server(
     # The server announces itself in words; where JSON is wanted, stdout carries the object alone.
     with redirect_stdout(sys.stderr) if output.is_json else nullcontext():
         place = data or default_data()
-        serve(host, port, place, doors=doors, on_ready=on_ready, silence_s=silence_s)
+        serve(
+            host,
+            port,
+            place,
+            doors=doors,
+            on_ready=on_ready,
+            silence_s=silence_s,
+            database=database,
+        )
 
 
 def _doors(

@@ -20,6 +20,7 @@ from rundial.server import keys
 from rundial.server.keys import ADMIN, SYSTEM, Principal, StoredKey
 from rundial.server.store.apikeys import add_key
 from rundial.server.store.audit import Deed, record
+from rundial.server.store.dialect import exclude_others
 from rundial.server.store.places import create_workspace, fact
 from rundial.server.store.tables import api_keys, facts
 
@@ -33,6 +34,7 @@ def prepare(connection: Connection, data_dir: Path, clock: Clock) -> str:
     Raises:
         ConfigError: The key's file holds something else.
     """
+    exclude_others(connection)
     server_id = fact(connection, "server_id")
     if server_id is None:
         server_id = f"srv_{secrets.token_hex(12)}"
@@ -47,7 +49,7 @@ def _make_owner(connection: Connection, path: Path, now_unix_ns: int) -> None:
     if parts is None:
         raise ConfigError(f"{path} holds no API key of ours; move it away and start the server again")
     key_id, secret = parts
-    workspace = create_workspace(
+    workspace, _ = create_workspace(
         connection, WORKSPACE, name="Default workspace", actor=SYSTEM, now_unix_ns=now_unix_ns
     )
     principal = Principal(key_id, "owner", frozenset({ADMIN}), home_workspace_id=workspace.id)

@@ -133,11 +133,33 @@ def _member(verb: str, **body: Any) -> Callable[[World], Call]:
     return lambda world: Call(f"{_W}/members/{world.fresh_member()}/{verb}", body)
 
 
+def _json(signal: str, **record: Any) -> Callable[[World], Call]:
+    """A request of the published client with one record."""
+    lists = {"metrics": "points", "logs": "lines", "traces": "spans"}
+
+    def call(world: World) -> Call:
+        place = {"projectId": world.ids["digits"], "runId": RUN, "timestampMs": world.number()}
+        span = {"traceId": f"{world.number():032x}", "spanId": f"{world.number():016x}"}
+        return Call(f"/api/v1/ingest/{signal}", {lists[signal]: [{**place, **span, **record}]})
+
+    return call
+
+
 RIGHTS: Final[dict[tuple[str, str], Right]] = {
     ("GET", "/health/ready"): Right(_ANYONE, _get("/health/ready")),
     ("POST", "/v1/metrics"): Right(_MAKERS | {"agent", "key:metrics:write"}, _metrics),
     ("POST", "/v1/logs"): Right(_WRITERS, _events),
     ("POST", "/v1/traces"): Right(_MAKERS | {"agent", "key:traces:write"}, _traces),
+    ("POST", "/api/v1/ingest/metrics"): Right(
+        _MAKERS | {"agent", "key:metrics:write"}, _json("metrics", metricKey="x", step=1, value=0.5)
+    ),
+    ("POST", "/api/v1/ingest/logs"): Right(
+        _MAKERS | {"agent", "key:logs:write"}, _json("logs", sequence=1, level="info", message="x")
+    ),
+    ("POST", "/api/v1/ingest/traces"): Right(
+        _MAKERS | {"agent", "key:traces:write"},
+        _json("traces", name="x", kind="tool", status="ok", startNs="1", endNs="2"),
+    ),
     ("GET", "/api/v1/auth/whoami"): Right(_ALL, _get("/api/v1/auth/whoami")),
     ("GET", "/api/v1/cli/capabilities"): Right(_ALL, _get("/api/v1/cli/capabilities")),
     ("POST", "/api/v1/auth/login/credentials"): Right(

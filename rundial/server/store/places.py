@@ -8,12 +8,13 @@ from __future__ import annotations
 import secrets
 from dataclasses import dataclass
 
-from sqlalchemy import Connection, insert, select
+from sqlalchemy import Connection, select
 
 from rundial.server.keys import EVALS_WRITE, WRITE_SCOPES, Actor, Principal
 from rundial.server.problems import Problem
 from rundial.server.roles import PROJECTS_CREATE
 from rundial.server.store.audit import Deed, record
+from rundial.server.store.dialect import insert_new
 from rundial.server.store.tables import facts, projects, workspaces
 
 _ID_PREFIX = "prj_"
@@ -46,45 +47,34 @@ def fact(connection: Connection, name: str) -> str | None:
 
 def create_workspace(
     connection: Connection, slug: str, *, name: str, actor: Actor, now_unix_ns: int
-) -> Workspace:
-    """Add a workspace."""
-    row_id = connection.execute(
-        insert(workspaces).values(slug=slug, name=name, created_unix_ns=now_unix_ns)
-    ).inserted_primary_key
-    assert row_id is not None
-    record(
-        connection,
-        row_id[0],
-        actor,
-        Deed("workspace.create", "workspace", slug),
-        now_unix_ns=now_unix_ns,
-    )
-    return Workspace(row_id[0], slug, name)
+) -> tuple[Workspace, bool]:
+    """Add a workspace; the one that is there stays as it is.
+
+    Returns:
+        The workspace of this slug, and whether it is new.
+    """
+    is_new = insert_new(connection, workspaces, {"slug": slug, "name": name, "created_unix_ns": now_unix_ns})
+    row = connection.execute(select(workspaces).where(workspaces.c.slug == slug)).one()
+    if is_new:
+        deed = Deed("workspace.create", "workspace", slug)
+        record(connection, row.id, actor, deed, now_unix_ns=now_unix_ns)
+    return Workspace(row.id, row.slug, row.name), is_new
 
 
 def create_project(
     connection: Connection, workspace: Workspace, slug: str, *, name: str, actor: Actor, now_unix_ns: int
 ) -> Project:
-    """Add a project."""
+    """Add a project; the one that is there stays as it is."""
     public_id = f"{_ID_PREFIX}{secrets.token_hex(8)}"
-    row_id = connection.execute(
-        insert(projects).values(
-            public_id=public_id,
-            workspace_id=workspace.id,
-            slug=slug,
-            name=name,
-            created_unix_ns=now_unix_ns,
-        )
-    ).inserted_primary_key
-    assert row_id is not None
-    deed = Deed("project.create", "project", slug, details={"projectId": public_id})
-    record(connection, workspace.id, actor, deed, now_unix_ns=now_unix_ns)
-    return Project(row_id[0], public_id, slug, name, workspace)
-
-
-def is_taken(connection: Connection, slug: str) -> bool:
-    """Whether a workspace bears this slug, whoever may see it."""
-    return connection.execute(select(workspaces.c.id).where(workspaces.c.slug == slug)).first() is not None
+    new = {"public_id": public_id, "name": name, "created_unix_ns": now_unix_ns}
+    # Another process may make it at this moment: then its project is the one.
+    if insert_new(connection, projects, {"workspace_id": workspace.id, "slug": slug, **new}):
+        deed = Deed("project.create", "project", slug, details={"projectId": public_id})
+        record(connection, workspace.id, actor, deed, now_unix_ns=now_unix_ns)
+    row = connection.execute(
+        select(projects).where(projects.c.workspace_id == workspace.id, projects.c.slug == slug)
+    ).one()
+    return Project(row.id, row.public_id, row.slug, row.name, workspace)
 
 
 def find_workspace(connection: Connection, principal: Principal, slug: str | None) -> Workspace | None:
@@ -187,7 +177,8 @@ def _claim_workspace(connection: Connection, principal: Principal, slug: str, no
             f"this key may not write to workspace {slug!r}",
             "use the key's own workspace (leave the workspace out), or the owner's key, which may make one",
         )
-    return create_workspace(connection, slug, name=slug, actor=principal.doer, now_unix_ns=now_unix_ns)
+    made, _ = create_workspace(connection, slug, name=slug, actor=principal.doer, now_unix_ns=now_unix_ns)
+    return made
 
 
 def _is_within(principal: Principal, workspace_id: int) -> bool:
