@@ -6,8 +6,8 @@ value that cannot be read, or an unknown name is a `ConfigError` that names it.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping
-from pathlib import Path
 
 from rundial.errors import ConfigError
 from rundial.typed import TYPE_CHECKING, Any, Literal, cast
@@ -69,7 +69,8 @@ class Settings:
         system_metrics_backpressure_threshold: How full ring or spool may be, 0 to 1; from there on
             samples are left out and counted.
         system_metrics_provider: Returns names and numbers in the place of ours; None is ours.
-        capture_console: Record what is written to stdout and stderr as text.
+        capture_console: Record what is written to stdout and stderr as text; `fd` for what is written
+            below Python as well.
         capture_environment: Record commit, command line, packages and host at the start.
         capture_diff: Record what differs from the commit as well.
         is_plain_otlp: The endpoint came from `OTEL_*`: a Collector without our control API.
@@ -89,7 +90,7 @@ class Settings:
     tags: tuple[str, ...]
     distributed: Distributed
     mode: Mode
-    spool_directory: Path
+    spool_directory: str
     spool_max_bytes: int
     spool_max_age_seconds: float
     spool_enabled: bool
@@ -114,7 +115,7 @@ class Settings:
     system_metrics_interval_seconds: float
     system_metrics_backpressure_threshold: float
     system_metrics_provider: Callable[[], Mapping[str, object]] | None
-    capture_console: bool
+    capture_console: bool | Literal["fd"]
     capture_environment: bool
     capture_diff: bool
     is_plain_otlp: bool = False
@@ -183,6 +184,15 @@ def _flag(value: Any) -> bool:
     return text in ("1", "true", "yes", "on")
 
 
+def _console(value: Any) -> bool | Literal["fd"]:
+    if str(value).strip().lower() == "fd":
+        return "fd"
+    try:
+        return _flag(value)
+    except ValueError:
+        raise ValueError("must be true, false or fd") from None
+
+
 def _text(value: Any) -> str | None:
     return str(value).strip() or None
 
@@ -209,6 +219,13 @@ def _endpoint(value: Any) -> str:
     if "@" in text.split("//", 1)[1].split("/", 1)[0]:
         raise ValueError("must not hold a user name or password; give the key as api_key or RUNDIAL_API_KEY")
     return text
+
+
+def _path(value: Any) -> str:
+    path = os.fspath(value)
+    if not isinstance(path, str) or not path or "\0" in path:
+        raise ValueError("must be a path")
+    return path.rstrip("/") or "/"
 
 
 def _integer(value: Any) -> int:
@@ -260,7 +277,7 @@ OPTIONS: tuple[Option, ...] = (
     Option("tags", (), _tags, "texts"),
     Option("distributed", "rank0", _choice(*POLICIES), ", ".join(POLICIES)),
     Option("mode", "online", _choice(*MODES), "online, offline, disabled"),
-    Option("spool_directory", Path(".rundial_spool"), Path, "path"),
+    Option("spool_directory", ".rundial_spool", _path, "path"),
     Option("spool_max_bytes", 1 << 30, _integer, "bytes", minimum=1 << 20),
     Option("spool_max_age_seconds", 7 * 86400.0, _number, "seconds", minimum=1),
     Option("spool_enabled", True, _flag, "true, false"),
@@ -285,7 +302,7 @@ OPTIONS: tuple[Option, ...] = (
     Option("system_metrics_interval_seconds", 10.0, _number, "seconds", minimum=2),
     Option("system_metrics_backpressure_threshold", 0.8, _share, "share"),
     Option("system_metrics_provider", None, _provider, "callable"),
-    Option("capture_console", False, _flag, "true, false"),
+    Option("capture_console", False, _console, "true, false, fd"),
     Option("capture_environment", True, _flag, "true, false"),
     Option("capture_diff", False, _flag, "true, false"),
 )

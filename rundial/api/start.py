@@ -5,10 +5,9 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Mapping, Sequence
-from functools import partial
-from pathlib import Path
 from threading import Lock, Thread
 
+from rundial.api.capturing import start_capture
 from rundial.api.delivery import RunDelivery
 from rundial.api.ending import STATUSES
 from rundial.api.key import Key
@@ -29,6 +28,7 @@ if TYPE_CHECKING:
     from opentelemetry.trace import Tracer
 
     from rundial.api.config import Changes
+    from rundial.api.descriptors import Descriptors
     from rundial.api.gatherer import Gatherer
     from rundial.api.handshake import Answer
     from rundial.api.session import Session
@@ -44,15 +44,15 @@ class Left:
     Attributes:
         run_id: The run.
         waiting: Units that no server has answered for.
-        path: Its spool.
+        directory: Its spool.
         root: The directory to give to `rundial sync`.
         is_volatile: It goes with the process.
     """
 
     run_id: str
     waiting: int
-    path: Path
-    root: Path
+    directory: str
+    root: str
     is_volatile: bool
 
     @classmethod
@@ -60,7 +60,7 @@ class Left:
         """Return what a run leaves as it is now."""
         settings = run.settings
         root, is_volatile = settings.spool_directory, not settings.spool_enabled
-        return cls(run.run_id, delivery.waiting(), attached.spool.path, root, is_volatile)
+        return cls(run.run_id, delivery.waiting(), attached.spool.directory, root, is_volatile)
 
 
 class Parts:
@@ -75,6 +75,7 @@ class Parts:
         left: What finished offline runs have left for `rundial sync`.
         volatile: Directories that go with the process.
         watching: The system metrics.
+        descriptors: What captures file descriptors 1 and 2 for the runs that ask for it.
         quiets: What a fork waits for.
     """
 
@@ -83,8 +84,9 @@ class Parts:
         self.left: list[Left] = []
         self.adopters: list[Thread] = []
         self.beginning = 0
-        self.volatile: list[Path] = []
+        self.volatile: list[str] = []
         self.gatherer: Gatherer | None = None
+        self.descriptors: Descriptors | None = None
         self.pipeline = Pipeline(settings, on_pass=self._beat, after=after)
         self.watching = Watching(self.pipeline.ring, is_child=after is not None)
         self.quiets = (self.pipeline.quiet, self.watching.quiet)
@@ -173,7 +175,7 @@ def begin(
         go(parts, attached, identity, settings)
         # A run that begins only to end has stopped its parts already.
         if not run.has_finished:
-            _start_capture(run, parts, attached, identity)
+            start_capture(run, parts, attached, identity)
         if settings.mode == "online":
             _adopt(parts, settings, target, answer)
 
@@ -302,25 +304,6 @@ def _begin_later(run: Run, attached: Attached, delivery: RunDelivery, begin: Cal
         return attached.recorder
 
     run.rewire(FirstRecord(begin_once), FirstDelivery(begin_once, delivery))
-
-
-def _start_capture(run: Run, parts: Parts, attached: Attached, identity: Mapping[str, Any]) -> None:
-    """Begin what records beside the program's own calls; each part is stopped before the run ends."""
-    settings = run.settings
-    if settings.capture_console:
-        from rundial.api.console import Console
-
-        run.before_finish.append(Console(run).close)
-    # Who joins a run is not what the run is made of.
-    is_whole = not identity.get("is_joined", False)
-    if settings.capture_environment and identity["rank"] in (None, 0) and is_whole:
-        from rundial.api.gatherer import Gatherer
-
-        tell = partial(attached.recorder.event, semconv.EVENT_RUN_ENVIRONMENT)
-        gatherer = Gatherer(tell, with_diff=settings.capture_diff)
-        gatherer.start(parts.gatherer)
-        parts.gatherer = gatherer
-        run.before_finish.append(gatherer.close)
 
 
 def attach(
@@ -463,7 +446,7 @@ def target_of(settings: Settings) -> Target:
     return Target(settings.endpoint, key)
 
 
-def spool_root(settings: Settings) -> Path:
+def spool_root(settings: Settings) -> str:
     """The spool directory, made; a default one that cannot be made gives way to the user's own.
 
     Raises:
@@ -473,28 +456,29 @@ def spool_root(settings: Settings) -> Path:
         from rundial.api import volatile
 
         return volatile.make()
-    wanted = Path(settings.spool_directory)
+    wanted = settings.spool_directory
     try:
         return _made(wanted)
     except OSError as error:
-        if wanted != Path(DEFAULT_SPOOL):
+        if wanted != DEFAULT_SPOOL:
             raise ConfigError(
                 f"spool_directory {wanted} cannot be used ({error.strerror}); nothing was started. "
                 "Set RUNDIAL_SPOOL_DIR to a directory that this user may write"
             ) from error
-    state = Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state")
+    state = os.environ.get("XDG_STATE_HOME") or os.path.expanduser("~/.local/state")
     try:
-        return _made(state / "rundial" / "spool")
+        return _made(f"{state}/rundial/spool")
     except OSError as error:
         raise ConfigError(
-            f"neither {wanted.absolute()} nor {state} can be written ({error.strerror}); nothing was "
-            "started. Set RUNDIAL_SPOOL_DIR to a directory that this user may write"
+            f"neither {os.path.join(os.getcwd(), wanted)} nor {state} can be written ({error.strerror}); "
+            "nothing was started. Set RUNDIAL_SPOOL_DIR to a directory that this user may write"
         ) from error
 
 
-def _made(path: Path) -> Path:
-    path = path.absolute()
-    path.mkdir(mode=0o700, parents=True, exist_ok=True)
+def _made(path: str) -> str:
+    # Not `abspath`, which takes `..` at its word, also behind a link.
+    path = os.path.join(os.getcwd(), path)
+    os.makedirs(path, mode=0o700, exist_ok=True)
     if not os.access(path, os.W_OK | os.X_OK):
-        raise PermissionError(13, "no permission to write", str(path))
+        raise PermissionError(13, "no permission to write", path)
     return path

@@ -123,15 +123,7 @@ def server(
     # The server announces itself in words; where JSON is wanted, stdout carries the object alone.
     with redirect_stdout(sys.stderr) if output.is_json else nullcontext():
         place = data or default_data()
-        serve(
-            host,
-            port,
-            place,
-            doors=doors,
-            on_ready=on_ready,
-            silence_s=silence_s,
-            database=database,
-        )
+        serve(host, port, place, doors=doors, on_ready=on_ready, silence_s=silence_s, database=database)
 
 
 def _doors(

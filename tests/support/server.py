@@ -71,11 +71,12 @@ class LocalServer:
         *,
         bodies: BodyReader | None = None,
         silence_s: float = 90,
+        database: str | None = None,
         doors: Doors | None = None,
     ) -> None:
         data.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._clock = clock
-        self.services = open_services(data, clock, bodies=bodies, silence_s=silence_s)
+        self.services = open_services(data, clock, bodies=bodies, silence_s=silence_s, database=database)
         self.key = (data / "owner.key").read_text().strip()
         self._listener = listen("127.0.0.1", 0)
         self.url = f"http://127.0.0.1:{self._listener.getsockname()[1]}"

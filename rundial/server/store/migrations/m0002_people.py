@@ -1,4 +1,4 @@
-"""People with roles and sessions, agents, what is known of a key beside what it opens, and the audit log."""
+"""People, their roles and sessions, agents, what is known of a key, and the record of deeds."""
 
 from __future__ import annotations
 
@@ -9,5 +9,5 @@ from rundial.server.store.people import agents, audit, key_facts, memberships, s
 
 
 def upgrade(connection: Connection) -> None:
-    """Add their tables; nobody is in them."""
+    """Add the tables."""
     create(connection, users, memberships, sessions, agents, key_facts, audit)
