@@ -95,8 +95,7 @@ def open_services(
     intake = Intake()
     writer = Writer(engines, on_rollback=intake.forget)
     silence_ns = int(silence_s * 1e9)
-    # Another process may change the rows of any store but SQLite's, which is one server's alone.
-    known = Known(remembers=engines.writing.dialect.name == "sqlite")
+    known = Known(remembers=not engines.is_shared)
     return Services(server_id, engines, writer, intake, bodies or BodyReader(), clock, silence_ns, known)
 
 

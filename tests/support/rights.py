@@ -90,16 +90,6 @@ def _traces(world: World) -> Call:
     return Call("/v1/traces", otlp.spans(_owner_of_telemetry(), [otlp.span(world.number(), "x")]))
 
 
-def _published(signal: str, records: str, /, **record: Any) -> Callable[[World], Call]:
-    """A record as the published client sends it, for a run of its own."""
-
-    def call(world: World) -> Call:
-        place = {"projectId": world.ids["digits"], "runId": fresh("run")}
-        return Call(f"/api/v1/ingest/{signal}", {records: [{**place, **record}]})
-
-    return call
-
-
 def _revoke_key(place: str) -> Callable[[World], Call]:
     def call(world: World) -> Call:
         # Made by a member, who may end it, too; an owner may end any.
@@ -143,34 +133,32 @@ def _member(verb: str, **body: Any) -> Callable[[World], Call]:
     return lambda world: Call(f"{_W}/members/{world.fresh_member()}/{verb}", body)
 
 
+def _json(signal: str, **record: Any) -> Callable[[World], Call]:
+    """A request of the published client with one record."""
+    lists = {"metrics": "points", "logs": "lines", "traces": "spans"}
+
+    def call(world: World) -> Call:
+        place = {"projectId": world.ids["digits"], "runId": RUN, "timestampMs": world.number()}
+        span = {"traceId": f"{world.number():032x}", "spanId": f"{world.number():016x}"}
+        return Call(f"/api/v1/ingest/{signal}", {lists[signal]: [{**place, **span, **record}]})
+
+    return call
+
+
 RIGHTS: Final[dict[tuple[str, str], Right]] = {
     ("GET", "/health/ready"): Right(_ANYONE, _get("/health/ready")),
     ("POST", "/v1/metrics"): Right(_MAKERS | {"agent", "key:metrics:write"}, _metrics),
     ("POST", "/v1/logs"): Right(_WRITERS, _events),
     ("POST", "/v1/traces"): Right(_MAKERS | {"agent", "key:traces:write"}, _traces),
     ("POST", "/api/v1/ingest/metrics"): Right(
-        _MAKERS | {"agent", "key:metrics:write"},
-        _published("metrics", "points", metricKey="x", step=1, timestampMs=1, value=0.5),
+        _MAKERS | {"agent", "key:metrics:write"}, _json("metrics", metricKey="x", step=1, value=0.5)
     ),
     ("POST", "/api/v1/ingest/logs"): Right(
-        _MAKERS | {"agent", "key:logs:write"},
-        _published("logs", "lines", timestampMs=1, sequence=0, level="info", message="x", truncated=False),
+        _MAKERS | {"agent", "key:logs:write"}, _json("logs", sequence=1, level="info", message="x")
     ),
     ("POST", "/api/v1/ingest/traces"): Right(
         _MAKERS | {"agent", "key:traces:write"},
-        _published(
-            "traces",
-            "spans",
-            traceId="0" * 31 + "1",
-            spanId="0" * 15 + "1",
-            name="x",
-            kind="internal",
-            startNs="1",
-            endNs="2",
-            status="ok",
-            attrsJson="{}",
-            events=[],
-        ),
+        _json("traces", name="x", kind="tool", status="ok", startNs="1", endNs="2"),
     ),
     ("GET", "/api/v1/auth/whoami"): Right(_ALL, _get("/api/v1/auth/whoami")),
     ("GET", "/api/v1/cli/capabilities"): Right(_ALL, _get("/api/v1/cli/capabilities")),
