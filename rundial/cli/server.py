@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, TextIO
 
 import click
 
+from rundial.cli import storage
 from rundial.cli.failure import CommandError
-from rundial.cli.options import Command
+from rundial.cli.options import Group
 from rundial.cli.output import Output, as_json, write
 from rundial.cli.target import output_of
 from rundial.errors import ConfigError
@@ -24,7 +25,7 @@ WORKSPACE = "default-workspace"
 NEEDS = ("starlette", "uvicorn", "sqlalchemy")
 
 
-@click.command("server", cls=Command)
+@click.group("server", cls=Group)
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
 @click.option(
     "--port", type=click.IntRange(0, 65535), default=8787, show_default=True, help="Port; 0 takes a free one."
@@ -64,11 +65,14 @@ def server(  # noqa: PLR0913 -- one argument an option
     allowed_host: tuple[str, ...],
     silence_s: float,
 ) -> None:
-    """Run a Rundial server until it is told to stop.
+    """Run a Rundial server until it is told to stop, or do something with its data.
 
-    The first start makes an owner key in the data directory and stores it as the profile `local`,
-    so that training scripts and the other commands of this account find the server by themselves.
+    Without a command, a server is run. The first start makes an owner key in the data directory and stores
+    it as the profile `local`, so that training scripts and the other commands of this account find the
+    server by themselves.
     """
+    if ctx.invoked_subcommand is not None:
+        return
     output = output_of(ctx)
     require("the server", "server", NEEDS)
     from rundial.server.serve import serve
@@ -140,3 +144,7 @@ def require(what: str, extra: str, modules: tuple[str, ...]) -> None:
             f"{what} needs {', '.join(missing)}, which {'is' if len(missing) == 1 else 'are'} not installed",
             f"Install it: pip install 'rundial[{extra}]'",
         )
+
+
+for command in storage.COMMANDS:
+    server.add_command(command)

@@ -17,6 +17,7 @@ from starlette.types import ASGIApp
 
 from rundial.clock import Clock
 from rundial.server.bodies import BodyReader
+from rundial.server.janitor import Janitor
 from rundial.server.owner import prepare
 from rundial.server.problems import Problem
 from rundial.server.routes import (
@@ -26,6 +27,7 @@ from rundial.server.routes import (
     ingest,
     logs,
     otlp,
+    runedits,
     runs,
     series,
     spans,
@@ -37,6 +39,7 @@ from rundial.server.security import REQUEST_ID, Guard, render
 from rundial.server.services import Services
 from rundial.server.store.engine import open_engines
 from rundial.server.store.intake import Intake
+from rundial.server.store.transfer import check_finished
 from rundial.server.writer import Writer
 
 _log: Final = logging.getLogger("rundial.server")
@@ -49,6 +52,7 @@ _ROUTES: Final = [
     *workspaces.ROUTES,
     *targets.ROUTES,
     *runs.ROUTES,
+    *runedits.ROUTES,
     *control.ROUTES,
     *series.ROUTES,
     *logs.ROUTES,
@@ -77,16 +81,23 @@ def open_services(
         ConfigError: The database cannot be used, or the directory holds what this server cannot use.
     """
     engines = open_engines(data_dir, database)
-    with engines.writing.begin() as connection:
-        server_id = prepare(connection, data_dir, clock)
+    try:
+        with engines.writing.begin() as connection:
+            check_finished(connection, engines.where)
+            server_id = prepare(connection, data_dir, clock)
+    except BaseException:
+        engines.close()
+        raise
     intake = Intake()
     writer = Writer(engines, on_rollback=intake.forget)
     silence_ns = int(silence_s * 1e9)
-    return Services(server_id, engines, writer, intake, bodies or BodyReader(), clock, silence_ns)
+    janitor = Janitor(writer, clock, on_deletion=intake.forget)
+    return Services(server_id, engines, writer, intake, bodies or BodyReader(), clock, silence_ns, janitor)
 
 
 def close_services(services: Services) -> None:
     """Finish what was accepted and close the store; blocks until it is done."""
+    services.janitor.close()
     services.writer.close()
     services.engines.close()
 
