@@ -1,8 +1,8 @@
 """Moving everything from one database to another, of whichever engines.
 
 The source is read in one state, also while a server writes to it, and stays as it is. The target must be
-empty: a copy that was cut off is begun again in another one. Until the last row is counted, the target says of
-itself that it is unfinished, and no server opens it.
+empty: a copy that was cut off is begun again in another one. Until the last row is counted, the target says
+of itself that it is unfinished, and no server opens it.
 """
 
 from __future__ import annotations
