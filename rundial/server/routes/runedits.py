@@ -18,6 +18,7 @@ from rundial.server.keys import ADMIN, WRITE_SCOPES, Principal
 from rundial.server.problems import invalid
 from rundial.server.routes.workspaces import need_project
 from rundial.server.services import principal_of, services_of
+from rundial.server.store.audit import Deed, record
 from rundial.server.store.history import AnyRow, need_run
 from rundial.server.store.lifeline import edit_run, set_archived
 from rundial.server.store.places import Project
@@ -42,7 +43,8 @@ async def edit(request: Request) -> Answer:
     now_ns = services.clock.time_unix_ns()
 
     def change(connection: Connection) -> None:
-        edit_run(connection, _run(connection, principal, request), fields, notes, now_ns)
+        run = _run(connection, principal, request, "run.edit", now_ns)
+        edit_run(connection, run, fields, notes, now_ns)
 
     await services.write(change)
     return Answer({"runId": request.path_params["run_id"], "updated": True})
@@ -81,10 +83,11 @@ async def restore(request: Request) -> Answer:
 async def _set_archived(request: Request, *, is_archived: bool) -> Answer:
     principal = principal_of(request, *WRITE_SCOPES)
     services = services_of(request)
-    at_ns = services.clock.time_unix_ns() if is_archived else None
+    now_ns = services.clock.time_unix_ns()
 
     def change(connection: Connection) -> None:
-        set_archived(connection, _run(connection, principal, request), at_ns)
+        run = _run(connection, principal, request, "run.archive" if is_archived else "run.restore", now_ns)
+        set_archived(connection, run, now_ns if is_archived else None)
 
     await services.write(change)
     return Answer({"runId": request.path_params["run_id"], "archived": is_archived})
@@ -97,7 +100,7 @@ async def delete(request: Request) -> Answer:
     now_ns = services.clock.time_unix_ns()
 
     def change(connection: Connection) -> None:
-        delete_run(connection, _run(connection, principal, request).id, now_ns)
+        delete_run(connection, _run(connection, principal, request, "run.delete", now_ns).id, now_ns)
         services.intake.forget()
 
     await services.write(change)
@@ -116,8 +119,12 @@ async def keep(request: Request) -> Answer:
     if days is not None and not 1 <= days <= MAX_RETENTION_DAYS:
         raise invalid(f"retentionDays is {days}; it must be 1 to {MAX_RETENTION_DAYS}, or null")
 
+    now_ns = services.clock.time_unix_ns()
+
     def change(connection: Connection) -> str:
         project = _project(connection, principal, request)
+        deed = Deed("project.keep", "project", project.public_id, details={"retentionDays": days})
+        record(connection, project.workspace.id, principal.doer, deed, now_unix_ns=now_ns)
         connection.execute(update(projects).where(projects.c.id == project.id).values(retention_days=days))
         return project.public_id
 
@@ -131,9 +138,13 @@ def _project(connection: Connection, principal: Principal, request: Request) -> 
     return need_project(connection, principal, place["workspace"], place["project"])
 
 
-def _run(connection: Connection, principal: Principal, request: Request) -> AnyRow:
+def _run(connection: Connection, principal: Principal, request: Request, action: str, now_ns: int) -> AnyRow:
+    """The run that is about to be changed; the deed is written down with the change."""
     project = _project(connection, principal, request)
-    return need_run(connection, project.id, request.path_params["run_id"])
+    run = need_run(connection, project.id, request.path_params["run_id"])
+    deed = Deed(action, "run", run.run_id, details={"projectSlug": project.slug})
+    record(connection, project.workspace.id, principal.doer, deed, now_unix_ns=now_ns)
+    return run
 
 
 _PROJECT: Final = "/api/v1/workspaces/{workspace}/projects/{project}"
