@@ -50,7 +50,7 @@ def _adds_one(connection: Connection, name: str) -> None:
 def _values(engines: Engines) -> dict[str, str]:
     with engines.reading.begin() as connection:
         return dict(
-            connection.execute(select(facts.c.name, facts.c.value).where(facts.c.name.in_("ab"))).all()
+            connection.execute(select(facts.c.name, facts.c.value).where(facts.c.name.in_(["a", "b"]))).all()
         )
 
 
