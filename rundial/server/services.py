@@ -17,6 +17,7 @@ from starlette.requests import Request
 
 from rundial.clock import Clock
 from rundial.server.bodies import BodyReader
+from rundial.server.janitor import Janitor
 from rundial.server.keys import Principal, StoredKey
 from rundial.server.known import Known
 from rundial.server.passwords import PasswordBook
@@ -56,6 +57,7 @@ class Services:
         bodies: Reads request bodies within bounds.
         clock: The time that arrivals are stamped with.
         silence_ns: How long a run that sent heartbeats may be silent before it has crashed.
+        janitor: Removes what was deleted.
         known: Keys and sessions that were found before.
         passwords: Makes and compares their hashes.
         account_logins: How often someone may try to be one person.
@@ -69,6 +71,7 @@ class Services:
     bodies: BodyReader
     clock: Clock
     silence_ns: int
+    janitor: Janitor
     known: Known = field(default_factory=Known)
     passwords: PasswordBook = field(default_factory=PasswordBook)
     account_logins: Throttle = field(default_factory=_throttle(_ACCOUNT_LOGINS))

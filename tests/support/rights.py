@@ -70,6 +70,17 @@ def _of_run(verb: str, **body: Any) -> Callable[[World], Call]:
     return call
 
 
+def _run_of_its_own(verb: str, **body: Any) -> Callable[[World], Call]:
+    """A change of a run that stands for nothing else."""
+
+    def call(world: World) -> Call:
+        run = fresh("run")
+        world.made("/api/v1/runs/start", {"projectId": world.ids["digits"], "runId": run})
+        return Call(f"{_P}/runs/{run}{verb}", body)
+
+    return call
+
+
 def _owner_of_telemetry() -> Any:
     return otlp.resource(
         fresh("run"), rundial__project="digits", rundial__workspace=HOME, instance=fresh("i")
@@ -236,6 +247,21 @@ RIGHTS: Final[dict[tuple[str, str], Right]] = {
     ),
     ("GET", "/api/v1/workspaces/{workspace}/projects/{project}/runs/query"): Right(
         _READERS, _get(f"{_P}/runs/query")
+    ),
+    ("PATCH", "/api/v1/workspaces/{workspace}/projects/{project}"): Right(
+        _ADMINS | {"project admin key"}, lambda _: Call(_P, {"retentionDays": 9})
+    ),
+    ("PATCH", "/api/v1/workspaces/{workspace}/projects/{project}/runs/{run_id}"): Right(
+        _WRITERS, _run_of_its_own("", notes="x")
+    ),
+    ("POST", "/api/v1/workspaces/{workspace}/projects/{project}/runs/{run_id}/archive"): Right(
+        _WRITERS, _run_of_its_own("/archive")
+    ),
+    ("POST", "/api/v1/workspaces/{workspace}/projects/{project}/runs/{run_id}/restore"): Right(
+        _WRITERS, _run_of_its_own("/restore")
+    ),
+    ("DELETE", "/api/v1/workspaces/{workspace}/projects/{project}/runs/{run_id}"): Right(
+        _ADMINS | {"project admin key"}, _run_of_its_own("")
     ),
     ("GET", "/api/v1/workspaces/{workspace}/projects/{project}/runs/{run_id}"): Right(
         _READERS, _get(f"{_P}/runs/{RUN}")
