@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from rundial.server.serve import Ready
 
 WORKSPACE = "default-workspace"
-NEEDS = ("starlette", "uvicorn", "sqlalchemy")
+NEEDS = ("starlette", "uvicorn", "sqlalchemy", "zstandard")
 
 
 @click.command("server", cls=Command)

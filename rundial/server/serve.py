@@ -26,6 +26,7 @@ from rundial.clock import SystemClock
 from rundial.errors import ConfigError
 from rundial.server.app import build_app, open_services
 from rundial.server.owner import KEY_FILE
+from rundial.server.patience import HEAD_TIMEOUT_S, patient
 from rundial.server.runlife import DEFAULT_SILENCE_S
 from rundial.server.security import host_name
 
@@ -102,10 +103,11 @@ def serve(
         os.close(lock)
 
 
-def config_of(app: ASGIApp) -> uvicorn.Config:
-    """How uvicorn serves the application."""
+def config_of(app: ASGIApp, *, head_timeout_s: float = HEAD_TIMEOUT_S) -> uvicorn.Config:
+    """How uvicorn serves the application; a request's head may take `head_timeout_s` seconds to come."""
     return uvicorn.Config(
         app,
+        http=patient(head_timeout_s),
         log_config=None,
         access_log=False,
         lifespan="on",

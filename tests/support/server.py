@@ -64,7 +64,13 @@ class LocalServer:
     """
 
     def __init__(
-        self, data: Path, clock: Clock, *, bodies: BodyReader | None = None, silence_s: float = 90
+        self,
+        data: Path,
+        clock: Clock,
+        *,
+        bodies: BodyReader | None = None,
+        silence_s: float = 90,
+        head_timeout_s: float = 20,
     ) -> None:
         data.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._clock = clock
@@ -73,7 +79,7 @@ class LocalServer:
         self._listener = listen("127.0.0.1", 0)
         self.url = f"http://127.0.0.1:{self._listener.getsockname()[1]}"
         app = build_app(self.services, allowed_hosts=["tracker.example"])
-        self._server = uvicorn.Server(config_of(app))
+        self._server = uvicorn.Server(config_of(app, head_timeout_s=head_timeout_s))
         self._thread = threading.Thread(
             target=self._server.run, kwargs={"sockets": [self._listener]}, name="local-server"
         )
