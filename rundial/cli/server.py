@@ -18,10 +18,11 @@ from rundial.cli.target import output_of
 from rundial.errors import ConfigError
 
 if TYPE_CHECKING:
+    from rundial.server.logs import LogFormat
     from rundial.server.serve import Ready
 
 WORKSPACE = "default-workspace"
-NEEDS = ("starlette", "uvicorn", "sqlalchemy", "zstandard")
+NEEDS = ("starlette", "uvicorn", "sqlalchemy", "zstandard", "prometheus_client")
 
 
 @click.command("server", cls=Command)
@@ -46,6 +47,22 @@ NEEDS = ("starlette", "uvicorn", "sqlalchemy", "zstandard")
     metavar="SECONDS",
     help="Show a run as crashed when its heartbeats, one every 30 s, have stopped for so long.",
 )
+@click.option(
+    "--drain",
+    "drain_s",
+    type=click.FloatRange(0, 3_600),
+    default=0,
+    show_default=True,
+    metavar="SECONDS",
+    help="Once told to stop, answer for so long without being ready, for a balancer to look elsewhere.",
+)
+@click.option(
+    "--log-format",
+    type=click.Choice(["text", "json"]),
+    default="text",
+    show_default=True,
+    help="Log warnings in words, or each request as a JSON object, to stderr.",
+)
 @click.pass_context
 def server(
     ctx: click.Context,
@@ -55,6 +72,8 @@ def server(
     data: Path | None,
     allowed_host: tuple[str, ...],
     silence_s: float,
+    drain_s: float,
+    log_format: LogFormat,
 ) -> None:
     """Run a Rundial server until it is told to stop.
 
@@ -76,7 +95,16 @@ def server(
     # The server announces itself in words; where JSON is wanted, stdout carries the object alone.
     with redirect_stdout(sys.stderr) if output.is_json else nullcontext():
         place = data or default_data()
-        serve(host, port, place, allowed_hosts=allowed_host, on_ready=on_ready, silence_s=silence_s)
+        serve(
+            host,
+            port,
+            place,
+            allowed_hosts=allowed_host,
+            on_ready=on_ready,
+            silence_s=silence_s,
+            drain_s=drain_s,
+            log_format=log_format,
+        )
 
 
 def write_json(output: Output, found: Mapping[str, object], stream: TextIO) -> None:

@@ -18,6 +18,7 @@ from starlette.types import ASGIApp
 from rundial.clock import Clock
 from rundial.server.bodies import BodyReader
 from rundial.server.owner import prepare
+from rundial.server.ownotel import OwnOtel
 from rundial.server.problems import Problem
 from rundial.server.routes import (
     auth,
@@ -37,6 +38,7 @@ from rundial.server.security import REQUEST_ID, Guard, render
 from rundial.server.services import Services
 from rundial.server.store.engine import open_engines
 from rundial.server.store.intake import Intake
+from rundial.server.telemetry import Observed, Telemetry
 from rundial.server.writer import Writer
 
 _log: Final = logging.getLogger("rundial.server")
@@ -62,6 +64,7 @@ def open_services(
     *,
     bodies: BodyReader | None = None,
     silence_s: float = DEFAULT_SILENCE_S,
+    otel: OwnOtel | None = None,
 ) -> Services:
     """Open a data directory and start its writer.
 
@@ -70,6 +73,7 @@ def open_services(
         clock: Stamps arrivals.
         bodies: Bounds on bodies; the usual ones when None.
         silence_s: How long a run that sent heartbeats may be silent before it has crashed, seconds.
+        otel: Where the server's own spans and metrics go; None for nowhere.
 
     Raises:
         ConfigError: The directory holds what this server cannot use.
@@ -80,13 +84,18 @@ def open_services(
     intake = Intake()
     writer = Writer(engines.writing, on_rollback=intake.forget)
     silence_ns = int(silence_s * 1e9)
-    return Services(server_id, engines, writer, intake, bodies or BodyReader(), clock, silence_ns)
+    bodies = bodies or BodyReader()
+    gauges = {"waiting_rows": lambda: writer.waiting_weight, "held_body_bytes": lambda: bodies.held_bytes}
+    telemetry = Telemetry(gauges, otel)
+    return Services(server_id, engines, writer, intake, bodies, clock, silence_ns, telemetry)
 
 
 def close_services(services: Services) -> None:
     """Finish what was accepted and close the store; blocks until it is done."""
     services.writer.close()
     services.engines.close()
+    if services.telemetry.otel is not None:
+        services.telemetry.otel.close()
 
 
 def build_app(services: Services, *, allowed_hosts: Iterable[str] = ()) -> ASGIApp:
@@ -108,7 +117,8 @@ def build_app(services: Services, *, allowed_hosts: Iterable[str] = ()) -> ASGIA
         exception_handlers={Problem: _problem, HTTPException: _http_problem, Exception: _failure},
     )
     app.state.services = services
-    return Guard(app, allowed_hosts=allowed_hosts, find_key=services.find_key, clock=services.clock)
+    guarded = Guard(app, allowed_hosts=allowed_hosts, find_key=services.find_key, clock=services.clock)
+    return Observed(guarded, app.routes, services.telemetry)
 
 
 async def _problem(request: Request, error: Exception) -> Response:

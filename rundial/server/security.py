@@ -4,7 +4,7 @@ It wraps the whole application, so a route that someone adds is guarded before i
 - Host must be a loopback name, the bound host, or one that was allowed; compared without the port.
   This is what stops a web page from reaching a local server by rebinding its own name.
 - A method other than GET, HEAD and OPTIONS that carries an Origin must come from this very host.
-- Every path but `/health/ready` needs a key, also on loopback: other users and other programs of the
+- Every path but `/health/live` and `/health/ready` needs a key, also on loopback: other users and other programs of the
   machine are on loopback too.
 """
 
@@ -27,7 +27,7 @@ _log: Final = logging.getLogger("rundial.server")
 
 LOOPBACK: Final = frozenset({"localhost", "127.0.0.1", "::1"})
 SAFE_METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS"})
-OPEN_PATHS: Final = frozenset({"/health/ready"})
+OPEN_PATHS: Final = frozenset({"/health/live", "/health/ready"})
 PRINCIPAL: Final = "rundial.principal"
 REQUEST_ID: Final = "rundial.request_id"
 

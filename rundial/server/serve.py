@@ -17,6 +17,7 @@ import threading
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from types import FrameType
 from typing import Final
 
 import uvicorn
@@ -25,7 +26,9 @@ from starlette.types import ASGIApp
 from rundial.clock import SystemClock
 from rundial.errors import ConfigError
 from rundial.server.app import build_app, open_services
+from rundial.server.logs import LogFormat, set_up
 from rundial.server.owner import KEY_FILE
+from rundial.server.ownotel import open_otel
 from rundial.server.patience import HEAD_TIMEOUT_S, patient
 from rundial.server.runlife import DEFAULT_SILENCE_S
 from rundial.server.security import host_name
@@ -72,6 +75,8 @@ def serve(
     allowed_hosts: Iterable[str] = (),
     on_ready: Callable[[Ready], None] | None = None,
     silence_s: float = DEFAULT_SILENCE_S,
+    drain_s: float = 0,
+    log_format: LogFormat = "text",
 ) -> None:
     """Run the server until it is told to stop.
 
@@ -85,20 +90,25 @@ def serve(
         allowed_hosts: Host names that clients may use beside the loopback ones and `host`.
         on_ready: Called on the event loop's thread once requests are taken.
         silence_s: How long a run that sent heartbeats may be silent before it has crashed, seconds.
+        drain_s: How long to go on answering, but no longer ready, once told to stop, seconds: a balancer
+            needs it to look elsewhere. A second signal stops at once.
+        log_format: What is written to stderr: warnings in words, or every request as JSON.
 
     Raises:
         ConfigError: The address is taken, or the directory cannot be used.
     """
+    set_up(log_format)
     directory = Path(data_dir).resolve()
     lock = _claim(directory)
     try:
         listener = listen(host, port)
         with listener:
-            services = open_services(directory, SystemClock(), silence_s=silence_s)
+            otel = open_otel(frozenset({listener.getsockname()[1]}))
+            services = open_services(directory, SystemClock(), silence_s=silence_s, otel=otel)
             ready = Ready(_url(host, listener), services.server_id, directory / KEY_FILE, directory)
             app = build_app(services, allowed_hosts=[host, *allowed_hosts])
             sys.setswitchinterval(min(sys.getswitchinterval(), _SWITCH_INTERVAL_S))
-            _run(_Announcing(config_of(app), ready, on_ready), listener)
+            _run(_Announcing(config_of(app), ready, on_ready, _Leaving(services.draining, drain_s)), listener)
     finally:
         os.close(lock)
 
@@ -118,18 +128,45 @@ def config_of(app: ASGIApp, *, head_timeout_s: float = HEAD_TIMEOUT_S) -> uvicor
     )
 
 
+@dataclass(frozen=True, slots=True)
+class _Leaving:
+    """How a server leaves: the event that says so, and how long it still answers then, seconds."""
+
+    has_begun: threading.Event
+    drain_s: float
+
+
 class _Announcing(uvicorn.Server):
-    """uvicorn's server, saying once that it is ready."""
+    """uvicorn's server, saying once that it is ready, and draining before it leaves."""
 
     def __init__(
-        self, config: uvicorn.Config, ready: Ready, on_ready: Callable[[Ready], None] | None
+        self,
+        config: uvicorn.Config,
+        ready: Ready,
+        on_ready: Callable[[Ready], None] | None,
+        leaving: _Leaving,
     ) -> None:
         super().__init__(config)
         self._ready = ready
         self._on_ready = on_ready
+        self._leaving = leaving
+        self._loop: asyncio.AbstractEventLoop | None = None
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """Begin to leave at the first signal, and leave at once at the second."""
+        is_first = not self._leaving.has_begun.is_set()
+        self._leaving.has_begun.set()
+        if is_first and self._loop is not None and self._leaving.drain_s > 0:
+            # From a signal's handler, on the loop's own thread, and the loop may be asleep.
+            self._loop.call_soon_threadsafe(
+                self._loop.call_later, self._leaving.drain_s, super().handle_exit, sig, frame
+            )
+        else:
+            super().handle_exit(sig, frame)
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Start, then announce."""
+        self._loop = asyncio.get_running_loop()
         await super().startup(sockets)
         if self.should_exit:
             return

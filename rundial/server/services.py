@@ -6,6 +6,7 @@ Both keep the event loop free: reads and decoding run in worker threads, changes
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final, TypeVar
@@ -17,11 +18,12 @@ from starlette.requests import Request
 from rundial.clock import Clock
 from rundial.server.bodies import BodyReader
 from rundial.server.keys import Principal, StoredKey
-from rundial.server.problems import Problem
+from rundial.server.problems import Problem, StoreProblem
 from rundial.server.security import PRINCIPAL
 from rundial.server.store.engine import Engines
 from rundial.server.store.intake import Intake
 from rundial.server.store.places import find_key
+from rundial.server.telemetry import Telemetry
 from rundial.server.writer import Writer
 
 _T = TypeVar("_T")
@@ -30,6 +32,16 @@ _T = TypeVar("_T")
 _DECODERS: Final = 2
 _READERS: Final = 8
 _MAX_KNOWN_KEYS: Final = 10_000
+
+
+@dataclass(slots=True)
+class StoreState:
+    """Whether the store took the last change; of a full disk, `/health/ready` tells by it.
+
+    Threads: the event loop's alone.
+    """
+
+    is_broken: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +56,9 @@ class Services:
         bodies: Reads request bodies within bounds.
         clock: The time that arrivals are stamped with.
         silence_ns: How long a run that sent heartbeats may be silent before it has crashed.
+        telemetry: What the server counts of itself.
+        draining: Set once it is to leave: it still answers, and is no longer ready.
+        store: Whether the last change could be written.
     """
 
     server_id: str
@@ -53,6 +68,9 @@ class Services:
     bodies: BodyReader
     clock: Clock
     silence_ns: int
+    telemetry: Telemetry
+    draining: threading.Event = field(default_factory=threading.Event)
+    store: StoreState = field(default_factory=StoreState)
     _keys: dict[str, StoredKey] = field(default_factory=dict)
     _decoders: CapacityLimiter = field(default_factory=lambda: CapacityLimiter(_DECODERS))
     _readers: CapacityLimiter = field(default_factory=lambda: CapacityLimiter(_READERS))
@@ -76,7 +94,13 @@ class Services:
         Raises:
             Problem: 503, the queue is full, the server is leaving, or the store cannot write.
         """
-        return await asyncio.wrap_future(self.writer.submit(job, weight=weight))
+        try:
+            result = await asyncio.wrap_future(self.writer.submit(job, weight=weight))
+        except StoreProblem:
+            self.store.is_broken = True
+            raise
+        self.store.is_broken = False
+        return result
 
     async def find_key(self, key_id: str) -> StoredKey | None:
         """A key by its public half; found ones are remembered, unknown ones looked up each time."""

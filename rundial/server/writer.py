@@ -20,7 +20,7 @@ from typing import Any, Final, TypeVar
 from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import DBAPIError
 
-from rundial.server.problems import Problem, busy
+from rundial.server.problems import Problem, StoreProblem, busy
 
 _log: Final = logging.getLogger("rundial.server")
 _T = TypeVar("_T")
@@ -74,6 +74,12 @@ class Writer:
     def is_alive(self) -> bool:
         """Whether jobs are still taken and run."""
         return self._thread.is_alive() and not self._is_closed
+
+    @property
+    def waiting_weight(self) -> int:
+        """About how many rows wait to be written."""
+        with self._has_work:
+            return self._weight
 
     def has_room(self) -> bool:
         """Whether a further job would be taken."""
@@ -178,7 +184,7 @@ class Writer:
 
 def _storage_problem(error: Exception) -> Problem:
     if isinstance(error, DBAPIError):
-        return Problem(
+        return StoreProblem(
             503, "the store could not write", "see the server's log; free disk space", retry_after_s=5
         )
     return Problem(500, "the server failed", "see the server's log")

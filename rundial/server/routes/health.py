@@ -1,23 +1,61 @@
-"""GET /health/ready: whether this server takes records, and which server it is. Needs no key."""
+"""GET /health/live, /health/ready and /metrics.
+
+`live` says that the process answers; a supervisor restarts it when it does not. `ready` says that it takes
+records: not while it is leaving, and not while its store cannot be read or written. Both need no key.
+"""
 
 from __future__ import annotations
 
 from typing import Final
 
+from sqlalchemy import Connection, text
+from sqlalchemy.exc import SQLAlchemyError
 from starlette.requests import Request
-from starlette.responses import JSONResponse
+from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from rundial.server.problems import busy
-from rundial.server.services import services_of
+from rundial.server.keys import ADMIN, STREAM_READ
+from rundial.server.problems import Problem, busy
+from rundial.server.services import principal_of, services_of
+
+# The version of the text form that Prometheus' own library writes.
+_EXPOSITION: Final = "text/plain; version=0.0.4; charset=utf-8"
+
+
+async def live(_request: Request) -> JSONResponse:
+    """Say that the process answers."""
+    return JSONResponse({"status": "live"})
 
 
 async def ready(request: Request) -> JSONResponse:
-    """Say that the server is ready; 503 once it no longer takes changes."""
+    """Say that the server is ready; 503 while it takes no records."""
     services = services_of(request)
-    if not services.writer.is_alive:
+    if services.draining.is_set() or not services.writer.is_alive:
         raise busy("the server is shutting down")
+    try:
+        if services.store.is_broken:
+            # Whoever could write is told to wait by us: so it is us who must try.
+            await services.write(_touch)
+        await services.read(_touch)
+    except (SQLAlchemyError, Problem) as error:
+        raise busy("the store cannot be used") from error
     return JSONResponse({"status": "ready", "serverId": services.server_id})
 
 
-ROUTES: Final = [Route("/health/ready", ready, methods=["GET"])]
+async def metrics(request: Request) -> Response:
+    """Show the server's counters, to a key that is bound to no project."""
+    principal = principal_of(request, STREAM_READ, ADMIN)
+    if principal.project_id is not None:
+        raise Problem(403, "a key of one project sees no counters of the whole server", "use another key")
+    return Response(services_of(request).telemetry.exposition(), headers={"content-type": _EXPOSITION})
+
+
+def _touch(connection: Connection) -> None:
+    connection.execute(text("SELECT 1"))
+
+
+ROUTES: Final = [
+    Route("/health/live", live, methods=["GET"]),
+    Route("/health/ready", ready, methods=["GET"]),
+    Route("/metrics", metrics, methods=["GET"]),
+]

@@ -53,7 +53,11 @@ async def _take(request: Request, signal: Signal, principal: Principal) -> Respo
     encoding = request.headers.get("content-encoding", "")
     is_json = content_type == JSON
     decoded = await services.decode(lambda: _decode(signal, body, encoding, is_json=is_json))
-    found = answer(signal, await _store(services, principal, decoded))
+    refusals = await _store(services, principal, decoded)
+    items = sum(delivery.items() for delivery in decoded.deliveries)
+    refused_later = refusals.items - decoded.refusals.items
+    services.telemetry.count_records(signal, accepted=items - refused_later, refused=refusals.items)
+    found = answer(signal, refusals)
     # The answer is in the request's own form, as OTLP wants it.
     encoded = encode_otlp_json(found) if is_json else found.SerializeToString()
     return Response(encoded, media_type=content_type)
