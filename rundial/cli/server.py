@@ -36,6 +36,13 @@ NEEDS = ("starlette", "uvicorn", "sqlalchemy", "zstandard", "prometheus_client")
     help="Data directory.  [default: $XDG_DATA_HOME/rundial, else ~/.local/share/rundial]",
 )
 @click.option(
+    "--database",
+    envvar="RUNDIAL_DATABASE",
+    metavar="URL",
+    help="postgresql://user:password@host/name, shared by any number of servers; or $RUNDIAL_DATABASE.  "
+    "[default: an SQLite file in the data directory]",
+)
+@click.option(
     "--allowed-host", multiple=True, metavar="NAME", help="Answer to this Host name too; repeatable."
 )
 @click.option(
@@ -64,12 +71,13 @@ NEEDS = ("starlette", "uvicorn", "sqlalchemy", "zstandard", "prometheus_client")
     help="Log warnings in words, or each request as a JSON object, to stderr.",
 )
 @click.pass_context
-def server(
+def server(  # noqa: PLR0913 -- one argument an option
     ctx: click.Context,
     /,
     host: str,
     port: int,
     data: Path | None,
+    database: str | None,
     allowed_host: tuple[str, ...],
     silence_s: float,
     drain_s: float,
@@ -82,7 +90,7 @@ def server(
     """
     output = output_of(ctx)
     require("the server", "server", NEEDS)
-    from rundial.server.serve import serve
+    from rundial.server.serve import Conduct, serve
 
     def on_ready(ready: Ready) -> None:
         key = ready.owner_key()
@@ -102,8 +110,8 @@ def server(
             allowed_hosts=allowed_host,
             on_ready=on_ready,
             silence_s=silence_s,
-            drain_s=drain_s,
-            log_format=log_format,
+            database=database,
+            conduct=Conduct(drain_s, log_format),
         )
 
 

@@ -1,4 +1,4 @@
-"""The server's own OpenTelemetry, where `OTEL_EXPORTER_OTLP_ENDPOINT` says so: each request's span and duration.
+"""The server's own OpenTelemetry, where `OTEL_EXPORTER_OTLP_ENDPOINT` is set: a span and a time a request.
 
 Providers of its own, never the global ones. What it exports would, sent to itself, be requests that it
 exports in turn, so it sends nothing to its own address.

@@ -4,8 +4,8 @@ It wraps the whole application, so a route that someone adds is guarded before i
 - Host must be a loopback name, the bound host, or one that was allowed; compared without the port.
   This is what stops a web page from reaching a local server by rebinding its own name.
 - A method other than GET, HEAD and OPTIONS that carries an Origin must come from this very host.
-- Every path but `/health/live` and `/health/ready` needs a key, also on loopback: other users and other programs of the
-  machine are on loopback too.
+- Every path but `/health/live` and `/health/ready` needs a key, also on loopback: other users and other
+  programs of the machine are on loopback too.
 """
 
 from __future__ import annotations

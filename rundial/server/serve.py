@@ -32,6 +32,7 @@ from rundial.server.ownotel import open_otel
 from rundial.server.patience import HEAD_TIMEOUT_S, patient
 from rundial.server.runlife import DEFAULT_SILENCE_S
 from rundial.server.security import host_name
+from rundial.server.store.engine import is_shared
 
 DEFAULT_HOST: Final = "127.0.0.1"
 DEFAULT_PORT: Final = 8787
@@ -41,6 +42,20 @@ _BACKLOG: Final = 512
 # SQLite's driver gives up the interpreter's lock at each statement; at the usual 5 ms the writer would
 # wait that long to get it back whenever another thread decodes.
 _SWITCH_INTERVAL_S: Final = 0.0005
+
+
+@dataclass(frozen=True, slots=True)
+class Conduct:
+    """How a server logs and leaves.
+
+    Attributes:
+        drain_s: How long to go on answering, but no longer ready, once told to stop, seconds: a balancer
+            needs it to look elsewhere. A second signal stops at once.
+        log_format: What is written to stderr: warnings in words, or every request as JSON.
+    """
+
+    drain_s: float = 0.0
+    log_format: LogFormat = "text"
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +82,7 @@ class Ready:
             return None
 
 
-def serve(
+def serve(  # noqa: PLR0913 -- one argument an option of the command
     host: str,
     port: int,
     data_dir: str | os.PathLike[str],
@@ -75,8 +90,8 @@ def serve(
     allowed_hosts: Iterable[str] = (),
     on_ready: Callable[[Ready], None] | None = None,
     silence_s: float = DEFAULT_SILENCE_S,
-    drain_s: float = 0,
-    log_format: LogFormat = "text",
+    database: str | None = None,
+    conduct: Conduct | None = None,
 ) -> None:
     """Run the server until it is told to stop.
 
@@ -90,25 +105,31 @@ def serve(
         allowed_hosts: Host names that clients may use beside the loopback ones and `host`.
         on_ready: Called on the event loop's thread once requests are taken.
         silence_s: How long a run that sent heartbeats may be silent before it has crashed, seconds.
-        drain_s: How long to go on answering, but no longer ready, once told to stop, seconds: a balancer
-            needs it to look elsewhere. A second signal stops at once.
-        log_format: What is written to stderr: warnings in words, or every request as JSON.
+        database: As `open_engines`; on PostgreSQL any number of servers share one, and may share a
+            data directory.
+        conduct: How to log and to leave.
 
     Raises:
-        ConfigError: The address is taken, or the directory cannot be used.
+        ConfigError: The address is taken, or the directory or the database cannot be used.
     """
-    set_up(log_format)
+    conduct = conduct or Conduct()
+    set_up(conduct.log_format)
     directory = Path(data_dir).resolve()
-    lock = _claim(directory)
+    lock = _claim(directory, is_shared=is_shared(directory, database))
     try:
         listener = listen(host, port)
         with listener:
             otel = open_otel(frozenset({listener.getsockname()[1]}))
-            services = open_services(directory, SystemClock(), silence_s=silence_s, otel=otel)
+            services = open_services(
+                directory, SystemClock(), silence_s=silence_s, database=database, otel=otel
+            )
             ready = Ready(_url(host, listener), services.server_id, directory / KEY_FILE, directory)
             app = build_app(services, allowed_hosts=[host, *allowed_hosts])
             sys.setswitchinterval(min(sys.getswitchinterval(), _SWITCH_INTERVAL_S))
-            _run(_Announcing(config_of(app), ready, on_ready, _Leaving(services.draining, drain_s)), listener)
+            _run(
+                _Announcing(config_of(app), ready, on_ready, _Leaving(services.draining, conduct.drain_s)),
+                listener,
+            )
     finally:
         os.close(lock)
 
@@ -190,15 +211,18 @@ def _run(server: uvicorn.Server, listener: socket.socket) -> None:
             signal.signal(each, handler)
 
 
-def _claim(directory: Path) -> int:
-    """Make the directory and lock it; the lock goes with the process, however that ends."""
+def _claim(directory: Path, *, is_shared: bool) -> int:
+    """Make the directory and lock it, against other processes unless the database lets them in.
+
+    The lock goes with the process, however that ends.
+    """
     try:
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         descriptor = os.open(directory / "lock", os.O_RDWR | os.O_CREAT, 0o600)
     except OSError as error:
         raise ConfigError(f"the data directory {directory} cannot be used: {error.strerror}") from error
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(descriptor, (fcntl.LOCK_SH if is_shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
     except OSError as error:
         os.close(descriptor)
         raise ConfigError(

@@ -88,14 +88,16 @@ class Services:
 
         return await to_thread.run_sync(query, limiter=self._readers)
 
-    async def write(self, job: Callable[[Connection], _T], *, weight: int = 1) -> _T:
-        """Run a change on the writer's thread and wait for its commit.
+    async def write(
+        self, job: Callable[[Connection], _T], *, weight: int = 1, locks: tuple[str, ...] = ()
+    ) -> _T:
+        """Run a change on the writer's thread and wait for its commit; arguments as `Writer.submit`.
 
         Raises:
             Problem: 503, the queue is full, the server is leaving, or the store cannot write.
         """
         try:
-            result = await asyncio.wrap_future(self.writer.submit(job, weight=weight))
+            result = await asyncio.wrap_future(self.writer.submit(job, weight=weight, locks=locks))
         except StoreProblem:
             self.store.is_broken = True
             raise

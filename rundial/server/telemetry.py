@@ -105,7 +105,9 @@ class Observed:
 
     def __init__(self, app: ASGIApp, routes: Iterable[BaseRoute], telemetry: Telemetry) -> None:
         self._app = app
-        self._patterns = {each.endpoint: each.path for each in routes if isinstance(each, Route)}
+        self._patterns: dict[object, str] = {
+            each.endpoint: each.path for each in routes if isinstance(each, Route)
+        }
         self._telemetry = telemetry
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

@@ -100,6 +100,11 @@ class ServerProgram:
         """Ask it to leave with SIGTERM; return its exit status."""
         return self._end(signal.SIGTERM)
 
+    def signal(self, number: signal.Signals) -> None:
+        """Send it a signal and wait for nothing."""
+        assert self._child is not None
+        self._child.send_signal(number)
+
     def kill(self) -> int:
         """End it as `kill -9` does; return its exit status."""
         return self._end(signal.SIGKILL)
