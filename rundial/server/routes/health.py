@@ -14,12 +14,13 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from rundial.server.keys import ADMIN, STREAM_READ
+from rundial.server.keys import STREAM_READ
 from rundial.server.problems import Problem, busy
 from rundial.server.services import principal_of, services_of
 from rundial.server.store.tables import facts
 
 # The version of the text form that Prometheus' own library writes.
+_OPERATORS_WORKSPACE: Final = 1  # the first start's; others are their people's
 _EXPOSITION: Final = "text/plain; version=0.0.4; charset=utf-8"
 
 
@@ -44,10 +45,15 @@ async def ready(request: Request) -> JSONResponse:
 
 
 async def metrics(request: Request) -> Response:
-    """Show the server's counters, to a key that is bound to no project."""
-    principal = principal_of(request, STREAM_READ, ADMIN)
-    if principal.project_id is not None:
-        raise Problem(403, "a key of one project sees no counters of the whole server", "use another key")
+    """Show the server's counters, to a key of whoever runs it."""
+    principal = principal_of(request, STREAM_READ)
+    is_of_operators = principal.project_id is None and principal.sees_workspace(_OPERATORS_WORKSPACE)
+    if principal.is_person or not is_of_operators:
+        raise Problem(
+            403,
+            "this key sees no counters of the whole server",
+            f"use a key with {STREAM_READ} of the whole of the workspace that the first start made",
+        )
     return Response(services_of(request).telemetry.exposition(), headers={"content-type": _EXPOSITION})
 
 
