@@ -36,6 +36,8 @@ _T = TypeVar("_T")
 # Decoding holds the interpreter's lock; more threads at it would only take turns.
 _DECODERS: Final = 2
 _READERS: Final = 8
+# As long as clients wait between attempts, so that one that is alone is not met by a server that forgot.
+_BROKEN_FOR_S: Final = 10.0
 # Ten attempts at once, then one in 30 s: a person who mistypes does not notice, a guesser does.
 _ACCOUNT_LOGINS: Final = {"interval_s": 30.0, "burst": 10}
 # An office behind one address logs in on a Monday morning.
@@ -48,12 +50,18 @@ def _throttle(rate: Mapping[str, float]) -> Callable[[], Throttle]:
 
 @dataclass(slots=True)
 class StoreState:
-    """Whether the store took the last change; of a full disk, `/health/ready` tells by it.
+    """When the store last failed to take a change; of a full disk, `/health/ready` tells by it.
+
+    A change that succeeds proves little: on a full disk a small one may still find room.
 
     Threads: the event loop's alone.
     """
 
-    is_broken: bool = False
+    failed_s: float | None = None
+
+    def is_broken(self, now_s: float) -> bool:
+        """Whether a change failed a moment ago, by the monotonic clock."""
+        return self.failed_s is not None and now_s - self.failed_s < _BROKEN_FOR_S
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +78,7 @@ class Services:
         silence_ns: How long a run that sent heartbeats may be silent before it has crashed.
         telemetry: What the server counts of itself.
         draining: Set once it is to leave: it still answers, and is no longer ready.
-        store: Whether the last change could be written.
+        store: Whether changes can be written.
         known: Keys and sessions that were found before.
         passwords: Makes and compares their hashes.
         account_logins: How often someone may try to be one person.
@@ -116,12 +124,10 @@ class Services:
             Problem: 503, the queue is full, the server is leaving, or the store cannot write.
         """
         try:
-            result = await asyncio.wrap_future(self.writer.submit(job, weight=weight, locks=locks))
+            return await asyncio.wrap_future(self.writer.submit(job, weight=weight, locks=locks))
         except StoreProblem:
-            self.store.is_broken = True
+            self.store.failed_s = self.clock.monotonic_s()
             raise
-        self.store.is_broken = False
-        return result
 
     async def change_identities(self, job: Callable[[Connection], _T]) -> _T:
         """Run a change of people, keys or agents; what was known of them before is forgotten with its commit.

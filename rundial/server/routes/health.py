@@ -1,14 +1,15 @@
 """GET /health/live, /health/ready and /metrics.
 
 `live` says that the process answers; a supervisor restarts it when it does not. `ready` says that it takes
-records: not while it is leaving, and not while its store cannot be read or written. Both need no key.
+records: not while it is leaving, nor while its store cannot be read or, within 10 s, could not be written.
+Both need no key.
 """
 
 from __future__ import annotations
 
 from typing import Final
 
-from sqlalchemy import Connection, select, update
+from sqlalchemy import Connection, select
 from sqlalchemy.exc import SQLAlchemyError
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
@@ -35,12 +36,11 @@ async def ready(request: Request) -> JSONResponse:
     if services.draining.is_set() or not services.writer.is_alive:
         raise busy("the server is shutting down")
     try:
-        if services.store.is_broken:
-            # Whoever could write is told to wait by us: so it is us who must try.
-            await services.write(_rewrite)
         await services.read(_look)
-    except (SQLAlchemyError, Problem) as error:
-        raise busy("the store cannot be used") from error
+    except SQLAlchemyError as error:
+        raise busy("the store cannot be read") from error
+    if services.store.is_broken(services.clock.monotonic_s()):
+        raise busy("the store could not be written a moment ago")
     return JSONResponse({"status": "ready", "serverId": services.server_id})
 
 
@@ -59,11 +59,6 @@ async def metrics(request: Request) -> Response:
 
 def _look(connection: Connection) -> None:
     connection.execute(select(facts.c.name).limit(1))
-
-
-def _rewrite(connection: Connection) -> None:
-    """Change nothing, on disk."""
-    connection.execute(update(facts).where(facts.c.name == "server_id").values(value=facts.c.value))
 
 
 ROUTES: Final = [
