@@ -23,6 +23,7 @@ from rundial.server.doors import Doors
 from rundial.server.janitor import Janitor
 from rundial.server.known import Known
 from rundial.server.owner import prepare
+from rundial.server.ownotel import OwnOtel
 from rundial.server.problems import Problem
 from rundial.server.routes import (
     agents,
@@ -49,6 +50,7 @@ from rundial.server.store.apikeys import keep_uses
 from rundial.server.store.engine import open_engines
 from rundial.server.store.intake import Intake
 from rundial.server.store.transfer import check_finished
+from rundial.server.telemetry import Observed, Telemetry
 from rundial.server.writer import Writer
 
 _log: Final = logging.getLogger("rundial.server")
@@ -80,6 +82,7 @@ def open_services(
     bodies: BodyReader | None = None,
     silence_s: float = DEFAULT_SILENCE_S,
     database: str | None = None,
+    otel: OwnOtel | None = None,
 ) -> Services:
     """Open a data directory, and the database, and start its writer.
 
@@ -89,6 +92,7 @@ def open_services(
         bodies: Bounds on bodies; the usual ones when None.
         silence_s: How long a run that sent heartbeats may be silent before it has crashed, seconds.
         database: As `open_engines`.
+        otel: Where the server's own spans and metrics go; None for nowhere.
 
     Raises:
         ConfigError: The database cannot be used, or the directory holds what this server cannot use.
@@ -106,8 +110,11 @@ def open_services(
     silence_ns = int(silence_s * 1e9)
     janitor = Janitor(writer, clock, on_deletion=intake.forget)
     known = Known(remembers=not engines.is_shared)
+    bodies = bodies or BodyReader()
+    gauges = {"waiting_rows": lambda: writer.waiting_weight, "held_body_bytes": lambda: bodies.held_bytes}
+    telemetry = Telemetry(gauges, otel)
     return Services(
-        server_id, engines, writer, intake, bodies or BodyReader(), clock, silence_ns, janitor, known
+        server_id, engines, writer, intake, bodies, clock, silence_ns, janitor, telemetry, known=known
     )
 
 
@@ -120,6 +127,8 @@ def close_services(services: Services) -> None:
             services.writer.submit(lambda connection: keep_uses(connection, uses))
     services.writer.close()
     services.engines.close()
+    if services.telemetry.otel is not None:
+        services.telemetry.otel.close()
 
 
 def build_app(services: Services, doors: Doors | None = None, *, host: str = "") -> ASGIApp:
@@ -143,13 +152,14 @@ def build_app(services: Services, doors: Doors | None = None, *, host: str = "")
         exception_handlers={Problem: _problem, HTTPException: _http_problem, Exception: _failure},
     )
     app.state.services = services
-    return Guard(
+    guarded = Guard(
         app,
         allowed_hosts=[host, *doors.allowed_hosts],
         authenticate=partial(authenticate, services),
         clock=services.clock,
         requests_per_minute=doors.requests_per_minute,
     )
+    return Observed(guarded, app.routes, services.telemetry)
 
 
 async def _problem(request: Request, error: Exception) -> Response:

@@ -57,6 +57,10 @@ class Problem(Exception):
         }
 
 
+class StoreProblem(Problem):
+    """The store cannot be written, for want of space or for worse; nothing of the request is stored."""
+
+
 def invalid(message: str, hint: str = "") -> Problem:
     """A request that makes no sense as it is; repeating it cannot help."""
     return Problem(400, message, hint)
