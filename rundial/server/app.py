@@ -19,7 +19,19 @@ from rundial.clock import Clock
 from rundial.server.bodies import BodyReader
 from rundial.server.owner import prepare
 from rundial.server.problems import Problem
-from rundial.server.routes import auth, control, health, logs, otlp, runs, series, spans, targets, workspaces
+from rundial.server.routes import (
+    auth,
+    control,
+    curves,
+    health,
+    logs,
+    otlp,
+    runs,
+    series,
+    spans,
+    targets,
+    workspaces,
+)
 from rundial.server.runlife import DEFAULT_SILENCE_S
 from rundial.server.security import REQUEST_ID, Guard, render
 from rundial.server.services import Services
@@ -38,6 +50,7 @@ _ROUTES: Final = [
     *runs.ROUTES,
     *control.ROUTES,
     *series.ROUTES,
+    *curves.ROUTES,
     *logs.ROUTES,
     *spans.ROUTES,
 ]
@@ -87,6 +100,7 @@ def build_app(services: Services, *, allowed_hosts: Iterable[str] = ()) -> ASGIA
     @asynccontextmanager
     async def lifespan(_app: Starlette) -> AsyncIterator[None]:
         yield
+        await services.roller.close()
         await to_thread.run_sync(close_services, services)
 
     app = Starlette(

@@ -18,6 +18,7 @@ from rundial.clock import Clock
 from rundial.server.bodies import BodyReader
 from rundial.server.keys import Principal, StoredKey
 from rundial.server.problems import Problem
+from rundial.server.rolling import Roller
 from rundial.server.security import PRINCIPAL
 from rundial.server.store.engine import Engines
 from rundial.server.store.intake import Intake
@@ -44,6 +45,7 @@ class Services:
         bodies: Reads request bodies within bounds.
         clock: The time that arrivals are stamped with.
         silence_ns: How long a run that sent heartbeats may be silent before it has crashed.
+        roller: Makes rollups of long series.
     """
 
     server_id: str
@@ -53,6 +55,7 @@ class Services:
     bodies: BodyReader
     clock: Clock
     silence_ns: int
+    roller: Roller = field(default_factory=Roller)
     _keys: dict[str, StoredKey] = field(default_factory=dict)
     _decoders: CapacityLimiter = field(default_factory=lambda: CapacityLimiter(_DECODERS))
     _readers: CapacityLimiter = field(default_factory=lambda: CapacityLimiter(_READERS))

@@ -10,9 +10,8 @@ from starlette.requests import Request
 from starlette.routing import Route
 
 from rundial.server.answers import Answer
-from rundial.server.arguments import Arguments, of_body, page
+from rundial.server.arguments import Arguments, of_body, page, time_range
 from rundial.server.keys import PROJECT_READ
-from rundial.server.routes.series import time_range
 from rundial.server.routes.workspaces import need_project_by_id
 from rundial.server.services import principal_of, services_of
 from rundial.server.store.history import AnyRow, need_run

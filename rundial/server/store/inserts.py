@@ -14,6 +14,7 @@ from sqlalchemy import BindParameter, Connection, bindparam, case, func, select,
 from sqlalchemy.dialects import sqlite
 
 from rundial.server.rows import SeriesBlock, TextRow
+from rundial.server.store.rollups import lower
 from rundial.server.store.statements import Bare, Prepared, Row, widened
 from rundial.server.store.tables import events, lines, points, series
 
@@ -99,12 +100,9 @@ def insert_points(
             _only_new(bare, series_id, block, instance, numbers)
             for series_id, block in zip(ids, blocks, strict=True)
         ]
-    news = (
-        _SUMMARY.row(_news(series_id, block, attempt))
-        for series_id, block in zip(ids, blocks, strict=True)
-        if block.steps
-    )
-    bare.run_each(_SUMMARY.sql, news)
+    filled = [pair for pair in zip(ids, blocks, strict=True) if pair[1].steps]
+    bare.run_each(_SUMMARY.sql, (_SUMMARY.row(_news(one, block, attempt)) for one, block in filled))
+    lower(bare, ((one, min(block.steps)) for one, block in filled))
     return new
 
 

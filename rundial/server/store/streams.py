@@ -5,20 +5,15 @@ Every function takes a connection inside a reading transaction and pages by key,
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any
 
-from sqlalchemy import BigInteger, Connection, Row, Select, and_, bindparam, func, or_, select, tuple_
+from sqlalchemy import Connection, Row, Select, and_, or_, select, tuple_
 
-from rundial.server.curves import Curve
-from rundial.server.rows import NO_STEP
-from rundial.server.store.statements import Bare, Prepared
-from rundial.server.store.tables import facts, instances, lines, points, runs, series, spans
+from rundial.server.store.tables import instances, lines, points, runs, series, spans
 
 AnyRow = Row[Any]
-# Few enough to stay small, many enough that a call for each does not count.
-_ROWS_AT_ONCE: Final = 4_096
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,68 +47,13 @@ def series_keys(
     return connection.execute(query).all()
 
 
-def series_named(connection: Connection, run: int, names: Sequence[str]) -> Sequence[AnyRow]:
-    """All series of a run under some names, one for each set of attributes."""
+def series_named(
+    connection: Connection, run: int, names: Sequence[str], *, limit: int = -1
+) -> Sequence[AnyRow]:
+    """All series of a run under some names, one a set of attributes; at most `limit` when it is ≥ 0."""
     query = select(series).where(series.c.run == run, series.c.name.in_(names))
-    return connection.execute(query.order_by(series.c.name, series.c.id)).all()
-
-
-def _curve_queries() -> tuple[Prepared, Prepared, Prepared]:
-    """The points without a step, all that have one, and the one that each step shows."""
-    of_series = points.c.series == bindparam("b_series")
-    shown = (points.c.step, points.c.time_unix_ns, points.c.value)
-    stepless = select(*shown).where(of_series, points.c.step == NO_STEP)
-    # Beside a max(), SQLite takes the other columns from the row that holds it. The attempt weighs more
-    # than all of an attempt's order numbers together. Their product fits 64 bits up to 4 thousand million
-    # points in the store, whatever the attempt; beyond that, and with an attempt of thousands of
-    # millions, only points accepted within some thousand of each other could change places.
-    attempt = select(instances.c.attempt).where(instances.c.id == points.c.instance).scalar_subquery()
-    rank = points.c.accepted + bindparam("b_weight", type_=BigInteger) * attempt
-    stepped = select(*shown, func.max(rank)).where(of_series, points.c.step > NO_STEP)
-    return (
-        Prepared(stepless.order_by(points.c.time_unix_ns, points.c.value)),
-        Prepared(select(*shown).where(of_series, points.c.step > NO_STEP).order_by(points.c.step)),
-        Prepared(stepped.group_by(points.c.step).order_by(points.c.step)),
-    )
-
-
-_STEPLESS, _STEPPED, _CHOSEN = _curve_queries()
-
-
-def curve(connection: Connection, series_id: int) -> Curve:
-    """What a series shows, a point a step.
-
-    Of several points at one step the latest attempt's stands, and within it the one accepted last: an
-    old attempt that is synced late never overwrites a newer curve. Points without a step come first,
-    each of them, in the order of their times.
-    """
-    bare = Bare(connection)
-    found = Curve()
-    for columns in _columns(bare, _STEPLESS, b_series=series_id):
-        found.extend(*columns)
-    stepless = len(found)
-    # To choose costs more than twice as much as to read, and most curves have one point a step.
-    for columns in _columns(bare, _STEPPED, b_series=series_id):
-        if not found.goes_on_with(columns[0]):
-            break
-        found.extend(*columns)
-    else:
-        return found
-    found.cut(stepless)
-    weight = connection.execute(select(facts.c.value).where(facts.c.name == "accepted")).scalar()
-    for columns in _columns(bare, _CHOSEN, b_series=series_id, b_weight=int(weight or 1)):
-        found.extend(*columns)
-    return found
-
-
-def _columns(
-    bare: Bare, query: Prepared, **given: object
-) -> Iterator[tuple[Sequence[int], Sequence[int], Sequence[float]]]:
-    """Steps, times and values of a query's rows, some thousand at a time."""
-    cursor = bare.run(query.sql, query.row(given))
-    while rows := cursor.fetchmany(_ROWS_AT_ONCE):
-        steps, times, values, *_ = zip(*rows, strict=True)
-        yield steps, times, values
+    query = query.order_by(series.c.name, series.c.id)
+    return connection.execute(query if limit < 0 else query.limit(limit)).all()
 
 
 def raw_points(
