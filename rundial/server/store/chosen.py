@@ -9,10 +9,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Final
 
-from sqlalchemy import BigInteger, Connection, bindparam, func, select
+from sqlalchemy import BigInteger, BindParameter, Connection, bindparam, func, select
+from sqlalchemy.sql.elements import CompilerElement
 
 from rundial.server.curves import Curve
 from rundial.server.rows import NO_STEP
+from rundial.server.store.dialect import POSTGRESQL, Dialect
 from rundial.server.store.statements import Bare, Prepared
 from rundial.server.store.tables import facts, instances, points
 
@@ -32,12 +34,23 @@ def _queries() -> tuple[Prepared, Prepared, Prepared]:
     # points in the store, whatever the attempt; beyond that, and with an attempt of thousands of
     # millions, only points accepted within some thousand of each other could change places.
     attempt = select(instances.c.attempt).where(instances.c.id == points.c.instance).scalar_subquery()
-    rank = points.c.accepted + bindparam("b_weight", type_=BigInteger) * attempt
-    stepped = select(*shown, func.max(rank)).where(of_series, in_range)
+    weight: BindParameter[int] = bindparam("b_weight", type_=BigInteger)
+    stepped = select(*shown).where(of_series, in_range)
+
+    def chosen(dialect: Dialect) -> CompilerElement:
+        if dialect == POSTGRESQL:
+            best = stepped.join(instances, instances.c.id == points.c.instance).distinct(points.c.step)
+            # The weight is named, so that the parameters are the same; it weighs nothing here.
+            return best.where(weight > 0).order_by(
+                points.c.step, instances.c.attempt.desc(), points.c.accepted.desc()
+            )
+        best = stepped.add_columns(func.max(points.c.accepted + weight * attempt))
+        return best.group_by(points.c.step).order_by(points.c.step)
+
     return (
         Prepared(stepless.order_by(points.c.time_unix_ns, points.c.value)),
-        Prepared(select(*shown).where(of_series, in_range).order_by(points.c.step)),
-        Prepared(stepped.group_by(points.c.step).order_by(points.c.step)),
+        Prepared(stepped.order_by(points.c.step)),
+        Prepared(chosen),
     )
 
 
@@ -93,7 +106,10 @@ def _columns(
     bare: Bare, query: Prepared, **given: object
 ) -> Iterator[tuple[Sequence[int], Sequence[int], Sequence[float]]]:
     """Steps, times and values of a query's rows, some thousand at a time."""
-    cursor = bare.run(query.sql, query.row(given))
-    while rows := cursor.fetchmany(_ROWS_AT_ONCE):
-        steps, times, values, *_ = zip(*rows, strict=True)
-        yield steps, times, values
+    cursor = bare.stream(query, **given)
+    try:
+        while rows := cursor.fetchmany(_ROWS_AT_ONCE):
+            steps, times, values, *_ = zip(*rows, strict=True)
+            yield steps, times, values
+    finally:
+        cursor.close()

@@ -30,7 +30,6 @@ from sqlalchemy import (
     Row,
     Table,
     bindparam,
-    case,
     delete,
     func,
     insert,
@@ -41,6 +40,7 @@ from sqlalchemy import (
 from rundial.server.buckets import MAX_SHIFT, Bucket, bucketed, fitting_shift, merged
 from rundial.server.curves import Curve
 from rundial.server.store.chosen import stepped
+from rundial.server.store.dialect import least
 from rundial.server.store.statements import Bare, Prepared
 from rundial.server.store.tables import metadata, points, series
 
@@ -106,7 +106,7 @@ def _lowered() -> Prepared:
     return Prepared(
         update(rollup_heads)
         .where(head.series == bindparam("b_series"), head.claimed_to > below)
-        .values(claimed_to=below, rolled_to=case((head.rolled_to > below, below), else_=head.rolled_to))
+        .values(claimed_to=below, rolled_to=least(head.rolled_to, below))
     )
 
 
@@ -115,7 +115,8 @@ _LOWER: Final = _lowered()
 
 def lower(bare: Bare, news: Iterable[tuple[int, int]]) -> None:
     """Note new points: (series, least new step). In the transaction that adds them."""
-    bare.run_each(_LOWER.sql, [_LOWER.row({"b_series": one, "b_below": step - 1}) for one, step in news])
+    lowered = _LOWER.on(bare.dialect)
+    bare.run_each(lowered.sql, [lowered.row({"b_series": one, "b_below": step - 1}) for one, step in news])
 
 
 @dataclass(frozen=True, slots=True)
@@ -231,7 +232,10 @@ def _shift_for(connection: Connection, series_id: int) -> int:
 
 def claim(connection: Connection, series_id: int, wish: Wish) -> Claim | None:
     """Claim steps, and delete their buckets that are out of date. On the writer's thread."""
-    if connection.execute(select(series.c.id).where(series.c.id == series_id)).scalar() is None:
+    # Whoever adds points holds the series' row until they commit, and lowers the head after it has it: once
+    # this lock is ours, their points are in every later transaction, or their lowering meets this claim.
+    locked = select(series.c.id).where(series.c.id == series_id).with_for_update()
+    if connection.execute(locked).scalar() is None:
         return None  # deleted meanwhile
     shift, claimed_to = wish.shift, wish.claimed_to
     head = rollup_heads.c
@@ -293,7 +297,7 @@ def keep(connection: Connection, taken: Claim, rows: Sequence[dict[str, Any]]) -
     """
     head = rollup_heads.c
     mine = (head.series == taken.series, head.claim == taken.number)
-    right_to = connection.execute(select(head.claimed_to).where(*mine)).scalar()
+    right_to = connection.execute(select(head.claimed_to).where(*mine).with_for_update()).scalar()
     if right_to is None or right_to <= taken.head.rolled_to:
         return False
     right = [row for row in rows if ((row["bucket"] + 1) << row["shift"]) - 1 <= right_to]
