@@ -25,6 +25,7 @@ from starlette.types import ASGIApp
 from rundial.clock import SystemClock
 from rundial.errors import ConfigError
 from rundial.server.app import build_app, open_services
+from rundial.server.livestreams import Streams
 from rundial.server.owner import KEY_FILE
 from rundial.server.runlife import DEFAULT_SILENCE_S
 from rundial.server.security import host_name
@@ -101,7 +102,7 @@ def serve(  # noqa: PLR0913 -- one argument an option of the command
             ready = Ready(_url(host, listener), services.server_id, directory / KEY_FILE, directory)
             app = build_app(services, allowed_hosts=[host, *allowed_hosts])
             sys.setswitchinterval(min(sys.getswitchinterval(), _SWITCH_INTERVAL_S))
-            _run(_Announcing(config_of(app), ready, on_ready), listener)
+            _run(_Announcing(config_of(app), services.streams, ready, on_ready), listener)
     finally:
         os.close(lock)
 
@@ -120,13 +121,35 @@ def config_of(app: ASGIApp) -> uvicorn.Config:
     )
 
 
-class _Announcing(uvicorn.Server):
-    """uvicorn's server, saying once that it is ready."""
+class Leaving(uvicorn.Server):
+    """uvicorn's server, ending the live streams before it waits for the requests that are open.
+
+    Args:
+        config: As uvicorn's.
+        streams: Those of the application's services.
+    """
+
+    def __init__(self, config: uvicorn.Config, streams: Streams) -> None:
+        super().__init__(config)
+        self._streams = streams
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Leave."""
+        self._streams.close()
+        await super().shutdown(sockets)
+
+
+class _Announcing(Leaving):
+    """A server that says once that it is ready."""
 
     def __init__(
-        self, config: uvicorn.Config, ready: Ready, on_ready: Callable[[Ready], None] | None
+        self,
+        config: uvicorn.Config,
+        streams: Streams,
+        ready: Ready,
+        on_ready: Callable[[Ready], None] | None,
     ) -> None:
-        super().__init__(config)
+        super().__init__(config, streams)
         self._ready = ready
         self._on_ready = on_ready
 

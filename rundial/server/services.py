@@ -17,6 +17,7 @@ from starlette.requests import Request
 from rundial.clock import Clock
 from rundial.server.bodies import BodyReader
 from rundial.server.keys import Principal, StoredKey
+from rundial.server.livestreams import Streams
 from rundial.server.problems import Problem
 from rundial.server.rolling import Roller
 from rundial.server.security import PRINCIPAL
@@ -46,6 +47,7 @@ class Services:
         clock: The time that arrivals are stamped with.
         silence_ns: How long a run that sent heartbeats may be silent before it has crashed.
         roller: Makes rollups of long series.
+        streams: The live streams that are open.
     """
 
     server_id: str
@@ -56,6 +58,7 @@ class Services:
     clock: Clock
     silence_ns: int
     roller: Roller = field(default_factory=Roller)
+    streams: Streams = field(default_factory=Streams)
     _keys: dict[str, StoredKey] = field(default_factory=dict)
     _decoders: CapacityLimiter = field(default_factory=lambda: CapacityLimiter(_DECODERS))
     _readers: CapacityLimiter = field(default_factory=lambda: CapacityLimiter(_READERS))

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, Row, Select, and_, or_, select, tuple_
+from sqlalchemy import Connection, Row, Select, and_, func, or_, select, tuple_
 
 from rundial.server.store.tables import instances, lines, points, runs, series, spans
 
@@ -22,13 +22,11 @@ class LineFilter:
 
     Attributes:
         min_severity: Least OTel severity number.
-        text: Part of the line, as it is written there; empty for all.
         start_unix_ns: Earliest time.
         end_unix_ns: Latest time, inclusive.
     """
 
     min_severity: int = 0
-    text: str = ""
     start_unix_ns: int = 0
     end_unix_ns: int = 2**63 - 1
 
@@ -106,13 +104,26 @@ def text_lines(
     )
     if wanted.min_severity:
         query = query.where(lines.c.severity >= wanted.min_severity)
-    if wanted.text:
-        query = query.where(lines.c.body.contains(wanted.text, autoescape=True))
     if after is not None:
         here = tuple_(*after)
         query = query.where(tuple_(*key) < here if is_newest_first else tuple_(*key) > here)
     order = [column.desc() for column in key] if is_newest_first else list(key)
     return connection.execute(query.order_by(*order).limit(limit)).all()
+
+
+def newest_line(connection: Connection) -> int:
+    """The row id of the line that was stored last, 0 when there is none."""
+    return int(connection.execute(select(func.max(lines.c.id))).scalar() or 0)
+
+
+def lines_since(
+    connection: Connection, run: int, min_severity: int, after: int, limit: int
+) -> Sequence[AnyRow]:
+    """Text lines of a run in the order in which they were stored, behind a row id."""
+    query = select(lines).where(lines.c.id > after, lines.c.run == run)
+    if min_severity:
+        query = query.where(lines.c.severity >= min_severity)
+    return connection.execute(query.order_by(lines.c.id).limit(limit)).all()
 
 
 def run_spans(
