@@ -1,4 +1,4 @@
-"""Server-sent events: how many streams there may be, how each ends, and how slow its reader may be.
+"""Answers that take their time: how many there may be, how each ends, how slow its reader may be.
 
 Tasks: all of it on the event loop.
 """
@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import aclosing, asynccontextmanager
 from typing import Any, Final
 
@@ -81,17 +81,22 @@ class Streams:
             pass  # the usual case: nothing ended
 
 
-class EventStream(Response):
-    """An answer of events, as long as its source yields some and its reader takes them.
+class Stream(Response):
+    """An answer that goes on as long as its source yields and its reader takes.
 
     Args:
-        source: Made once the first byte may be sent; yields encoded events.
+        source: Made once the first byte may be sent.
+        media_type: What it yields.
+        headers: Further ones.
     """
 
-    media_type = "text/event-stream"
-
-    def __init__(self, source: Callable[[], AsyncGenerator[bytes, None]]) -> None:
-        super().__init__(headers={"x-accel-buffering": "no"})
+    def __init__(
+        self,
+        source: Callable[[], AsyncGenerator[bytes, None]],
+        media_type: str = "text/event-stream",
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
+        super().__init__(headers={"x-accel-buffering": "no", **(headers or {})}, media_type=media_type)
         del self.headers["content-length"]
         self._source = source
 

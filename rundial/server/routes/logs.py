@@ -20,7 +20,7 @@ from rundial.server.arguments import Arguments, of_body, of_query, page, time_ra
 from rundial.server.jsonrecords import CLIENT_SEQUENCE
 from rundial.server.keys import PROJECT_READ, STREAM_READ
 from rundial.server.lineseek import matcher, seek
-from rundial.server.livestreams import BEAT, BEAT_S, MAX_AGE_S, EventStream, event
+from rundial.server.livestreams import BEAT, BEAT_S, MAX_AGE_S, Stream, event
 from rundial.server.problems import invalid
 from rundial.server.routes.workspaces import need_project_by_id
 from rundial.server.services import Services, principal_of, services_of
@@ -110,7 +110,7 @@ async def stream(request: Request) -> Response:
 
     row_id, after = await services.read(begin)
     services.streams.need_room()
-    return EventStream(lambda: _live(services, row_id, after, severity, matches))
+    return Stream(lambda: _live(services, row_id, after, severity, matches))
 
 
 async def _live(
