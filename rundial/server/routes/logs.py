@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import AsyncGenerator, Callable, Sequence
+from dataclasses import dataclass
 from functools import partial
 from typing import Final
 
@@ -97,6 +98,7 @@ async def stream(request: Request) -> Response:
     arguments = of_query(request)
     project_id, run_id = arguments.text("projectId"), arguments.text("runId")
     severity, matches = _min_severity(arguments), _matcher(arguments)
+    is_followed = arguments.one_of("follow", ("true", "false")) == "true"
     seen = request.headers.get("last-event-id", "")
     if seen and not (seen.isascii() and seen.isdecimal() and len(seen) < 19):
         raise invalid(
@@ -110,28 +112,40 @@ async def stream(request: Request) -> Response:
 
     row_id, after = await services.read(begin)
     services.streams.need_room()
-    return Stream(lambda: _live(services, row_id, after, severity, matches))
+    look = _Look(row_id, severity, matches, is_followed)
+    return Stream(lambda: _live(services, look, after))
 
 
-async def _live(
-    services: Services, run: int, after: int, severity: int, matches: Callable[[str], bool] | None
-) -> AsyncGenerator[bytes, None]:
+@dataclass(frozen=True, slots=True)
+class _Look:
+    """What a stream shows: a run, its least severity, which of its lines, and whether it waits for more."""
+
+    run: int
+    severity: int
+    matches: Callable[[str], bool] | None
+    is_followed: bool
+
+
+async def _live(services: Services, look: _Look, after: int) -> AsyncGenerator[bytes, None]:
     """Events of a run's lines; ends when the server leaves, after a while, or when its reader lags."""
     async with services.streams.one():
         began_s = beat_s = services.clock.monotonic_s()
-        yield event({"runId": run, "after": after}, name="open", event_id=str(after))
+        yield event({"after": str(after)}, name="open", event_id=str(after))
         while not services.streams.is_closed:
             now_s = services.clock.monotonic_s()
             if now_s - began_s > MAX_AGE_S:
                 yield event({"reason": "age"}, name="end")
                 return
-            rows, newest = await services.read(partial(_since, run=run, severity=severity, after=after))
+            rows, newest = await services.read(partial(_since, look=look, after=after))
             for row in rows:
-                if matches is None or matches(row.body):
+                if look.matches is None or look.matches(row.body):
                     yield event(_line(row), name="line", event_id=str(row.id))
             after = rows[-1].id if rows else max(after, newest)
             if len(rows) == _LIVE_ROWS and newest - after > _MAX_LAG:
                 yield event({"reason": "slow", "behind": newest - after}, name="end", event_id=str(after))
+                return
+            if len(rows) < _LIVE_ROWS and not look.is_followed:
+                yield event({"reason": "caught up"}, name="end", event_id=str(after))
                 return
             if len(rows) < _LIVE_ROWS:
                 if rows:
@@ -143,9 +157,11 @@ async def _live(
         yield event({"reason": "shutdown"}, name="end", event_id=str(after))
 
 
-def _since(connection: Connection, *, run: int, severity: int, after: int) -> tuple[Sequence[AnyRow], int]:
+def _since(connection: Connection, *, look: _Look, after: int) -> tuple[Sequence[AnyRow], int]:
     newest = newest_line(connection)
-    return (lines_since(connection, run, severity, after, _LIVE_ROWS) if newest > after else []), newest
+    if newest <= after:
+        return [], newest
+    return lines_since(connection, look.run, look.severity, after, _LIVE_ROWS), newest
 
 
 def _line(row: AnyRow) -> dict[str, object]:
