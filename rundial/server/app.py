@@ -31,6 +31,8 @@ from rundial.server.routes import (
     audit,
     auth,
     control,
+    curves,
+    exports,
     health,
     ingest,
     logs,
@@ -70,6 +72,8 @@ _ROUTES: Final = [
     *runedits.ROUTES,
     *control.ROUTES,
     *series.ROUTES,
+    *curves.ROUTES,
+    *exports.ROUTES,
     *logs.ROUTES,
     *spans.ROUTES,
 ]
@@ -144,6 +148,7 @@ def build_app(services: Services, doors: Doors | None = None, *, host: str = "")
     @asynccontextmanager
     async def lifespan(_app: Starlette) -> AsyncIterator[None]:
         yield
+        await services.roller.close()
         await to_thread.run_sync(close_services, services)
 
     app = Starlette(

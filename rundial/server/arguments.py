@@ -18,6 +18,8 @@ from rundial.server.services import services_of
 
 MAX_BODY_BYTES: Final = 4 * 2**20
 MAX_LIMIT: Final = 1_000
+_MS: Final = 1_000_000
+_END_OF_TIME: Final = 2**63 - 1
 
 
 class Arguments:
@@ -119,6 +121,16 @@ class Arguments:
         if not is_ours or not all(type(each) is kind for each, kind in zip(values, kinds, strict=True)):
             raise invalid("the cursor belongs to another query", "start again without a cursor")
         return list(values)
+
+
+def time_range(arguments: Arguments) -> tuple[int, int]:
+    """`startMs` and `endMs` as nanoseconds, both inclusive; all of time when they are absent."""
+    start_ms, end_ms = arguments.whole("startMs"), arguments.whole("endMs")
+    start = 0 if start_ms is None else start_ms * _MS
+    end = _END_OF_TIME if end_ms is None else (end_ms + 1) * _MS - 1
+    if start > end:
+        raise invalid("startMs is after endMs")
+    return max(0, min(start, _END_OF_TIME)), max(0, min(end, _END_OF_TIME))
 
 
 def page(values: list[Any] | None) -> dict[str, object]:

@@ -296,4 +296,11 @@ RIGHTS: Final[dict[tuple[str, str], Right]] = {
     ("POST", "/api/v1/query/logs"): Right(_READERS, _about_run("/api/v1/query/logs")),
     ("POST", "/api/v1/export/metrics"): Right(_READERS, _about_run("/api/v1/export/metrics")),
     ("POST", "/api/v1/export/logs"): Right(_READERS, _about_run("/api/v1/export/logs")),
+    ("POST", "/api/v1/export/metrics/file"): Right(_READERS, _about_run("/api/v1/export/metrics/file")),
+    ("POST", "/api/v1/export/logs/file"): Right(_READERS, _about_run("/api/v1/export/logs/file")),
+    ("GET", "/api/v1/stream/logs"): Right(
+        (_READERS - {"key:project:read"}) | {"key:stream:read"},
+        lambda world: Call(f"/api/v1/stream/logs?projectId={world.ids['digits']}&runId={RUN}&follow=false"),
+    ),
+    ("GET", "/api/v1/openapi.json"): Right(_ALL, _get("/api/v1/openapi.json")),
 }

@@ -15,7 +15,6 @@ from types import TracebackType
 from typing import Any
 
 import urllib3
-import uvicorn
 
 from rundial.clock import Clock
 from rundial.server import keys
@@ -23,7 +22,7 @@ from rundial.server.app import build_app, open_services
 from rundial.server.bodies import BodyReader
 from rundial.server.doors import Doors
 from rundial.server.keys import Principal, StoredKey
-from rundial.server.serve import config_of, listen
+from rundial.server.serve import Leaving, config_of, listen
 from rundial.server.store.apikeys import add_key
 
 START_TIMEOUT_S = 10.0
@@ -82,7 +81,7 @@ class LocalServer:
         self._listener = listen("127.0.0.1", 0)
         self.url = f"http://127.0.0.1:{self._listener.getsockname()[1]}"
         app = build_app(self.services, doors or Doors(allowed_hosts=("tracker.example",)))
-        self._server = uvicorn.Server(config_of(app, head_timeout_s=head_timeout_s))
+        self._server = Leaving(config_of(app, head_timeout_s=head_timeout_s), self.services.streams)
         self._thread = threading.Thread(
             target=self._server.run, kwargs={"sockets": [self._listener]}, name="local-server"
         )
@@ -97,9 +96,13 @@ class LocalServer:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._pool.clear()
+        self.stop()
+        self._listener.close()
+
+    def stop(self) -> None:
+        """Have it leave, as SIGTERM does, and wait until it has."""
         self._server.should_exit = True
         self._thread.join(START_TIMEOUT_S)
-        self._listener.close()
 
     def make_key(
         self,

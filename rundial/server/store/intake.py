@@ -28,6 +28,7 @@ from rundial.server.runlife import Happening, RunLife, alive_unix_ns, dump, fold
 from rundial.server.store.dialect import POSTGRESQL, Dialect, dialect_of, greatest, insert_into, insert_new
 from rundial.server.store.inserts import insert_events, insert_lines, insert_points
 from rundial.server.store.places import Project, claim_project
+from rundial.server.store.runfacets import keep_facets
 from rundial.server.store.statements import Prepared
 from rundial.server.store.tables import (
     ACCEPTED_BLOCK,
@@ -336,6 +337,7 @@ def keep_life(connection: Connection, run: int, life: RunLife) -> str:
         if isinstance(value, str):
             values[column] = value
     connection.execute(update(runs).where(runs.c.id == run).values(values))
+    keep_facets(connection, run, life)
     return text
 
 
