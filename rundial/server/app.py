@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
@@ -16,12 +17,27 @@ from starlette.responses import Response
 from starlette.types import ASGIApp
 
 from rundial.clock import Clock
+from rundial.server.blobs.opening import BlobOptions, open_artifacts
 from rundial.server.bodies import BodyReader
 from rundial.server.owner import prepare
 from rundial.server.problems import Problem
-from rundial.server.routes import auth, control, health, logs, otlp, runs, series, spans, targets, workspaces
+from rundial.server.routes import (
+    artifacts,
+    auth,
+    blobs,
+    control,
+    health,
+    logs,
+    otlp,
+    runs,
+    series,
+    spans,
+    targets,
+    uploads,
+    workspaces,
+)
 from rundial.server.runlife import DEFAULT_SILENCE_S
-from rundial.server.security import REQUEST_ID, Guard, render
+from rundial.server.security import REQUEST_ID, Guard, render, shown_path
 from rundial.server.services import Services
 from rundial.server.store.engine import open_engines
 from rundial.server.store.intake import Intake
@@ -40,6 +56,9 @@ _ROUTES: Final = [
     *series.ROUTES,
     *logs.ROUTES,
     *spans.ROUTES,
+    *uploads.ROUTES,
+    *artifacts.ROUTES,
+    *blobs.ROUTES,
 ]
 
 
@@ -49,6 +68,7 @@ def open_services(
     *,
     bodies: BodyReader | None = None,
     silence_s: float = DEFAULT_SILENCE_S,
+    blob_options: BlobOptions | None = None,
 ) -> Services:
     """Open a data directory and start its writer.
 
@@ -57,6 +77,7 @@ def open_services(
         clock: Stamps arrivals.
         bodies: Bounds on bodies; the usual ones when None.
         silence_s: How long a run that sent heartbeats may be silent before it has crashed, seconds.
+        blob_options: Where the bytes of artifacts are kept; in the data directory when None.
 
     Raises:
         ConfigError: The directory holds what this server cannot use.
@@ -67,7 +88,9 @@ def open_services(
     intake = Intake()
     writer = Writer(engines.writing, on_rollback=intake.forget)
     silence_ns = int(silence_s * 1e9)
-    return Services(server_id, engines, writer, intake, bodies or BodyReader(), clock, silence_ns)
+    options = blob_options or BlobOptions()
+    artifacts = open_artifacts(data_dir, clock, options)
+    return Services(server_id, engines, writer, intake, bodies or BodyReader(), clock, silence_ns, artifacts)
 
 
 def close_services(services: Services) -> None:
@@ -86,7 +109,9 @@ def build_app(services: Services, *, allowed_hosts: Iterable[str] = ()) -> ASGIA
 
     @asynccontextmanager
     async def lifespan(_app: Starlette) -> AsyncIterator[None]:
+        sweeping = asyncio.create_task(services.sweeper.run(services))
         yield
+        sweeping.cancel()
         await to_thread.run_sync(close_services, services)
 
     app = Starlette(
@@ -107,7 +132,8 @@ async def _http_problem(request: Request, error: Exception) -> Response:
     """The router's own answers (no such path, no such method) in our form."""
     assert isinstance(error, HTTPException)
     hints = {404: "see the API page of the documentation", 405: "the path exists, this method does not"}
-    messages = {404: f"there is nothing at {request.url.path[:200]}", 405: "this method is not answered here"}
+    nothing = f"there is nothing at {shown_path(request.url.path)}"
+    messages = {404: nothing, 405: "this method is not answered here"}
     message = messages.get(error.status_code, str(error.detail))
     return render(
         Problem(error.status_code, message, hints.get(error.status_code, "")), request.scope[REQUEST_ID]
@@ -115,6 +141,6 @@ async def _http_problem(request: Request, error: Exception) -> Response:
 
 
 async def _failure(request: Request, error: Exception) -> Response:
-    _log.error("%s %s failed", request.method, request.url.path, exc_info=error)
+    _log.error("%s %s failed", request.method, shown_path(request.url.path), exc_info=error)
     problem = Problem(500, "the server failed", "see the server's log", retry_after_s=5)
     return render(problem, request.scope[REQUEST_ID])

@@ -16,10 +16,11 @@ PREFIX: Final = "rdk"
 METRICS_WRITE: Final = "metrics:write"
 LOGS_WRITE: Final = "logs:write"
 TRACES_WRITE: Final = "traces:write"
+ARTIFACTS_WRITE: Final = "artifacts:write"
 PROJECT_READ: Final = "project:read"
 STREAM_READ: Final = "stream:read"
 ADMIN: Final = "admin"
-WRITE_SCOPES: Final = frozenset({METRICS_WRITE, LOGS_WRITE, TRACES_WRITE})
+WRITE_SCOPES: Final = frozenset({METRICS_WRITE, LOGS_WRITE, TRACES_WRITE, ARTIFACTS_WRITE})
 SCOPES: Final = WRITE_SCOPES | {PROJECT_READ, STREAM_READ, ADMIN}
 
 

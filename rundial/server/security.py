@@ -28,6 +28,8 @@ _log: Final = logging.getLogger("rundial.server")
 LOOPBACK: Final = frozenset({"localhost", "127.0.0.1", "::1"})
 SAFE_METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 OPEN_PATHS: Final = frozenset({"/health/ready"})
+# What follows is a signed token, which is the right by itself, and so never in a log.
+TOKEN_PATHS: Final = "/api/v1/blobs/"
 PRINCIPAL: Final = "rundial.principal"
 REQUEST_ID: Final = "rundial.request_id"
 
@@ -85,7 +87,7 @@ class Guard:
         try:
             await self._check(scope)
         except Problem as problem:
-            _log.info("%s %s refused: %s", scope["method"], scope["path"], problem.message)
+            _log.info("%s %s refused: %s", scope["method"], shown_path(scope["path"]), problem.message)
             await render(problem, request_id)(scope, receive, send_guarded)
             return
         await self._app(scope, receive, send_guarded)
@@ -101,7 +103,7 @@ class Guard:
             )
         if scope["method"] not in SAFE_METHODS:
             _check_origin(headers, host)
-        if scope["path"] not in OPEN_PATHS:
+        if scope["path"] not in OPEN_PATHS and not scope["path"].startswith(TOKEN_PATHS):
             scope[PRINCIPAL] = await self._principal(headers)
 
     async def _principal(self, headers: Headers) -> Principal:
@@ -113,6 +115,11 @@ class Guard:
         if parts is None or stored is None or not stored.opens_with(parts[1], self._clock.time_unix_ns()):
             raise Problem(401, "this API key is unknown, expired or revoked", _KEY_HINT)
         return stored.principal
+
+
+def shown_path(path: str) -> str:
+    """A path as it may stand in a log or an answer: without the token of a signed URL."""
+    return f"{TOKEN_PATHS}…" if path.startswith(TOKEN_PATHS) else path[:200]
 
 
 def host_name(host: str) -> str:

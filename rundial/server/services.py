@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Final, TypeVar
+from typing import TYPE_CHECKING, Final, TypeVar
 
 from anyio import CapacityLimiter, to_thread
 from sqlalchemy import Connection
@@ -23,6 +23,13 @@ from rundial.server.store.engine import Engines
 from rundial.server.store.intake import Intake
 from rundial.server.store.places import find_key
 from rundial.server.writer import Writer
+
+if TYPE_CHECKING:
+    # These read requests too, by way of this module.
+    from rundial.server.blobs.opening import Artifacts
+    from rundial.server.blobs.store import BlobStore
+    from rundial.server.settling import Settling
+    from rundial.server.sweeping import Sweeper
 
 _T = TypeVar("_T")
 
@@ -44,6 +51,7 @@ class Services:
         bodies: Reads request bodies within bounds.
         clock: The time that arrivals are stamped with.
         silence_ns: How long a run that sent heartbeats may be silent before it has crashed.
+        artifacts: Where the bytes of artifacts are, and what moves them.
     """
 
     server_id: str
@@ -53,9 +61,30 @@ class Services:
     bodies: BodyReader
     clock: Clock
     silence_ns: int
+    artifacts: Artifacts
     _keys: dict[str, StoredKey] = field(default_factory=dict)
     _decoders: CapacityLimiter = field(default_factory=lambda: CapacityLimiter(_DECODERS))
     _readers: CapacityLimiter = field(default_factory=lambda: CapacityLimiter(_READERS))
+
+    @property
+    def blobs(self) -> BlobStore:
+        """The bytes of artifacts."""
+        return self.artifacts.blobs
+
+    @property
+    def settling(self) -> Settling:
+        """What judges uploads."""
+        return self.artifacts.settling
+
+    @property
+    def sweeper(self) -> Sweeper:
+        """What drops what is over."""
+        return self.artifacts.sweeper
+
+    @property
+    def url_life_s(self) -> int:
+        """How long signed URLs work."""
+        return self.artifacts.url_life_s
 
     async def decode(self, job: Callable[[], _T]) -> _T:
         """Run a pure, slow job in a worker thread."""

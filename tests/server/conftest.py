@@ -7,8 +7,17 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.artifacts import Artifacts
 from tests.support.clock import ManualClock
 from tests.support.server import LocalServer
+
+
+@pytest.fixture
+def artifacts(local: LocalServer) -> Iterator[Artifacts]:
+    """The artifacts of the server's project `digits`, by the owner's key."""
+    found = Artifacts(local.url, local.key)
+    yield found
+    found.close()
 
 
 @pytest.fixture
