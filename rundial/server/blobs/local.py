@@ -9,9 +9,10 @@ Modes are 0700 and 0600. A file has its name only once its bytes are whole: temp
 fsync of the directory. `keep` does the fsync, once for all files of an artifact: until it has answered, the
 client still has them.
 
-Threads: any. One server process owns the directory (it holds the data directory's lock).
+Threads: any, and several server processes over one directory: who writes a file holds a shared lock of it,
+who judges it an exclusive one.
 After a crash: what was kept is whole. What arrived and was not yet kept is read again and judged anew;
-temporary files are removed at the next start.
+temporary files that nobody holds are removed at the next start.
 """
 
 from __future__ import annotations
@@ -22,15 +23,13 @@ import hashlib
 import os
 import re
 import shutil
-import stat
-import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Final
 
 from rundial.clock import Clock
-from rundial.server.blobs.receiving import OnePart, Receiving, WholeBlob
+from rundial.server.blobs.receiving import OnePart, Receiving, WholeBlob, lock
 from rundial.server.blobs.store import Arrived, Download, Part, Reason, Signed, Staged, store_full
 from rundial.server.blobs.tokens import Signer
 from rundial.server.problems import Problem
@@ -59,11 +58,8 @@ class LocalStore:
         self._root: Final = data_dir / FOLDER
         self._signer: Final = signer
         self._clock: Final = clock
-        # Guards the three below.
-        self._lock: Final = threading.Lock()
-        self._writers: dict[str, int] = {}
-        self._sealed: set[str] = set()
         # What this process has hashed on its way in: after a power cut nobody has, and it is read again.
+        # A set's own operations are atomic.
         self._judged: set[str] = set()
         (self._root / STAGING).mkdir(mode=0o700, parents=True, exist_ok=True)
         self._clear_torn()
@@ -115,16 +111,18 @@ class LocalStore:
         place, size = str(claims["at"]), int(str(claims["size"]))
         path = self._path(place)
         self.check_room(size)
-        with self._lock:
-            if place in self._sealed or not path.parent.is_dir():
-                raise _over()
-            self._writers[place] = self._writers.get(place, 0) + 1
+        number = int(str(claims.get("part", 0)))
         try:
-            return self._receiving(path, place, claims, size)
+            if number:
+                return OnePart(_data(path), _parts(path), number, int(str(claims["from"])), size)
+            return WholeBlob(path, size, str(claims["sha"]), lambda: self._judged.add(place))
+        except (FileNotFoundError, BlockingIOError) as error:
+            raise Problem(
+                409,
+                "this upload is over, or its bytes are being judged",
+                "POST /api/v1/artifacts/upload tells what is still wanted",
+            ) from error
         except OSError as error:
-            self._left(place, is_judged=False)
-            if isinstance(error, FileNotFoundError):
-                raise _over() from error
             raise disk_problem(error, "these bytes") from error
 
     def arrived(self, staged: Staged) -> list[Arrived] | None:
@@ -160,10 +158,7 @@ class LocalStore:
         """Remove the directories of uploads that are over."""
         for parent in {self._path(each.place).parent for each in staged}:
             shutil.rmtree(parent, ignore_errors=True)
-        with self._lock:
-            places = {each.place for each in staged}
-            self._sealed -= places
-            self._judged -= places
+        self._judged -= {each.place for each in staged}
 
     def delete(self, place: str) -> None:
         """Unlink a kept blob."""
@@ -189,34 +184,32 @@ class LocalStore:
         if _size(lasting) == staged.size_bytes:
             return None  # an earlier `keep` got that far
         source = _data(path) if staged.part_bytes else path
-        with self._lock:
-            if self._writers.get(staged.place):
-                return "missing"  # it is still arriving
+        try:
+            descriptor = os.open(source, os.O_RDONLY)
+        except FileNotFoundError:
+            return "missing"
+        try:
             # From here on nobody writes to it: a part that came late would change what was judged.
-            self._sealed.add(staged.place)
-        reason = self._judge(staged, source)
-        if reason is None:
-            _sync(source)
-            lasting.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            os.replace(source, lasting)
-            return None
-        if reason in ("size", "sha256"):
-            self._drop(staged, path)
-        with self._lock:
-            self._sealed.discard(staged.place)
+            if not lock(descriptor, is_exclusive=True):
+                return "missing"  # it is still arriving
+            reason = self._judge(staged, source)
+            if reason is None:
+                os.fsync(descriptor)
+                lasting.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+                os.replace(source, lasting)
+            elif reason != "missing":
+                self._drop(staged, path)
+        finally:
+            os.close(descriptor)
         return reason
 
     def _judge(self, staged: Staged, source: Path) -> Reason | None:
-        size = _size(source)
-        if size is None:
-            return "missing"
         if staged.part_bytes and len(self.arrived(staged) or ()) < len(staged.parts()):
             return "missing"
-        if size != staged.size_bytes:
+        if _size(source) != staged.size_bytes:
             return "size"
-        with self._lock:
-            if staged.place in self._judged:
-                return None
+        if staged.place in self._judged:
+            return None
         return None if _sha256(source) == staged.sha256 else "sha256"
 
     def _drop(self, staged: Staged, path: Path) -> None:
@@ -225,23 +218,6 @@ class LocalStore:
             path.unlink()
         for name in _names(_parts(path)):
             (_parts(path) / name).unlink()
-
-    def _receiving(self, path: Path, place: str, claims: Mapping[str, object], size: int) -> Receiving:
-        number = int(str(claims.get("part", 0)))
-        if not number:
-            return WholeBlob(path, size, str(claims["sha"]), lambda done: self._left(place, is_judged=done))
-        offset = int(str(claims["from"]))
-        return OnePart(
-            _data(path), _parts(path), number, offset, size, lambda _: self._left(place, is_judged=False)
-        )
-
-    def _left(self, place: str, *, is_judged: bool) -> None:
-        with self._lock:
-            self._writers[place] -= 1
-            if not self._writers[place]:
-                del self._writers[place]
-            if is_judged:
-                self._judged.add(place)
 
     def _signed(self, claims: Mapping[str, object], base_url: str, life_s: int) -> Signed:
         expires_s = int(self._clock.time_unix_ns() / 1e9) + life_s
@@ -255,16 +231,11 @@ class LocalStore:
 
     def _clear_torn(self) -> None:
         for torn in (self._root / STAGING).glob("*/.*"):
-            if stat.S_ISREG(torn.lstat().st_mode):
-                torn.unlink()
-
-
-def _over() -> Problem:
-    return Problem(
-        409,
-        "this upload is over, or its bytes are being judged",
-        "POST /api/v1/artifacts/upload tells what is still wanted",
-    )
+            with contextlib.suppress(FileNotFoundError):
+                descriptor = os.open(torn, os.O_RDONLY | os.O_NOFOLLOW)
+                if lock(descriptor, is_exclusive=True):
+                    torn.unlink()
+                os.close(descriptor)
 
 
 def _data(path: Path) -> Path:

@@ -7,6 +7,7 @@ After a crash: a temporary file, which the next start removes, or a part that wa
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import hashlib
 import os
 import secrets
@@ -45,19 +46,20 @@ class WholeBlob:
         path: Its staging place.
         size_bytes: As announced.
         sha256: As announced.
-        on_close: Told at the end whether it is there.
+        on_judged: Told when it is there, with the right sha256.
     """
 
-    def __init__(self, path: Path, size_bytes: int, sha256: str, on_close: Callable[[bool], None]) -> None:
+    def __init__(self, path: Path, size_bytes: int, sha256: str, on_judged: Callable[[], None]) -> None:
         self._path: Final = path
         self._torn: Final = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
         self._size_bytes: Final = size_bytes
         self._wanted: Final = sha256
-        self._on_close: Final = on_close
+        self._on_judged: Final = on_judged
         self._digest = hashlib.sha256()
         self._count = 0
         self._is_there = False
         self._descriptor = os.open(self._torn, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        lock(self._descriptor, is_exclusive=True)  # a starting server removes those that nobody holds
 
     def write(self, data: bytes | bytearray) -> None:
         """Write and hash."""
@@ -77,6 +79,7 @@ class WholeBlob:
             )
         os.replace(self._torn, self._path)
         self._is_there = True
+        self._on_judged()
         return f'"{self._wanted}"'
 
     def close(self) -> None:
@@ -85,7 +88,6 @@ class WholeBlob:
         if not self._is_there:
             with contextlib.suppress(FileNotFoundError):
                 self._torn.unlink()
-        self._on_close(self._is_there)
 
 
 class OnePart:
@@ -97,26 +99,28 @@ class OnePart:
         number: From 1.
         offset_bytes: Where it begins.
         size_bytes: As announced.
-        on_close: Told at the end, always False: a blob in parts is judged as a whole.
+
+    Raises:
+        FileNotFoundError: The upload is over.
+        BlockingIOError: The blob is being judged.
     """
 
-    def __init__(
-        self,
-        path: Path,
-        parts: Path,
-        number: int,
-        offset_bytes: int,
-        size_bytes: int,
-        on_close: Callable[[bool], None],
-    ) -> None:
+    def __init__(self, path: Path, parts: Path, number: int, offset_bytes: int, size_bytes: int) -> None:
         self._parts: Final = parts
         self._number: Final = number
         self._offset: Final = offset_bytes
         self._size_bytes: Final = size_bytes
-        self._on_close: Final = on_close
         self._crc32 = 0
         self._count = 0
         self._descriptor = os.open(path, os.O_WRONLY)
+        try:
+            if not lock(self._descriptor, is_exclusive=False):
+                raise BlockingIOError
+            # Between the two lines above it may have been judged and given its lasting name.
+            os.stat(path)
+        except OSError:
+            os.close(self._descriptor)
+            raise
 
     def write(self, data: bytes | bytearray) -> None:
         """Write at its place."""
@@ -139,7 +143,15 @@ class OnePart:
     def close(self) -> None:
         """Let go of the file."""
         os.close(self._descriptor)
-        self._on_close(False)
+
+
+def lock(descriptor: int, *, is_exclusive: bool) -> bool:
+    """Lock a file as long as it is open, also against other processes; False when somebody holds it."""
+    try:
+        fcntl.flock(descriptor, (fcntl.LOCK_EX if is_exclusive else fcntl.LOCK_SH) | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 def _check_size(count: int, wanted: int) -> None:

@@ -68,7 +68,12 @@ def open_signer(data_dir: Path) -> Signer:
             file.write(secrets.token_bytes(_KEY_BYTES))
             file.flush()
             os.fsync(file.fileno())
-        os.replace(fresh, path)
+        try:
+            os.link(fresh, path)  # unlike a rename, never replaces the key that another server has just made
+        except FileExistsError:
+            pass  # theirs is ours too
+        finally:
+            fresh.unlink()
     key = path.read_bytes()
     if len(key) != _KEY_BYTES:
         raise ConfigError(f"{path} is not a key of ours; remove it and start the server again")

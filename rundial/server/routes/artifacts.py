@@ -27,12 +27,12 @@ from rundial.server.store.library import (
     ArtifactFilter,
     aliases_of,
     blobs_of,
-    claim_run,
     files_of,
     need_file,
     need_version,
     page_of_versions,
     references_of,
+    run_named,
 )
 from rundial.server.store.retention import delete_version, own_aliases
 from rundial.server.store.uploads import move_aliases, note_link
@@ -68,7 +68,7 @@ async def use(request: Request) -> Answer:
     def note(connection: Connection) -> dict[str, object]:
         project = need_project_by_id(connection, principal, project_id)
         version = need_version(connection, project.id, reference)
-        run = claim_run(connection, project.id, run_id or "", now_ns)
+        run = run_named(connection, project.id, run_id or "", now_ns)
         note_link(connection, version.id, run.id, "used", now_ns)
         return find(connection)
 

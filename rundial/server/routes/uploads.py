@@ -23,7 +23,7 @@ from rundial.server.resources import is_id
 from rundial.server.routes.workspaces import need_project_by_id
 from rundial.server.services import Services, principal_of, services_of
 from rundial.server.store import uploads
-from rundial.server.store.library import aliases_of, claim_run, version_by_row
+from rundial.server.store.library import aliases_of, run_named, version_by_row
 from rundial.server.store.places import Project
 
 AnyRow = Row[Any]
@@ -65,7 +65,7 @@ async def _announce(
 
     def change(connection: Connection) -> str:
         project = need_project_by_id(connection, principal, project_id)
-        run = claim_run(connection, project.id, run_id, now_ns) if run_id else None
+        run = run_named(connection, project.id, run_id, now_ns) if run_id else None
         return uploads.announce(connection, project, run, manifest, client_key, now_ns)
 
     return await services.write(change, weight=1 + len(manifest.files))

@@ -24,6 +24,8 @@ from sqlalchemy import (
 
 from rundial.server.store.tables import metadata
 
+# What pages are ordered by: everywhere in the order of its bytes, whatever the database's language.
+_ORDERED: Final = Text().with_variant(Text(collation="C"), "postgresql")
 # SQLite makes a 64-bit row id of an INTEGER primary key only when it is spelled just so.
 _ID: Final = BigInteger().with_variant(Integer, "sqlite")
 
@@ -69,7 +71,7 @@ aliases: Final = Table(
     "artifact_aliases",
     metadata,
     Column("artifact", _ID, ForeignKey("artifacts.id"), primary_key=True, autoincrement=False),
-    Column("alias", Text, primary_key=True),
+    Column("alias", _ORDERED, primary_key=True),
     Column("version", _ID, ForeignKey("artifact_versions.id"), nullable=False),
     Index("aliases_by_version", "version"),
 )
@@ -90,7 +92,7 @@ files: Final = Table(
     "artifact_files",
     metadata,
     Column("version", _ID, ForeignKey("artifact_versions.id"), primary_key=True, autoincrement=False),
-    Column("path", Text, primary_key=True),
+    Column("path", _ORDERED, primary_key=True),
     Column("sha256", Text, nullable=False),
     Column("size_bytes", BigInteger, nullable=False),
     Column("content_type", Text, nullable=False),
@@ -104,7 +106,7 @@ references: Final = Table(
     "artifact_references",
     metadata,
     Column("version", _ID, ForeignKey("artifact_versions.id"), primary_key=True, autoincrement=False),
-    Column("path", Text, primary_key=True),
+    Column("path", _ORDERED, primary_key=True),
     Column("uri", Text, nullable=False),
     Column("size_bytes", BigInteger),
     Column("sha256", Text),

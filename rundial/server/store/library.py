@@ -13,8 +13,8 @@ from rundial.server.manifests import LATEST
 from rundial.server.problems import Problem
 from rundial.server.rows import Target
 from rundial.server.store.artifact_tables import aliases, artifacts, blobs, files, links, references, versions
-from rundial.server.store.history import find_run
-from rundial.server.store.intake import create_run
+from rundial.server.store.history import need_run
+from rundial.server.store.intake import claim_run
 from rundial.server.store.tables import runs
 
 AnyRow = Row[Any]
@@ -38,16 +38,11 @@ class ArtifactFilter:
     kind: str | None
 
 
-def claim_run(connection: Connection, project: int, run_id: str, now_ns: int) -> AnyRow:
+def run_named(connection: Connection, project: int, run_id: str, now_ns: int) -> AnyRow:
     """The run, made now when nobody has heard of it: artifacts may come before the telemetry."""
-    found = find_run(connection, project, run_id)
-    if found is not None:
-        return found
     target = Target(None, "", "", run_id, None, 0, None, "", "", False)
-    create_run(connection, project, target, now_ns)
-    made = find_run(connection, project, run_id)
-    assert made is not None
-    return made
+    claim_run(connection, project, target, now_ns)
+    return need_run(connection, project, run_id)
 
 
 def _versions(project: int) -> Select[Any]:
