@@ -42,6 +42,12 @@ NEEDS = ("starlette", "uvicorn", "sqlalchemy")
     "[default: an SQLite file in the data directory]",
 )
 @click.option(
+    "--blobs",
+    metavar="URL",
+    help="s3://bucket/prefix to keep artifacts in, with boto3's own credentials.  "
+    "[default: the data directory]",
+)
+@click.option(
     "--allowed-host", multiple=True, metavar="NAME", help="Answer to this Host name too; repeatable."
 )
 @click.option(
@@ -61,6 +67,7 @@ def server(  # noqa: PLR0913 -- one argument an option
     port: int,
     data: Path | None,
     database: str | None,
+    blobs: str | None,
     allowed_host: tuple[str, ...],
     silence_s: float,
 ) -> None:
@@ -92,6 +99,7 @@ def server(  # noqa: PLR0913 -- one argument an option
             on_ready=on_ready,
             silence_s=silence_s,
             database=database,
+            blobs=blobs,
         )
 
 

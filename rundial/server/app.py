@@ -29,6 +29,7 @@ from rundial.server.routes import (
     health,
     ingest,
     logs,
+    media,
     otlp,
     runs,
     series,
@@ -61,6 +62,7 @@ _ROUTES: Final = [
     *uploads.ROUTES,
     *artifacts.ROUTES,
     *blobs.ROUTES,
+    *media.ROUTES,
 ]
 
 

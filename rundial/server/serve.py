@@ -25,6 +25,7 @@ from starlette.types import ASGIApp
 from rundial.clock import SystemClock
 from rundial.errors import ConfigError
 from rundial.server.app import build_app, open_services
+from rundial.server.blobs.opening import BlobOptions
 from rundial.server.owner import KEY_FILE
 from rundial.server.runlife import DEFAULT_SILENCE_S
 from rundial.server.security import host_name
@@ -73,6 +74,7 @@ def serve(  # noqa: PLR0913 -- one argument an option of the command
     on_ready: Callable[[Ready], None] | None = None,
     silence_s: float = DEFAULT_SILENCE_S,
     database: str | None = None,
+    blobs: str | None = None,
 ) -> None:
     """Run the server until it is told to stop.
 
@@ -88,6 +90,7 @@ def serve(  # noqa: PLR0913 -- one argument an option of the command
         silence_s: How long a run that sent heartbeats may be silent before it has crashed, seconds.
         database: As `open_engines`; on PostgreSQL any number of servers share one, and may share a
             data directory.
+        blobs: `s3://bucket/prefix` to keep artifacts in; None is the data directory.
 
     Raises:
         ConfigError: The address is taken, or the directory or the database cannot be used.
@@ -97,7 +100,10 @@ def serve(  # noqa: PLR0913 -- one argument an option of the command
     try:
         listener = listen(host, port)
         with listener:
-            services = open_services(directory, SystemClock(), silence_s=silence_s, database=database)
+            options = BlobOptions(url=blobs)
+            services = open_services(
+                directory, SystemClock(), silence_s=silence_s, database=database, blob_options=options
+            )
             ready = Ready(_url(host, listener), services.server_id, directory / KEY_FILE, directory)
             app = build_app(services, allowed_hosts=[host, *allowed_hosts])
             sys.setswitchinterval(min(sys.getswitchinterval(), _SWITCH_INTERVAL_S))

@@ -16,7 +16,7 @@ import hashlib
 import logging
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from typing import Any, Final
 from urllib.parse import quote, urlsplit
 
@@ -112,7 +112,7 @@ class S3Store:
         """Read an object back."""
         digest, size = hashlib.sha256(), 0
         try:
-            with _told("reading a blob"), self._client.get_object(**self._at(place))["Body"] as body:
+            with _told("reading a blob"), closing(self._opened(place)) as body:
                 for chunk in body.iter_chunks(_READ_BYTES):
                     digest.update(chunk)
                     size += len(chunk)
@@ -189,6 +189,9 @@ class S3Store:
                 return int(self._client.head_object(**self._at(place))["ContentLength"])
         except _AbsentError:
             return None
+
+    def _opened(self, place: str) -> Any:
+        return self._client.get_object(**self._at(place))["Body"]
 
     def _signed(self, operation: str, wanted: dict[str, Any], life_s: int) -> Signed:
         with _told("signing a URL"):

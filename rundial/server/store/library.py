@@ -163,12 +163,6 @@ def blobs_of(connection: Connection, version: int) -> Sequence[AnyRow]:
     return list(by_place.values())
 
 
-def blob_by_content(connection: Connection, project: int, wanted: Sequence[str]) -> Mapping[str, AnyRow]:
-    """Blobs of a project by sha256."""
-    query = select(blobs).where(blobs.c.project_id == project, blobs.c.sha256.in_(wanted))
-    return {row.sha256: row for row in connection.execute(query)}
-
-
 def links_around(
     connection: Connection, project: int, *, of_runs: Sequence[int], of_versions: Sequence[int]
 ) -> Sequence[AnyRow]:
