@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Iterable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -17,12 +18,18 @@ from starlette.responses import Response
 from starlette.types import ASGIApp
 
 from rundial.clock import Clock
+from rundial.server.authentication import authenticate
 from rundial.server.blobs.opening import BlobOptions, open_artifacts
 from rundial.server.bodies import BodyReader
+from rundial.server.doors import Doors
+from rundial.server.known import Known
 from rundial.server.owner import prepare
 from rundial.server.problems import Problem
 from rundial.server.routes import (
+    agents,
+    apikeys,
     artifacts,
+    audit,
     auth,
     blobs,
     control,
@@ -30,6 +37,7 @@ from rundial.server.routes import (
     ingest,
     logs,
     media,
+    members,
     otlp,
     runs,
     series,
@@ -41,6 +49,7 @@ from rundial.server.routes import (
 from rundial.server.runlife import DEFAULT_SILENCE_S
 from rundial.server.security import REQUEST_ID, Guard, render, shown_path
 from rundial.server.services import Services
+from rundial.server.store.apikeys import keep_uses
 from rundial.server.store.engine import open_engines
 from rundial.server.store.intake import Intake
 from rundial.server.writer import Writer
@@ -53,6 +62,10 @@ _ROUTES: Final = [
     *ingest.ROUTES,
     *auth.ROUTES,
     *workspaces.ROUTES,
+    *members.ROUTES,
+    *apikeys.ROUTES,
+    *agents.ROUTES,
+    *audit.ROUTES,
     *targets.ROUTES,
     *runs.ROUTES,
     *control.ROUTES,
@@ -96,22 +109,32 @@ def open_services(
     silence_ns = int(silence_s * 1e9)
     options = blob_options or BlobOptions()
     artifacts = open_artifacts(data_dir, clock, options)
-    return Services(server_id, engines, writer, intake, bodies or BodyReader(), clock, silence_ns, artifacts)
+    # Another process may change the rows of any store but SQLite's, which is one server's alone.
+    known = Known(remembers=engines.writing.dialect.name == "sqlite")
+    return Services(
+        server_id, engines, writer, intake, bodies or BodyReader(), clock, silence_ns, artifacts, known
+    )
 
 
 def close_services(services: Services) -> None:
     """Finish what was accepted and close the store; blocks until it is done."""
+    uses = services.known.all_uses()
+    if uses:
+        with suppress(Problem):  # when each key was used last is not worth more than one attempt
+            services.writer.submit(lambda connection: keep_uses(connection, uses))
     services.writer.close()
     services.engines.close()
 
 
-def build_app(services: Services, *, allowed_hosts: Iterable[str] = ()) -> ASGIApp:
+def build_app(services: Services, doors: Doors | None = None, *, host: str = "") -> ASGIApp:
     """Make the guarded application.
 
     Args:
         services: The parts; closed when the application shuts down.
-        allowed_hosts: Host names beside the loopback ones.
+        doors: How it is reached; the usual ones when None.
+        host: The name or address that is bound.
     """
+    doors = doors or Doors()
 
     @asynccontextmanager
     async def lifespan(_app: Starlette) -> AsyncIterator[None]:
@@ -126,7 +149,13 @@ def build_app(services: Services, *, allowed_hosts: Iterable[str] = ()) -> ASGIA
         exception_handlers={Problem: _problem, HTTPException: _http_problem, Exception: _failure},
     )
     app.state.services = services
-    return Guard(app, allowed_hosts=allowed_hosts, find_key=services.find_key, clock=services.clock)
+    return Guard(
+        app,
+        allowed_hosts=[host, *doors.allowed_hosts],
+        authenticate=partial(authenticate, services),
+        clock=services.clock,
+        requests_per_minute=doors.requests_per_minute,
+    )
 
 
 async def _problem(request: Request, error: Exception) -> Response:
