@@ -1,4 +1,7 @@
-"""Artifacts as they are found and used again: use, download, listing, details, aliases, deletion, lineage."""
+"""Artifacts as they are found and used again: use, download, listing, details, aliases, deletion, lineage.
+
+`{artifact}` in a path is any reference, slashes of its name included; an id is never mistaken.
+"""
 
 from __future__ import annotations
 
@@ -67,12 +70,15 @@ async def use(request: Request) -> Answer:
 
     def note(connection: Connection) -> dict[str, object]:
         project = need_project_by_id(connection, principal, project_id)
+        if not writer.sees(project.workspace.id, project.id):
+            return find(connection)
         version = need_version(connection, project.id, reference)
         run = run_named(connection, project.id, run_id or "", now_ns)
         note_link(connection, version.id, run.id, "used", now_ns)
         return find(connection)
 
-    # A key that may only read is told what it asks for; what it does with it is then nobody's record.
+    # Who may only read is told what it asks for; what it does with it is then nobody's record.
+    writer = principal.within(ARTIFACTS_WRITE)
     is_noted = run_id and principal.may(ARTIFACTS_WRITE)
     return Answer({"artifact": await (services.write(note) if is_noted else services.read(find))})
 
@@ -308,9 +314,9 @@ ROUTES: Final = [
     Route("/api/v1/artifacts/download", download, methods=["POST"]),
     Route(_AT, listing, methods=["GET"]),
     Route(_AT + "/gc", gc, methods=["POST"]),
-    Route(_AT + "/{artifact}", details, methods=["GET"]),
-    Route(_AT + "/{artifact}", delete, methods=["DELETE"]),
-    Route(_AT + "/{artifact}/aliases", rename, methods=["POST"]),
-    Route(_AT + "/{artifact}/verify", verify, methods=["POST"]),
+    Route(_AT + "/{artifact:path}/aliases", rename, methods=["POST"]),
+    Route(_AT + "/{artifact:path}/verify", verify, methods=["POST"]),
+    Route(_AT + "/{artifact:path}", details, methods=["GET"]),
+    Route(_AT + "/{artifact:path}", delete, methods=["DELETE"]),
     Route(_AT.removesuffix("/artifacts") + "/lineage", lineage, methods=["GET"]),
 ]
