@@ -22,7 +22,8 @@ from rundial.api.handshake import Answer, steps_of
 from rundial.api.ranks import rank_of
 from rundial.api.recordoptions import OF_A_RUN_VARIABLES
 from rundial.api.target import Target
-from rundial.diagnostics import Reason, RundialDiagnostics, Signal
+from rundial.choices import Reason, Signal
+from rundial.diagnostics import RundialDiagnostics
 from rundial.errors import ConfigError, RundialError, RunFinishedError
 from rundial.interrupts import let_through
 from rundial.settings import Settings, resolve
@@ -320,7 +321,7 @@ class Recording:
 
     def _with_root(self, settings: Settings) -> Settings:
         if not self._options.spool_enabled:
-            settings = changed(settings, spool_directory=_temporary_root())
+            settings = changed(settings, spool_directory=str(_temporary_root()))
         return changed(settings, spool_directory=start.spool_root(settings))
 
     def _is_silent_rank(self) -> bool:

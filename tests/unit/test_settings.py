@@ -212,7 +212,7 @@ def test_init_takes_every_setting_as_an_option(tmp_path: Path) -> None:
     """What is in the table can be handed to `init` by name."""
     with rd.init(project="digits", mode="disabled", spool_directory=tmp_path, ring_bytes=2 << 20) as run:
         assert run.settings.ring_bytes == 2 << 20
-        assert run.settings.spool_directory == tmp_path
+        assert run.settings.spool_directory == str(tmp_path)
 
 
 @pytest.mark.parametrize("share", [-0.1, 1.1, float("nan"), "much"])
