@@ -13,6 +13,7 @@ from typing import Any, Final
 
 from starlette.requests import Request
 
+from rundial.server.bodies import unpack
 from rundial.server.problems import Problem, invalid
 from rundial.server.services import services_of
 
@@ -59,6 +60,17 @@ class Arguments:
             return []
         if not isinstance(value, list) or not all(isinstance(each, str) for each in value):
             raise invalid(f"{name} is not a list of texts")
+        return value
+
+    def mappings(self, name: str, most: int) -> list[dict[str, Any]]:
+        """A list of at most `most` JSON objects, empty when it is absent."""
+        value = self._values.get(name)
+        if value is None:
+            return []
+        if not isinstance(value, list) or not all(isinstance(each, dict) for each in value):
+            raise invalid(f"{name} is not a list of JSON objects")
+        if len(value) > most:
+            raise Problem(413, f"{name} holds {len(value):,} entries; at most {most:,} are taken")
         return value
 
     def mapping(self, name: str) -> dict[str, Any]:
@@ -146,15 +158,19 @@ def of_query(request: Request) -> Arguments:
     return Arguments(dict(request.query_params))
 
 
-async def of_body(request: Request) -> Arguments:
-    """The JSON body's arguments.
+async def of_body(request: Request, *, max_bytes: int = MAX_BODY_BYTES) -> Arguments:
+    """The JSON body's arguments, plain or gzip.
 
     Raises:
-        Problem: 400 not a JSON object, 413 too large.
+        Problem: 400 not a JSON object, 413 too large, 415 an encoding that is not read.
     """
-    body = await services_of(request).bodies.read(request)
-    if len(body) > MAX_BODY_BYTES:
-        raise Problem(413, f"the body is larger than {MAX_BODY_BYTES:,} bytes", "send less at once")
+    services = services_of(request)
+    body = await services.bodies.read(request)
+    encoding = request.headers.get("content-encoding", "")
+    if encoding:
+        body = await services.decode(lambda: unpack(body, encoding, max_bytes=max_bytes))
+    if len(body) > max_bytes:
+        raise Problem(413, f"the body is larger than {max_bytes:,} bytes", "send less at once")
     try:
         values = json.loads(body or b"{}")
     except (ValueError, RecursionError) as error:

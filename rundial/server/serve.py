@@ -27,6 +27,7 @@ from starlette.types import ASGIApp
 from rundial.clock import SystemClock
 from rundial.errors import ConfigError
 from rundial.server.app import build_app, open_services
+from rundial.server.blobs.opening import BlobOptions
 from rundial.server.doors import Doors
 from rundial.server.livestreams import Streams
 from rundial.server.logs import LogFormat, set_up
@@ -95,6 +96,7 @@ def serve(  # noqa: PLR0913 -- one argument an option of the command
     silence_s: float = DEFAULT_SILENCE_S,
     database: str | None = None,
     conduct: Conduct | None = None,
+    blobs: str | None = None,
 ) -> None:
     """Run the server until it is told to stop.
 
@@ -111,6 +113,7 @@ def serve(  # noqa: PLR0913 -- one argument an option of the command
         database: As `open_engines`; on PostgreSQL any number of servers share one, and may share a
             data directory.
         conduct: How to log and to leave.
+        blobs: `s3://bucket/prefix` to keep artifacts in; None is the data directory.
 
     Raises:
         ConfigError: The address is taken, or the directory, the database or the certificate cannot be used.
@@ -126,7 +129,12 @@ def serve(  # noqa: PLR0913 -- one argument an option of the command
         with listener:
             otel = open_otel(frozenset({listener.getsockname()[1]}))
             services = open_services(
-                directory, SystemClock(), silence_s=silence_s, database=database, otel=otel
+                directory,
+                SystemClock(),
+                silence_s=silence_s,
+                database=database,
+                blob_options=BlobOptions(url=blobs),
+                otel=otel,
             )
             url = _url(doors.scheme, host, listener)
             ready = Ready(url, services.server_id, directory / KEY_FILE, directory)

@@ -10,7 +10,7 @@ import contextlib
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Final, TypeVar
+from typing import TYPE_CHECKING, Final, TypeVar
 
 from anyio import CapacityLimiter, to_thread
 from sqlalchemy import Connection
@@ -33,6 +33,13 @@ from rundial.server.store.users import find_session
 from rundial.server.telemetry import Telemetry
 from rundial.server.throttle import Throttle
 from rundial.server.writer import Writer
+
+if TYPE_CHECKING:
+    # These read requests too, by way of this module.
+    from rundial.server.blobs.opening import Artifacts
+    from rundial.server.blobs.store import BlobStore
+    from rundial.server.settling import Settling
+    from rundial.server.sweeping import Sweeper
 
 _T = TypeVar("_T")
 
@@ -88,6 +95,7 @@ class Services:
         roller: Makes rollups of long series.
         streams: The live streams that are open.
         exports: The files that are being read.
+        artifacts: Where the bytes of artifacts are, and what moves them.
         known: Keys and sessions that were found before.
         passwords: Makes and compares their hashes.
         account_logins: How often someone may try to be one person.
@@ -101,6 +109,7 @@ class Services:
     bodies: BodyReader
     clock: Clock
     silence_ns: int
+    artifacts: Artifacts
     janitor: Janitor
     telemetry: Telemetry
     draining: threading.Event = field(default_factory=threading.Event)
@@ -114,6 +123,26 @@ class Services:
     exports: Streams = field(default_factory=lambda: Streams(most=_MAX_EXPORTS))
     _decoders: CapacityLimiter = field(default_factory=lambda: CapacityLimiter(_DECODERS))
     _readers: CapacityLimiter = field(default_factory=lambda: CapacityLimiter(_READERS))
+
+    @property
+    def blobs(self) -> BlobStore:
+        """The bytes of artifacts."""
+        return self.artifacts.blobs
+
+    @property
+    def settling(self) -> Settling:
+        """What judges uploads."""
+        return self.artifacts.settling
+
+    @property
+    def sweeper(self) -> Sweeper:
+        """What drops what is over."""
+        return self.artifacts.sweeper
+
+    @property
+    def url_life_s(self) -> int:
+        """How long signed URLs work."""
+        return self.artifacts.url_life_s
 
     async def decode(self, job: Callable[[], _T]) -> _T:
         """Run a pure, slow job in a worker thread."""

@@ -19,6 +19,7 @@ import urllib3
 from rundial.clock import Clock
 from rundial.server import keys
 from rundial.server.app import build_app, open_services
+from rundial.server.blobs.opening import BlobOptions
 from rundial.server.bodies import BodyReader
 from rundial.server.doors import Doors
 from rundial.server.keys import Principal, StoredKey
@@ -61,6 +62,7 @@ class LocalServer:
         url: Where it listens, without a trailing slash.
         key: The owner's API key.
         services: The parts of the running server.
+        data: Its data directory.
     """
 
     def __init__(
@@ -71,12 +73,21 @@ class LocalServer:
         bodies: BodyReader | None = None,
         silence_s: float = 90,
         head_timeout_s: float = 20,
+        blob_options: BlobOptions | None = None,
         database: str | None = None,
         doors: Doors | None = None,
     ) -> None:
         data.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._clock = clock
-        self.services = open_services(data, clock, bodies=bodies, silence_s=silence_s, database=database)
+        self.data = data
+        self.services = open_services(
+            data,
+            clock,
+            bodies=bodies,
+            silence_s=silence_s,
+            blob_options=blob_options,
+            database=database,
+        )
         self.key = (data / "owner.key").read_text().strip()
         self._listener = listen("127.0.0.1", 0)
         self.url = f"http://127.0.0.1:{self._listener.getsockname()[1]}"
