@@ -1,7 +1,7 @@
 """Taking runs away: at once out of sight, then their rows bit by bit, so that ingest never waits for long.
 
 A deleted run's own row stays, emptied: records of it that come late are refused by name, and do not make the
-run anew. Everything else that hangs on it goes.
+run anew. Everything else that hangs on it goes, but for the artifacts that it made: they are their project's.
 
 Threads: the writer's alone.
 """
@@ -13,6 +13,8 @@ from typing import Any, Final
 from sqlalchemy import BigInteger, Connection, Table, cast, delete, insert, literal, select, tuple_, update
 
 from rundial.server.runlife import RunLife, dump
+from rundial.server.store.artifact_tables import links, media
+from rundial.server.store.runfacets import run_facets
 from rundial.server.store.tables import (
     events,
     instances,
@@ -35,7 +37,7 @@ _STATEMENT: Final = 50
 # Tables whose rows go with their series, their instance, or their run.
 OF_SERIES: Final = (points,)
 OF_INSTANCE: Final = (events,)
-OF_RUN: Final = (lines, spans)
+OF_RUN: Final = (lines, spans, media, run_facets, links)
 
 
 def delete_run(connection: Connection, run: int, now_ns: int) -> None:
