@@ -103,6 +103,7 @@ def let_go(session: Session, runs: Sequence[Run]) -> None:
     for left in parts.left:
         if left.waiting:
             _say(left)
+    parts.remove_volatile()
 
 
 def in_child(session: Session) -> None:

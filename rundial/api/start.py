@@ -84,7 +84,7 @@ class Parts:
         self.left: list[Left] = []
         self.adopters: list[Thread] = []
         self.beginning = 0
-        self.volatile: list[str] = []
+        self.volatile: list[str] = [] if settings.spool_enabled else [settings.spool_directory]
         self.gatherer: Gatherer | None = None
         self.descriptors: Descriptors | None = None
         self.pipeline = Pipeline(settings, on_pass=self._beat, after=after)
@@ -103,10 +103,14 @@ class Parts:
             attached.spool.close()
             if attached.hook is not None:
                 attached.hook.close(timeout_s)
-        for path in self.volatile:
+        self.remove_volatile()
+
+    def remove_volatile(self) -> None:
+        """Remove what was to go with the process."""
+        while self.volatile:
             from rundial.api import volatile
 
-            volatile.remove(path)
+            volatile.remove(self.volatile.pop())
 
     def _beat(self) -> None:
         for _, delivery in list(self.live.values()):
