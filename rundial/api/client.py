@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 
 from rundial.api import surroundings
 from rundial.api.caller import Caller
-from rundial.api.calls import access, places, reading, runs, signin, writing
+from rundial.api.calls import access, artifacts, places, reading, runs, signin, writing
 from rundial.api.exchange import Exchange, HttpExchange
 from rundial.api.key import Key
 from rundial.api.recordoptions import MIN_CALL_S, RecordOptions
@@ -52,8 +52,8 @@ class Client:
         exchange: How requests travel; tests pass a fake.
         distributed: `rank0`: other ranks record nothing. `all`: every rank records, tagged with its rank.
         distributed_rank: This process's rank; from the launcher's environment when None.
-        spool_enabled: False keeps out of the spool directory: what is under way, and what a server has
-            not taken when the client closes, is in this user's place in the temporary directory.
+        spool_enabled: False keeps nothing on disk: what no server has taken when the client closes, or at
+            the latest when the process ends, is lost, and that is said.
         start_worker_on_init: Makes no difference: threads start with the first record, or with `start`.
         **options: Settings for recording, such as `mode` and `spool_directory`; see the settings page.
 
@@ -232,6 +232,19 @@ class Client:
     iter_points = reading.iter_points
     iter_lines = reading.iter_lines
     list_spans = reading.list_spans
+
+    # Artifacts and media.
+
+    list_artifacts = artifacts.list_artifacts
+    iter_artifacts = artifacts.iter_artifacts
+    artifact = artifacts.artifact
+    note_artifact_use = artifacts.note_artifact_use
+    update_artifact_aliases = artifacts.update_artifact_aliases
+    delete_artifact = artifacts.delete_artifact
+    verify_artifact = artifacts.verify_artifact
+    collect_artifacts = artifacts.collect_artifacts
+    lineage = artifacts.lineage
+    list_media = artifacts.list_media
 
     # Recording.
 

@@ -23,10 +23,10 @@ from rundial.errors import ConfigError
 
 if TYPE_CHECKING:
     from rundial.server.doors import Doors
-    from rundial.server.serve import Ready
+    from rundial.server.serve import Conduct, Ready
 
 WORKSPACE = "default-workspace"
-NEEDS = ("starlette", "uvicorn", "sqlalchemy", "argon2")
+NEEDS = ("starlette", "uvicorn", "sqlalchemy", "argon2", "zstandard", "prometheus_client")
 
 
 @click.group("server", cls=Group)
@@ -45,6 +45,12 @@ NEEDS = ("starlette", "uvicorn", "sqlalchemy", "argon2")
     metavar="URL",
     help="postgresql://user:password@host/name, shared by any number of servers; or $RUNDIAL_DATABASE.  "
     "[default: an SQLite file in the data directory]",
+)
+@click.option(
+    "--blobs",
+    metavar="URL",
+    help="s3://bucket/prefix to keep artifacts in, with boto3's own credentials.  "
+    "[default: the data directory]",
 )
 @click.option(
     "--allowed-host", multiple=True, metavar="NAME", help="Answer to this Host name too; repeatable."
@@ -82,14 +88,31 @@ NEEDS = ("starlette", "uvicorn", "sqlalchemy", "argon2")
     metavar="REQUESTS",
     help="Requests a minute that one key may send, beyond which it is told to wait; 0 sets no bound.",
 )
+@click.option(
+    "--drain",
+    "drain_s",
+    type=click.FloatRange(0, 3_600),
+    default=0,
+    show_default=True,
+    metavar="SECONDS",
+    help="Once told to stop, answer for so long without being ready, for a balancer to look elsewhere.",
+)
+@click.option(
+    "--log-format",
+    type=click.Choice(["text", "json"]),
+    default="text",
+    show_default=True,
+    help="Log warnings in words, or each request as a JSON object, to stderr.",
+)
 @click.pass_context
-def server(
+def server(  # noqa: PLR0913 -- one argument an option
     ctx: click.Context,
     /,
     host: str,
     port: int,
     data: Path | None,
     database: str | None,
+    blobs: str | None,
     silence_s: float,
     **outside: Any,
 ) -> None:
@@ -105,6 +128,7 @@ def server(
     require("the server", "server", NEEDS)
     from rundial.server.serve import serve
 
+    conduct = _conduct(drain_s=outside.pop("drain_s"), log_format=outside.pop("log_format"))
     doors = _doors(**outside)
     if doors.certificate is None and not is_loopback(host):
         output.note(
@@ -123,7 +147,17 @@ def server(
     # The server announces itself in words; where JSON is wanted, stdout carries the object alone.
     with redirect_stdout(sys.stderr) if output.is_json else nullcontext():
         place = data or default_data()
-        serve(host, port, place, doors=doors, on_ready=on_ready, silence_s=silence_s, database=database)
+        serve(
+            host,
+            port,
+            place,
+            doors=doors,
+            on_ready=on_ready,
+            silence_s=silence_s,
+            database=database,
+            conduct=conduct,
+            blobs=blobs,
+        )
 
 
 def _doors(
@@ -137,6 +171,12 @@ def _doors(
     from rundial.server.doors import Doors
 
     return Doors(allowed_host, ssl_certfile, ssl_keyfile, trusted_proxy, rate_limit)
+
+
+def _conduct(*, drain_s: float, log_format: str) -> Conduct:
+    from rundial.server.serve import Conduct
+
+    return Conduct(drain_s, "json" if log_format == "json" else "text")
 
 
 def is_loopback(host: str) -> bool:

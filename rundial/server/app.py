@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
@@ -18,21 +19,28 @@ from starlette.types import ASGIApp
 
 from rundial.clock import Clock
 from rundial.server.authentication import authenticate
+from rundial.server.blobs.opening import BlobOptions, open_artifacts
 from rundial.server.bodies import BodyReader
 from rundial.server.doors import Doors
 from rundial.server.janitor import Janitor
 from rundial.server.known import Known
 from rundial.server.owner import prepare
+from rundial.server.ownotel import OwnOtel
 from rundial.server.problems import Problem
 from rundial.server.routes import (
     agents,
     apikeys,
+    artifacts,
     audit,
     auth,
+    blobs,
     control,
+    curves,
+    exports,
     health,
     ingest,
     logs,
+    media,
     members,
     otlp,
     runedits,
@@ -40,15 +48,17 @@ from rundial.server.routes import (
     series,
     spans,
     targets,
+    uploads,
     workspaces,
 )
 from rundial.server.runlife import DEFAULT_SILENCE_S
-from rundial.server.security import REQUEST_ID, Guard, render
+from rundial.server.security import REQUEST_ID, Guard, render, shown_path
 from rundial.server.services import Services
 from rundial.server.store.apikeys import keep_uses
 from rundial.server.store.engine import open_engines
 from rundial.server.store.intake import Intake
 from rundial.server.store.transfer import check_finished
+from rundial.server.telemetry import Observed, Telemetry
 from rundial.server.writer import Writer
 
 _log: Final = logging.getLogger("rundial.server")
@@ -68,18 +78,26 @@ _ROUTES: Final = [
     *runedits.ROUTES,
     *control.ROUTES,
     *series.ROUTES,
+    *curves.ROUTES,
+    *exports.ROUTES,
     *logs.ROUTES,
     *spans.ROUTES,
+    *uploads.ROUTES,
+    *artifacts.ROUTES,
+    *blobs.ROUTES,
+    *media.ROUTES,
 ]
 
 
-def open_services(
+def open_services(  # noqa: PLR0913 -- one argument an option of the server
     data_dir: Path,
     clock: Clock,
     *,
     bodies: BodyReader | None = None,
     silence_s: float = DEFAULT_SILENCE_S,
+    blob_options: BlobOptions | None = None,
     database: str | None = None,
+    otel: OwnOtel | None = None,
 ) -> Services:
     """Open a data directory, and the database, and start its writer.
 
@@ -88,7 +106,9 @@ def open_services(
         clock: Stamps arrivals.
         bodies: Bounds on bodies; the usual ones when None.
         silence_s: How long a run that sent heartbeats may be silent before it has crashed, seconds.
+        blob_options: Where the bytes of artifacts are kept; in the data directory when None.
         database: As `open_engines`.
+        otel: Where the server's own spans and metrics go; None for nowhere.
 
     Raises:
         ConfigError: The database cannot be used, or the directory holds what this server cannot use.
@@ -104,11 +124,24 @@ def open_services(
     intake = Intake()
     writer = Writer(engines, on_rollback=intake.forget)
     silence_ns = int(silence_s * 1e9)
+    artifacts = open_artifacts(data_dir, clock, blob_options or BlobOptions())
     janitor = Janitor(writer, clock, on_deletion=intake.forget)
-    # Another process may change the rows of any store but SQLite's, which is one server's alone.
-    known = Known(remembers=engines.writing.dialect.name == "sqlite")
+    known = Known(remembers=not engines.is_shared)
+    bodies = bodies or BodyReader()
+    gauges = {"waiting_rows": lambda: writer.waiting_weight, "held_body_bytes": lambda: bodies.held_bytes}
+    telemetry = Telemetry(gauges, otel)
     return Services(
-        server_id, engines, writer, intake, bodies or BodyReader(), clock, silence_ns, janitor, known
+        server_id,
+        engines,
+        writer,
+        intake,
+        bodies,
+        clock,
+        silence_ns,
+        artifacts,
+        janitor,
+        telemetry,
+        known=known,
     )
 
 
@@ -121,6 +154,8 @@ def close_services(services: Services) -> None:
             services.writer.submit(lambda connection: keep_uses(connection, uses))
     services.writer.close()
     services.engines.close()
+    if services.telemetry.otel is not None:
+        services.telemetry.otel.close()
 
 
 def build_app(services: Services, doors: Doors | None = None, *, host: str = "") -> ASGIApp:
@@ -135,7 +170,10 @@ def build_app(services: Services, doors: Doors | None = None, *, host: str = "")
 
     @asynccontextmanager
     async def lifespan(_app: Starlette) -> AsyncIterator[None]:
+        sweeping = asyncio.create_task(services.sweeper.run(services))
         yield
+        await services.roller.close()
+        sweeping.cancel()
         await to_thread.run_sync(close_services, services)
 
     app = Starlette(
@@ -144,13 +182,14 @@ def build_app(services: Services, doors: Doors | None = None, *, host: str = "")
         exception_handlers={Problem: _problem, HTTPException: _http_problem, Exception: _failure},
     )
     app.state.services = services
-    return Guard(
+    guarded = Guard(
         app,
         allowed_hosts=[host, *doors.allowed_hosts],
         authenticate=partial(authenticate, services),
         clock=services.clock,
         requests_per_minute=doors.requests_per_minute,
     )
+    return Observed(guarded, app.routes, services.telemetry)
 
 
 async def _problem(request: Request, error: Exception) -> Response:
@@ -162,7 +201,8 @@ async def _http_problem(request: Request, error: Exception) -> Response:
     """The router's own answers (no such path, no such method) in our form."""
     assert isinstance(error, HTTPException)
     hints = {404: "see the API page of the documentation", 405: "the path exists, this method does not"}
-    messages = {404: f"there is nothing at {request.url.path[:200]}", 405: "this method is not answered here"}
+    nothing = f"there is nothing at {shown_path(request.url.path)}"
+    messages = {404: nothing, 405: "this method is not answered here"}
     message = messages.get(error.status_code, str(error.detail))
     return render(
         Problem(error.status_code, message, hints.get(error.status_code, "")), request.scope[REQUEST_ID]
@@ -170,6 +210,6 @@ async def _http_problem(request: Request, error: Exception) -> Response:
 
 
 async def _failure(request: Request, error: Exception) -> Response:
-    _log.error("%s %s failed", request.method, request.url.path, exc_info=error)
+    _log.error("%s %s failed", request.method, shown_path(request.url.path), exc_info=error)
     problem = Problem(500, "the server failed", "see the server's log", retry_after_s=5)
     return render(problem, request.scope[REQUEST_ID])
