@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 import click
 
-from rundial.cli import people
+from rundial.cli import people, storage
 from rundial.cli.failure import CommandError
 from rundial.cli.options import Group
 from rundial.cli.output import Output, as_json, write
@@ -109,7 +109,7 @@ def server(
     silence_s: float,
     **outside: Any,
 ) -> None:
-    """Run a Rundial server until it is told to stop, or manage who may use one.
+    """Run a Rundial server until it is told to stop, or manage its data and who may use it.
 
     Without a command, a server is run. The first start makes an owner key in the data directory and stores
     it as the profile `local`, so that training scripts and the other commands of this account find the
@@ -223,5 +223,7 @@ def require(what: str, extra: str, modules: tuple[str, ...]) -> None:
         )
 
 
+for command in storage.COMMANDS:
+    server.add_command(command)
 server.add_command(people.users)
 server.add_command(people.keys)

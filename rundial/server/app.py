@@ -20,6 +20,7 @@ from rundial.clock import Clock
 from rundial.server.authentication import authenticate
 from rundial.server.bodies import BodyReader
 from rundial.server.doors import Doors
+from rundial.server.janitor import Janitor
 from rundial.server.known import Known
 from rundial.server.owner import prepare
 from rundial.server.ownotel import OwnOtel
@@ -35,6 +36,7 @@ from rundial.server.routes import (
     logs,
     members,
     otlp,
+    runedits,
     runs,
     series,
     spans,
@@ -47,6 +49,7 @@ from rundial.server.services import Services
 from rundial.server.store.apikeys import keep_uses
 from rundial.server.store.engine import open_engines
 from rundial.server.store.intake import Intake
+from rundial.server.store.transfer import check_finished
 from rundial.server.telemetry import Observed, Telemetry
 from rundial.server.writer import Writer
 
@@ -64,6 +67,7 @@ _ROUTES: Final = [
     *audit.ROUTES,
     *targets.ROUTES,
     *runs.ROUTES,
+    *runedits.ROUTES,
     *control.ROUTES,
     *series.ROUTES,
     *logs.ROUTES,
@@ -94,21 +98,29 @@ def open_services(
         ConfigError: The database cannot be used, or the directory holds what this server cannot use.
     """
     engines = open_engines(data_dir, database)
-    with engines.writing.begin() as connection:
-        server_id = prepare(connection, data_dir, clock)
+    try:
+        with engines.writing.begin() as connection:
+            check_finished(connection, engines.where)
+            server_id = prepare(connection, data_dir, clock)
+    except BaseException:
+        engines.close()
+        raise
     intake = Intake()
     writer = Writer(engines, on_rollback=intake.forget)
     silence_ns = int(silence_s * 1e9)
-    # Another process may change the rows of any store but SQLite's, which is one server's alone.
-    known = Known(remembers=engines.writing.dialect.name == "sqlite")
+    janitor = Janitor(writer, clock, on_deletion=intake.forget)
+    known = Known(remembers=not engines.is_shared)
     bodies = bodies or BodyReader()
     gauges = {"waiting_rows": lambda: writer.waiting_weight, "held_body_bytes": lambda: bodies.held_bytes}
     telemetry = Telemetry(gauges, otel)
-    return Services(server_id, engines, writer, intake, bodies, clock, silence_ns, telemetry, known=known)
+    return Services(
+        server_id, engines, writer, intake, bodies, clock, silence_ns, janitor, telemetry, known=known
+    )
 
 
 def close_services(services: Services) -> None:
     """Finish what was accepted and close the store; blocks until it is done."""
+    services.janitor.close()
     uses = services.known.all_uses()
     if uses:
         with suppress(Problem):  # when each key was used last is not worth more than one attempt

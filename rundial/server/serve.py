@@ -119,7 +119,7 @@ def serve(  # noqa: PLR0913 -- one argument an option of the command
     conduct = conduct or Conduct()
     set_up(conduct.log_format)
     directory = Path(data_dir).resolve()
-    lock = _claim(directory, is_shared=is_shared(directory, database))
+    lock = claim(directory, is_shared=is_shared(directory, database))
     try:
         listener = listen(host, port)
         with listener:
@@ -228,10 +228,13 @@ def _run(server: uvicorn.Server, listener: socket.socket) -> None:
             signal.signal(each, handler)
 
 
-def _claim(directory: Path, *, is_shared: bool) -> int:
+def claim(directory: Path, *, is_shared: bool) -> int:
     """Make the directory and lock it, against other processes unless the database lets them in.
 
-    The lock goes with the process, however that ends.
+    The lock goes with the process, however that ends, or with the descriptor that is returned.
+
+    Raises:
+        ConfigError: Another process has it, or the directory cannot be used.
     """
     try:
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)

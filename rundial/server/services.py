@@ -18,6 +18,7 @@ from starlette.requests import Request
 
 from rundial.clock import Clock
 from rundial.server.bodies import BodyReader
+from rundial.server.janitor import Janitor
 from rundial.server.keys import Principal, StoredKey
 from rundial.server.known import Known
 from rundial.server.passwords import PasswordBook
@@ -76,6 +77,7 @@ class Services:
         bodies: Reads request bodies within bounds.
         clock: The time that arrivals are stamped with.
         silence_ns: How long a run that sent heartbeats may be silent before it has crashed.
+        janitor: Removes what was deleted.
         telemetry: What the server counts of itself.
         draining: Set once it is to leave: it still answers, and is no longer ready.
         store: Whether changes can be written.
@@ -92,6 +94,7 @@ class Services:
     bodies: BodyReader
     clock: Clock
     silence_ns: int
+    janitor: Janitor
     telemetry: Telemetry
     draining: threading.Event = field(default_factory=threading.Event)
     store: StoreState = field(default_factory=StoreState)

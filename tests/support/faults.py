@@ -235,4 +235,24 @@ FAULTS: dict[str, dict[str, Fault]] = {
             "half a body, then gone", ALL, SERVER
         ),
     },
+    "test_shared_database": {
+        "test_two_servers_take_one_run_at_once_and_count_each_point_once": Fault(
+            "two servers on one database take one run at once", POINTS, ONLINE
+        ),
+        "test_a_run_recorded_through_the_proxy_is_complete": Fault(
+            "each request of a run goes to another server", ALL, ONLINE
+        ),
+        "test_points_that_one_server_took_after_the_other_show": Fault(
+            "two servers take one series by turns", POINTS, ONLINE
+        ),
+        "test_a_server_killed_under_load_loses_nothing_and_the_other_goes_on": Fault(
+            "kill -9 of one of two servers on one database", POINTS, ONLINE
+        ),
+        "test_postgresql_restarted_under_load_loses_nothing_that_was_acknowledged": Fault(
+            "PostgreSQL restarted under load", POINTS, ONLINE
+        ),
+        "test_two_servers_that_start_at_once_make_one_workspace_and_one_owner": Fault(
+            "two servers start at once on an empty database", POINTS, ONLINE
+        ),
+    },
 }

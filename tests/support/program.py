@@ -13,7 +13,7 @@ from types import TracebackType
 from typing import Any
 from urllib.request import Request, urlopen
 
-READY = re.compile(r"Rundial is listening on (http://\S+)")
+READY = re.compile(r"Rundial is listening on (https?://\S+)")
 START_TIMEOUT_S = 30.0
 STOP_TIMEOUT_S = 15.0
 

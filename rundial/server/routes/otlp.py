@@ -82,6 +82,8 @@ async def _store(services: Services, principal: Principal, decoded: Decoded) -> 
             if problem is not None:
                 forbidden.append(problem)
                 refusals.add(delivery.items(), problem.message)
+        # Of a deleted run the sender is told by the count, and keeps nothing for it.
+        forbidden = [each for each in forbidden if each.status == 403]
         if forbidden and len(forbidden) == len(decoded.deliveries):
             raise forbidden[0]  # nothing of it may be written: the sender keeps it until it may
         return refusals
