@@ -35,6 +35,7 @@ from rundial.server.routes import (
     ingest,
     logs,
     members,
+    openapi,
     otlp,
     runs,
     series,
@@ -70,6 +71,7 @@ _ROUTES: Final = [
     *exports.ROUTES,
     *logs.ROUTES,
     *spans.ROUTES,
+    *openapi.ROUTES,
 ]
 
 

@@ -86,6 +86,12 @@ class ServerProgram:
         return "".join(self._lines)
 
     @property
+    def pid(self) -> int:
+        """The process's id."""
+        assert self._child is not None
+        return self._child.pid
+
+    @property
     def key(self) -> str:
         """The owner's API key, as the server wrote it."""
         return (self.data / "owner.key").read_text().strip()
