@@ -23,7 +23,7 @@ _TYPES: Final[Mapping[str, dict[str, Any]]] = {
     "objects": {"type": "array", "items": {"type": "object"}},
 }
 _WORD: Final = re.compile(r"([A-Za-z]+)(!?)(?::(\w+)|=(\S+))?")
-_OPEN: Final = frozenset({"/api/v1/auth/login/credentials", "/api/v1/cli/capabilities"})
+_OPEN: Final = frozenset({"/api/v1/auth/login/credentials"})
 _ERROR: Final = {"$ref": "#/components/schemas/Error"}
 
 
