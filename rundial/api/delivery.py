@@ -16,6 +16,7 @@ from rundial.api.pipeline import Attached, Pipeline
 from rundial.settings import Settings
 from rundial.signals import semconv
 from rundial.typed import TYPE_CHECKING, Any
+from rundial.value import as_dict
 
 if TYPE_CHECKING:
     from rundial.diagnostics import DiagnosticsHealth, Ledger, RundialDiagnostics
@@ -220,7 +221,7 @@ class RunDelivery:
         self._attached.recorder.close()
         if ending is not None and ending.status in self._ends_run:
             self._status = ending.status
-            body = {**ending._asdict(), "finished_unix_ns": time.time_ns()}
+            body = {**as_dict(ending), "finished_unix_ns": time.time_ns()}
             self._attached.recorder.event(semconv.EVENT_RUN_FINISH, body)
 
     def _leave_ring(self, end: float, seal_end: float) -> bool:
@@ -283,7 +284,7 @@ class RunDelivery:
         hook = self._attached.hook
         if hook is not None and not self._has_handed_over:
             self._has_handed_over = True
-            path = str(self._attached.spool.path)
+            path = self._attached.spool.directory
             hook.tell("shutdown_spool_handoff", records=self.waiting(), path=path)
 
     def _close(self) -> None:

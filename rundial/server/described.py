@@ -76,8 +76,13 @@ DESCRIBED: Final[dict[tuple[str, str], Described]] = {
     ("POST", "/api/v1/runs/{run_id}/config"): Described("projectId config:object", "runId config"),
     ("POST", "/api/v1/runs/{run_id}/stop"): Described("projectId reason", "runId attempt stop"),
     ("GET", "/api/v1/runs/{run_id}/control"): Described("projectId attempt:int", "runId stop reason"),
+    ("PATCH", _P): Described("retentionDays:int", "projectId retentionDays"),
+    ("PATCH", f"{_P}/runs/{{run_id}}"): Described("runName tags:texts notes", "runId updated"),
+    ("DELETE", f"{_P}/runs/{{run_id}}"): Described("", "runId deleted"),
+    ("POST", f"{_P}/runs/{{run_id}}/archive"): Described("", "runId archived"),
+    ("POST", f"{_P}/runs/{{run_id}}/restore"): Described("", "runId archived"),
     ("GET", f"{_P}/runs/query"): Described(
-        f"{_PAGE} filter order=desc|asc orderBy columns search statuses", "runs page"
+        f"{_PAGE} archived=false|true filter order=desc|asc orderBy columns search statuses", "runs page"
     ),
     ("GET", f"{_P}/runs/{{run_id}}"): Described(
         "",

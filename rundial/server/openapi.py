@@ -80,7 +80,7 @@ def _operation(method: str, route: Route, described: Described) -> dict[str, Any
     }
     if route.path in _OPEN:
         found["security"] = []
-    if method == "GET":
+    if method in ("GET", "DELETE"):
         parameters += [
             {"name": word, "in": "query", "required": is_needed, "schema": schema}
             for word, (schema, is_needed) in fields.items()

@@ -32,6 +32,12 @@ NOT_FOR_INIT = (
     *(name for name in HEAVY if name != "opentelemetry.sdk"),
     "dataclasses",
     "typing",
+    "contextlib",
+    "pathlib",
+    "fnmatch",
+    "urllib",
+    "ipaddress",
+    "subprocess",
     "inspect",
     "logging",
     "traceback",
@@ -119,6 +125,17 @@ def test_an_offline_run_loads_neither_protobuf_nor_a_network_stack(tmp_path: Pat
     heavy = {"google.protobuf", "opentelemetry.sdk.trace", "opentelemetry.exporter", "urllib3"}
 
     assert sorted(_loaded_by(script) & heavy) == []
+
+
+def test_an_offline_run_imports_at_no_time_what_only_annotations_need(tmp_path: Path) -> None:
+    """What `init` does without is not made up for by the encoder's thread, nor at the end of the run."""
+    script = (
+        "import rundial as rd\n"
+        f"run = rd.init(project='x', mode='offline', spool_directory={str(tmp_path)!r})\n"
+        "assert run.log({'a': 1.0}) and run.log_text('line') and run.finish()"
+    )
+
+    assert sorted(_loaded_by(script) & {"typing", "pathlib", "urllib", "ipaddress"}) == []
 
 
 def test_offline_init_and_the_first_records_load_no_module_that_they_can_do_without(tmp_path: Path) -> None:

@@ -227,6 +227,7 @@ def _table(arguments: Arguments, now_ns: int, silence_ns: int) -> Table:
         is_descending=arguments.one_of("order", ("desc", "asc")) == "desc",
         now_unix_ns=now_ns,
         silence_ns=silence_ns,
+        is_archived=arguments.one_of("archived", ("false", "true")) == "true",
     )
 
 
@@ -266,6 +267,7 @@ def _brief(run: AnyRow, now_ns: int, silence_ns: int) -> dict[str, object]:
         "runName": run.name or run.run_id,
         "startedAtMs": run.started_unix_ns // _MS,
         "updatedAtMs": run.updated_unix_ns // _MS,
+        "archived": run.archived_unix_ns is not None,
     }
 
 
@@ -280,6 +282,7 @@ def _full(run: AnyRow, rows: Sequence[AnyRow]) -> dict[str, object]:
         "config": life.config_values(),
         "configOmitted": len(life.config_omitted),
         "tags": life.value("tags") or [],
+        "notes": run.notes,
         "group": life.value("group"),
         "jobType": life.value("job_type"),
         "counts": counts,

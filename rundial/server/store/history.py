@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Final
 
 from sqlalchemy import Connection, Row, func, select
 
@@ -15,6 +15,7 @@ from rundial.server.store.tables import events, instances, projects, runs, works
 from rundial.signals import semconv
 
 AnyRow = Row[Any]
+_IS_THERE: Final = runs.c.deleted_unix_ns.is_(None)
 
 
 def workspaces_of(
@@ -33,7 +34,7 @@ def projects_of(
     connection: Connection, principal: Principal, workspace: int, *, after: str | None, limit: int
 ) -> Sequence[AnyRow]:
     """Projects of a workspace that the key may see, by slug, with the number of their runs."""
-    count = select(func.count()).where(runs.c.project_id == projects.c.id).scalar_subquery()
+    count = select(func.count()).where(runs.c.project_id == projects.c.id, _IS_THERE).scalar_subquery()
     query = (
         select(projects, count.label("run_count"))
         .where(projects.c.workspace_id == workspace)
@@ -49,7 +50,7 @@ def projects_of(
 
 def find_run(connection: Connection, project: int, run_id: str) -> AnyRow | None:
     """A run of a project by its id."""
-    query = select(runs).where(runs.c.project_id == project, runs.c.run_id == run_id)
+    query = select(runs).where(runs.c.project_id == project, runs.c.run_id == run_id, _IS_THERE)
     return connection.execute(query).one_or_none()
 
 
@@ -74,7 +75,7 @@ def runs_with_id(connection: Connection, principal: Principal, run_id: str) -> S
     query = (
         select(runs, projects.c.public_id)
         .join(projects, projects.c.id == runs.c.project_id)
-        .where(runs.c.run_id == run_id)
+        .where(runs.c.run_id == run_id, _IS_THERE)
     )
     if principal.reach is not None:
         query = query.where(projects.c.workspace_id.in_(principal.reach))

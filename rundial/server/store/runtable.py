@@ -51,6 +51,7 @@ class Table:
         is_descending: Greatest first; runs without the field always come last.
         now_unix_ns: The time of the look, which decides what has crashed.
         silence_ns: How long a run that sent heartbeats may be silent.
+        is_archived: The archived ones instead of the others.
     """
 
     project: int
@@ -61,6 +62,7 @@ class Table:
     is_descending: bool
     now_unix_ns: int
     silence_ns: int
+    is_archived: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +92,12 @@ def page_of(connection: Connection, wanted: Table, *, after: Sequence[Any] | Non
         limit: Most rows.
     """
     sql = _Sql(connection, wanted)
-    conditions = [runs.c.project_id == wanted.project]
+    is_archived = runs.c.archived_unix_ns.is_not(None)
+    conditions = [
+        runs.c.project_id == wanted.project,
+        runs.c.deleted_unix_ns.is_(None),
+        is_archived if wanted.is_archived else ~is_archived,
+    ]
     if wanted.statuses:
         conditions.append(sql.status.in_(wanted.statuses))
     if wanted.filter is not None:
