@@ -20,7 +20,7 @@ RUNTIME = {
     "tomlkit",
     "urllib3",
 }
-EXTRAS = {"server", "postgres", "demo", "cli", "docs", "dev"}
+EXTRAS = {"server", "postgres", "demo", "cli", "docs", "dev", "parquet"}
 
 
 @pytest.fixture(scope="module")
