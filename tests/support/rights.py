@@ -163,16 +163,6 @@ RIGHTS: Final[dict[tuple[str, str], Right]] = {
     ("POST", "/v1/metrics"): Right(_MAKERS | {"agent", "key:metrics:write"}, _metrics),
     ("POST", "/v1/logs"): Right(_WRITERS, _events),
     ("POST", "/v1/traces"): Right(_MAKERS | {"agent", "key:traces:write"}, _traces),
-    ("POST", "/api/v1/ingest/metrics"): Right(
-        _MAKERS | {"agent", "key:metrics:write"}, _json("metrics", metricKey="x", step=1, value=0.5)
-    ),
-    ("POST", "/api/v1/ingest/logs"): Right(
-        _MAKERS | {"agent", "key:logs:write"}, _json("logs", sequence=1, level="info", message="x")
-    ),
-    ("POST", "/api/v1/ingest/traces"): Right(
-        _MAKERS | {"agent", "key:traces:write"},
-        _json("traces", name="x", kind="tool", status="ok", startNs="1", endNs="2"),
-    ),
     ("GET", "/api/v1/auth/whoami"): Right(_ALL, _get("/api/v1/auth/whoami")),
     ("GET", "/api/v1/cli/capabilities"): Right(_ALL, _get("/api/v1/cli/capabilities")),
     ("POST", "/api/v1/auth/login/credentials"): Right(
@@ -281,4 +271,11 @@ RIGHTS: Final[dict[tuple[str, str], Right]] = {
     ("POST", "/api/v1/query/logs"): Right(_READERS, _about_run("/api/v1/query/logs")),
     ("POST", "/api/v1/export/metrics"): Right(_READERS, _about_run("/api/v1/export/metrics")),
     ("POST", "/api/v1/export/logs"): Right(_READERS, _about_run("/api/v1/export/logs")),
+    ("POST", "/api/v1/export/metrics/file"): Right(_READERS, _about_run("/api/v1/export/metrics/file")),
+    ("POST", "/api/v1/export/logs/file"): Right(_READERS, _about_run("/api/v1/export/logs/file")),
+    ("GET", "/api/v1/stream/logs"): Right(
+        (_READERS - {"key:project:read"}) | {"key:stream:read"},
+        lambda world: Call(f"/api/v1/stream/logs?projectId={world.ids['digits']}&runId={RUN}&follow=false"),
+    ),
+    ("GET", "/api/v1/openapi.json"): Right(_ALL, _get("/api/v1/openapi.json")),
 }
