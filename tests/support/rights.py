@@ -223,7 +223,7 @@ RIGHTS: Final[dict[tuple[str, str], Right]] = {
     ),
     ("GET", "/api/v1/workspaces/{workspace}/audit"): Right(_ADMINS, _get(f"{_W}/audit")),
     ("POST", "/api/v1/runs/resolve-target"): Right(
-        _READERS | _WRITERS,
+        _READERS | _WRITERS | {"key:artifacts:write"},
         lambda _: Call("/api/v1/runs/resolve-target", {"workspace": HOME, "project": "digits"}),
     ),
     ("POST", "/api/v1/runs/start"): Right(
