@@ -32,7 +32,9 @@ def document(routes: Iterable[Route]) -> dict[str, Any]:
     paths: dict[str, dict[str, Any]] = {}
     for method, route in operations(routes):
         described = DESCRIBED.get((method, route.path), Described("", ""))
-        paths.setdefault(route.path, {})[method.lower()] = _operation(method, route, described)
+        # What a router says of a parameter's form is none of a description's business.
+        path = re.sub(r":\w+}", "}", route.path)
+        paths.setdefault(path, {})[method.lower()] = _operation(method, route, described)
     return {
         "openapi": "3.1.0",
         "info": {
@@ -65,7 +67,7 @@ def _operation(method: str, route: Route, described: Described) -> dict[str, Any
     fields = {word: (schema, is_needed) for word, schema, is_needed in _fields(described.takes)}
     parameters: list[dict[str, Any]] = [
         {"name": each, "in": "path", "required": True, "schema": {"type": "string", "minLength": 1}}
-        for each in re.findall(r"{(\w+)}", route.path)
+        for each in re.findall(r"{(\w+)(?::\w+)?}", route.path)
     ]
     found: dict[str, Any] = {
         # One function may answer two paths.

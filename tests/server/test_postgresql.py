@@ -140,11 +140,10 @@ def test_columns_arrive_as_they_were_sent(engines: Engines) -> None:
     wholes = [0, 1, -1, 255, 256, 2**62 - 1, -(2**63), 2**63 - 1]
     reals = [0.0, -0.0, 1.5, -1e308, 5e-324, 3.141592653589793, 1e16, -2.5]
     with engines.reading.begin() as connection:
-        driver = connection.connection.dbapi_connection
-        assert driver is not None
+        driver: Any = connection.connection.dbapi_connection
         query = "SELECT * FROM unnest(%s, %s)"
-        found = driver.execute(query, (Wholes(wholes), Reals(reals))).fetchall()  # type: ignore[attr-defined]
-        empty = driver.execute(query, (Wholes([]), Reals([]))).fetchall()  # type: ignore[attr-defined]
+        found = driver.execute(query, (Wholes(wholes), Reals(reals))).fetchall()
+        empty = driver.execute(query, (Wholes([]), Reals([]))).fetchall()
 
     assert found == list(zip(wholes, reals, strict=True))
     assert [str(row[1]) for row in found] == [str(each) for each in reals]

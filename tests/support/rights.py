@@ -7,6 +7,7 @@ refused, have changed nothing and read nothing.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final
@@ -41,6 +42,7 @@ _ADMINS: Final = _OWNER | {"owner", "admin key"}
 _MAKERS: Final = _ADMINS | {"member", "project admin key"}
 _READERS: Final = _MAKERS | {"viewer", "agent", "key:project:read"}
 _WRITERS: Final = _MAKERS | {"agent", "key:metrics:write", "key:logs:write", "key:traces:write"}
+_KEEPERS: Final = _MAKERS | {"agent", "key:artifacts:write"}
 _ELSEWHERE: Final = frozenset({"stranger", "key of another project", "key of another workspace"})
 _PERSONS: Final = frozenset({"owner", "member", "viewer", "stranger"})
 _ALL: Final = _READERS | _WRITERS | _ELSEWHERE | set(SCOPED)
@@ -48,6 +50,7 @@ _ANYONE: Final = _ALL | {"none", "expired key", "revoked key"}
 
 _W: Final = f"/api/v1/workspaces/{HOME}"
 _P: Final = f"{_W}/projects/digits"
+_PLACE: Final = "/api/v1/workspaces/{workspace}/projects/{project}"
 
 
 def _get(path: str) -> Callable[[World], Call]:
@@ -156,6 +159,69 @@ def _json(signal: str, **record: Any) -> Callable[[World], Call]:
     return call
 
 
+def _of_upload(verb: str) -> Callable[[World], Call]:
+    """A POST about an upload of its own."""
+
+    def call(world: World) -> Call:
+        begun = world.made("/api/v1/artifacts/initiate", _manifest(world))
+        body = {"projectId": world.ids["digits"], "uploadId": begun["uploadId"]}
+        return Call(f"/api/v1/artifacts/{verb}", body)
+
+    return call
+
+
+def _manifest(world: World) -> dict[str, Any]:
+    """An artifact that only refers to what lies elsewhere, and is whole without an upload."""
+    refers = [{"path": "data", "uri": "s3://bucket/data"}]
+    return {"projectId": world.ids["digits"], "runId": RUN, "name": fresh("art"), "references": refers}
+
+
+def _of_artifact(verb: str = "", body: Any = None) -> Callable[[World], Call]:
+    """A request about an artifact of its own."""
+
+    def call(world: World) -> Call:
+        begun = world.made("/api/v1/artifacts/initiate", _manifest(world))
+        upload = {"projectId": world.ids["digits"], "uploadId": begun["uploadId"]}
+        found = world.made("/api/v1/artifacts/finalize", upload)["artifact"]["artifactId"]
+        return Call(f"{_P}/artifacts/{found}{verb}", body)
+
+    return call
+
+
+def _of_file(world: World) -> Call:
+    """A download of a file that was sent."""
+    data = fresh("bytes").encode()
+    listed = [{"path": "f", "sizeBytes": len(data), "sha256": hashlib.sha256(data).hexdigest()}]
+    begun = world.made("/api/v1/artifacts/initiate", {**_manifest(world), "files": listed})
+    (wanted,) = begun["files"]
+    assert world.server.send("PUT", wanted["url"].removeprefix(world.server.url), data).status == 200
+    upload = {"projectId": world.ids["digits"], "uploadId": begun["uploadId"]}
+    found = world.made("/api/v1/artifacts/finalize", upload)["artifact"]["artifactId"]
+    body = {"projectId": world.ids["digits"], "artifactId": found, "path": "f"}
+    return Call("/api/v1/artifacts/download", body)
+
+
+def _use(world: World) -> Call:
+    named = _of_artifact()(world).path.rpartition("/")[2]
+    return Call("/api/v1/artifacts/use", {"projectId": world.ids["digits"], "artifactRef": named})
+
+
+def _signed(verb: str) -> Callable[[World], Call]:
+    """A signed URL, whose token is the right, and which nobody's key adds to."""
+
+    def call(world: World) -> Call:
+        if verb == "GET":
+            asked = _of_file(world)
+            url = world.made(asked.path, asked.body)["url"]
+            return Call(url.removeprefix(world.server.url))
+        data = b"bytes"
+        listed = [{"path": "f", "sizeBytes": len(data), "sha256": hashlib.sha256(data).hexdigest()}]
+        begun = world.made("/api/v1/artifacts/initiate", {**_manifest(world), "files": listed})
+        return Call(begun["files"][0]["url"].removeprefix(world.server.url), data)
+
+    return call
+
+
 RIGHTS: Final[dict[tuple[str, str], Right]] = {
     ("GET", "/health/ready"): Right(_ANYONE, _get("/health/ready")),
     ("GET", "/health/live"): Right(_ANYONE, _get("/health/live")),
@@ -163,6 +229,16 @@ RIGHTS: Final[dict[tuple[str, str], Right]] = {
     ("POST", "/v1/metrics"): Right(_MAKERS | {"agent", "key:metrics:write"}, _metrics),
     ("POST", "/v1/logs"): Right(_WRITERS, _events),
     ("POST", "/v1/traces"): Right(_MAKERS | {"agent", "key:traces:write"}, _traces),
+    ("POST", "/api/v1/ingest/metrics"): Right(
+        _MAKERS | {"agent", "key:metrics:write"}, _json("metrics", metricKey="x", step=1, value=0.5)
+    ),
+    ("POST", "/api/v1/ingest/logs"): Right(
+        _MAKERS | {"agent", "key:logs:write"}, _json("logs", sequence=1, level="info", message="x")
+    ),
+    ("POST", "/api/v1/ingest/traces"): Right(
+        _MAKERS | {"agent", "key:traces:write"},
+        _json("traces", name="x", kind="tool", status="ok", startNs="1", endNs="2"),
+    ),
     ("GET", "/api/v1/auth/whoami"): Right(_ALL, _get("/api/v1/auth/whoami")),
     ("GET", "/api/v1/cli/capabilities"): Right(_ALL, _get("/api/v1/cli/capabilities")),
     ("POST", "/api/v1/auth/login/credentials"): Right(
@@ -278,4 +354,41 @@ RIGHTS: Final[dict[tuple[str, str], Right]] = {
         lambda world: Call(f"/api/v1/stream/logs?projectId={world.ids['digits']}&runId={RUN}&follow=false"),
     ),
     ("GET", "/api/v1/openapi.json"): Right(_ALL, _get("/api/v1/openapi.json")),
+    ("POST", "/api/v1/artifacts/initiate"): Right(
+        _KEEPERS, lambda world: Call("/api/v1/artifacts/initiate", _manifest(world))
+    ),
+    ("POST", "/api/v1/artifacts/upload"): Right(_KEEPERS, _of_upload("upload")),
+    ("POST", "/api/v1/artifacts/finalize"): Right(_KEEPERS, _of_upload("finalize")),
+    ("POST", "/api/v1/artifacts/abort"): Right(_KEEPERS, _of_upload("abort")),
+    ("POST", "/api/v1/artifacts/use"): Right(_READERS | _KEEPERS, _use),
+    ("POST", "/api/v1/artifacts/download"): Right(_READERS | _KEEPERS, _of_file),
+    ("GET", f"{_PLACE}/artifacts"): Right(_READERS, _get(f"{_P}/artifacts")),
+    ("POST", f"{_PLACE}/artifacts/gc"): Right(
+        _KEEPERS, lambda _world: Call(f"{_P}/artifacts/gc", {"dryRun": True})
+    ),
+    ("POST", f"{_PLACE}/artifacts/{{artifact:path}}/aliases"): Right(
+        _KEEPERS, _of_artifact("/aliases", {"add": ["best"]})
+    ),
+    ("POST", f"{_PLACE}/artifacts/{{artifact:path}}/verify"): Right(_READERS, _of_artifact("/verify", {})),
+    ("GET", f"{_PLACE}/artifacts/{{artifact:path}}"): Right(_READERS, _of_artifact()),
+    ("DELETE", f"{_PLACE}/artifacts/{{artifact:path}}"): Right(_KEEPERS, _of_artifact()),
+    ("GET", f"{_PLACE}/lineage"): Right(_READERS, _get(f"{_P}/lineage?runId={RUN}")),
+    ("PUT", "/api/v1/blobs/{token}"): Right(_ANYONE, _signed("PUT")),
+    ("GET", "/api/v1/blobs/{token}"): Right(_ANYONE, _signed("GET")),
+    ("POST", "/api/v1/ingest/media"): Right(
+        _KEEPERS | {"key:metrics:write"},
+        lambda world: _about_run(
+            "/api/v1/ingest/media",
+            items=[
+                {
+                    "mediaKey": fresh("m"),
+                    "mediaType": "image",
+                    "artifactPath": "a.png",
+                    "artifactSha256": "0" * 64,
+                }
+            ],
+        )(world),
+    ),
+    ("GET", f"{_PLACE}/runs/{{run_id}}/media"): Right(_READERS, _get(f"{_P}/runs/{RUN}/media")),
+    ("GET", f"{_PLACE}/runs/{{run_id}}/media/keys"): Right(_READERS, _get(f"{_P}/runs/{RUN}/media/keys")),
 }

@@ -93,6 +93,14 @@ class World:
         body = otlp.metrics((owner, [otlp.gauge(canary(project), points)]))
         assert self.server.export("metrics", body).status == 200
         assert self.server.export("traces", otlp.spans(owner, [otlp.span(1, canary(project))])).status == 200
+        shown = {
+            "mediaKey": canary(project),
+            "mediaType": "image",
+            "artifactPath": "a.png",
+            "artifactSha256": "0" * 64,
+        }
+        rows = {"projectId": self.ids[project], "runId": RUN, "items": [shown]}
+        assert self.made("/api/v1/ingest/media", rows)["accepted"] == 1
 
     def headers(self, principal: str) -> dict[str, str]:
         """What a principal shows; a person a session that was just begun."""
