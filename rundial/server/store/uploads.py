@@ -132,7 +132,7 @@ def _add_version(
             type=manifest.type,
             kind=manifest.kind,
             step=manifest.step,
-            digest=manifest.digest(),
+            digest=manifest.digest,
             metadata=manifest.metadata,
             policy=manifest.policy.dump(),
             size_bytes=sum(each.size_bytes for each in manifest.files),
