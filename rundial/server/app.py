@@ -42,6 +42,7 @@ from rundial.server.routes import (
     logs,
     media,
     members,
+    openapi,
     otlp,
     runedits,
     runs,
@@ -86,6 +87,7 @@ _ROUTES: Final = [
     *artifacts.ROUTES,
     *blobs.ROUTES,
     *media.ROUTES,
+    *openapi.ROUTES,
 ]
 
 

@@ -228,6 +228,9 @@ FAULTS: dict[str, dict[str, Fault]] = {
         "test_points_that_one_server_took_after_the_other_show": Fault(
             "two servers take one series by turns", POINTS, ONLINE
         ),
+        "test_a_server_killed_under_load_loses_nothing_and_the_other_goes_on": Fault(
+            "kill -9 of one of two servers on one database", POINTS, ONLINE
+        ),
         "test_postgresql_restarted_under_load_loses_nothing_that_was_acknowledged": Fault(
             "PostgreSQL restarted under load", POINTS, ONLINE
         ),

@@ -9,9 +9,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, Row, Select, and_, func, or_, select, tuple_
+from sqlalchemy import Connection, Row, Select, func, select, tuple_
 
-from rundial.server.store.tables import instances, lines, points, runs, series, spans
+from rundial.server.store.tables import instances, lines, points, runs, series
 
 AnyRow = Row[Any]
 
@@ -126,15 +126,3 @@ def lines_since(
     if min_severity:
         query = query.where(lines.c.severity >= min_severity)
     return connection.execute(query.order_by(lines.c.id).limit(limit)).all()
-
-
-def run_spans(
-    connection: Connection, run: int, *, after: tuple[int, int] | None, limit: int
-) -> Sequence[AnyRow]:
-    """Spans of a run by start time; `after` is the (start, id) at which the last page ended."""
-    query = select(spans).where(spans.c.run == run)
-    if after is not None:
-        start, row_id = after
-        is_later = spans.c.start_unix_ns > start
-        query = query.where(or_(is_later, and_(spans.c.start_unix_ns == start, spans.c.id > row_id)))
-    return connection.execute(query.order_by(spans.c.start_unix_ns, spans.c.id).limit(limit)).all()

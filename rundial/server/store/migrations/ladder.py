@@ -26,6 +26,7 @@ from rundial.server.store.migrations import (
     m0006_artifacts,
     m0020_rollups,
     m0021_facets,
+    m0022_spantree,
 )
 from rundial.server.store.migrations.changes import create
 from rundial.server.store.tables import facts, metadata, schema_migrations
@@ -56,6 +57,7 @@ STEPS: Final[tuple[Step, ...]] = (
     Step(6, "artifacts", m0006_artifacts.upgrade),
     Step(20, "rollups", m0020_rollups.upgrade),
     Step(21, "run facets", m0021_facets.upgrade),
+    Step(22, "span trees", m0022_spantree.upgrade),
 )
 
 
