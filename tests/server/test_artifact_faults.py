@@ -209,12 +209,14 @@ def test_a_full_disk_at_the_server_is_said_and_nothing_is_half_kept(tmp_path: Pa
         in_the_middle = half.finish()
         wait_until(lambda: not torn(server.data), 20)
         before = artifacts.put(begun["files"][0]["url"], data)
+        fill(disk / "more")
         os.truncate(disk / "filler", (disk / "filler").stat().st_size - 3 * 2**20)
         # What is left now is the database's alone.
         reserved = artifacts.put(small["files"][0]["url"], b"1")
         place = f"{AT}/artifacts/{kept['artifactId']}/aliases"
         written = artifacts.post(place, {"add": ["best"]})
         (disk / "filler").unlink()
+        (disk / "more").unlink()
         artifacts.send_all(artifacts.renew(begun).json, {"a": data})
         done = artifacts.finalize(begun)
 
