@@ -123,4 +123,38 @@ DESCRIBED: Final[dict[tuple[str, str], Described]] = {
     ("POST", "/api/v1/ingest/traces"): Described(
         "spans!:objects clientDiagnostics:object", "accepted requestId"
     ),
+    ("POST", "/api/v1/artifacts/initiate"): Described(
+        "projectId! name! runId artifactType aliases:texts metadata:object retentionPolicy:object "
+        "files:objects references:objects clientKey kind=artifact|media|evidence step:int",
+        "artifactId uploadId deduped files page",
+    ),
+    ("POST", "/api/v1/artifacts/upload"): Described(
+        "projectId! uploadId! artifactId cursor limit:int path", "artifactId uploadId files page"
+    ),
+    ("POST", "/api/v1/artifacts/finalize"): Described("projectId! uploadId! artifactId", "artifact deduped"),
+    ("POST", "/api/v1/artifacts/abort"): Described("projectId! uploadId! artifactId", "uploadId state"),
+    ("POST", "/api/v1/artifacts/use"): Described("projectId! artifactRef! runId", "artifact"),
+    ("POST", "/api/v1/artifacts/download"): Described(
+        "projectId! artifactId! path! runId", "url expiresAtMs sizeBytes sha256"
+    ),
+    ("PUT", "/api/v1/blobs/{token}"): Described("", "", "application/octet-stream"),
+    ("GET", "/api/v1/blobs/{token}"): Described("", "", "application/octet-stream"),
+    ("GET", f"{_P}/artifacts"): Described(
+        f"{_PAGE} type name runId ref kind=artifact|media|evidence", "artifacts page"
+    ),
+    ("POST", f"{_P}/artifacts/gc"): Described(
+        "dryRun:bool", "dryRun uploadsExpired versionsExpired blobsDeleted bytesFreed"
+    ),
+    ("GET", f"{_P}/artifacts/{{artifact}}"): Described(
+        _PAGE, "artifactId name version aliases metadata files references page"
+    ),
+    ("DELETE", f"{_P}/artifacts/{{artifact}}"): Described("force=true|false", "deleted"),
+    ("POST", f"{_P}/artifacts/{{artifact}}/aliases"): Described(
+        "add:texts remove:texts", "artifactId aliases"
+    ),
+    ("POST", f"{_P}/artifacts/{{artifact}}/verify"): Described("", "artifactId intact checked damaged"),
+    ("GET", f"{_P}/lineage"): Described("runId artifactId depth:int", "nodes edges truncated"),
+    ("POST", "/api/v1/ingest/media"): Described(f"{_OF_RUN} items!:objects", "accepted requestId"),
+    ("GET", f"{_P}/runs/{{run_id}}/media"): Described(f"{_PAGE} key step:int", "media page"),
+    ("GET", f"{_P}/runs/{{run_id}}/media/keys"): Described("", "keys"),
 }

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from hashlib import sha256
 from typing import Any, Final
 
 from tests.support import otlp
@@ -156,6 +157,87 @@ def _json(signal: str, **record: Any) -> Callable[[World], Call]:
     return call
 
 
+_KEEPERS: Final = _MAKERS | {"key:artifacts:write"}
+_BYTES: Final = b"bytes"
+_SHA256: Final = sha256(_BYTES).hexdigest()
+
+
+def _begun(world: World) -> dict[str, Any]:
+    """An upload of five bytes that nobody has sent yet, into a project that has none of them."""
+    files = [{"path": "f", "sizeBytes": 5, "sha256": sha256(fresh("x")[:5].encode()).hexdigest()}]
+    body = {"projectId": world.ids["digits"], "name": fresh("a"), "files": files}
+    return world.made("/api/v1/artifacts/initiate", body)
+
+
+def _kept(world: World) -> dict[str, Any]:
+    """An artifact without files: it points elsewhere."""
+    references = [{"path": "f", "uri": f"s3://bucket/{fresh('r')}"}]
+    body = {"projectId": world.ids["digits"], "name": fresh("a"), "references": references}
+    begun = world.made("/api/v1/artifacts/initiate", body)
+    sent = {"projectId": world.ids["digits"], "uploadId": begun["uploadId"]}
+    found = world.made("/api/v1/artifacts/finalize", sent)["artifact"]
+    assert isinstance(found, dict)
+    return found
+
+
+def _of_upload(verb: str) -> Callable[[World], Call]:
+    """A POST about an upload of its own; one that is finalized has all its bytes at once: none."""
+
+    def call(world: World) -> Call:
+        begun = _begun(world)
+        return Call(
+            f"/api/v1/artifacts/{verb}",
+            {"projectId": world.ids["digits"], "uploadId": begun["uploadId"]},
+        )
+
+    return call
+
+
+def _finalize(world: World) -> Call:
+    references = [{"path": "f", "uri": f"s3://bucket/{fresh('r')}"}]
+    body = {"projectId": world.ids["digits"], "name": fresh("a"), "references": references}
+    begun = world.made("/api/v1/artifacts/initiate", body)
+    sent = {"projectId": world.ids["digits"], "uploadId": begun["uploadId"]}
+    return Call("/api/v1/artifacts/finalize", sent)
+
+
+def _with_bytes(world: World) -> str:
+    """The id of an artifact of one file."""
+    files = [{"path": "f", "sizeBytes": 5, "sha256": _SHA256}]
+    body = {"projectId": world.ids["digits"], "name": fresh("a"), "files": files}
+    begun = world.made("/api/v1/artifacts/initiate", body)
+    for each in begun["files"]:
+        world.server.send("PUT", each["url"].removeprefix(world.server.url), _BYTES, key="")
+    sent = {"projectId": world.ids["digits"], "uploadId": begun["uploadId"]}
+    return str(world.made("/api/v1/artifacts/finalize", sent)["artifact"]["artifactId"])
+
+
+def _put(world: World) -> Call:
+    content = fresh("x")[:5].encode()
+    files = [{"path": "f", "sizeBytes": 5, "sha256": sha256(content).hexdigest()}]
+    body = {"projectId": world.ids["digits"], "name": fresh("a"), "files": files}
+    url = world.made("/api/v1/artifacts/initiate", body)["files"][0]["url"]
+    return Call(str(url).removeprefix(world.server.url), content)
+
+
+def _download(world: World) -> Call:
+    return Call(
+        "/api/v1/artifacts/download",
+        {"projectId": world.ids["digits"], "artifactId": _with_bytes(world), "path": "f"},
+    )
+
+
+def _fetch(world: World) -> Call:
+    call = _download(world)
+    return Call(str(world.made(call.path, call.body)["url"]).removeprefix(world.server.url))
+
+
+def _of_artifact(verb: str, body: Any = None) -> Callable[[World], Call]:
+    return lambda world: Call(f"{_P}/artifacts/{_kept(world)['artifactId']}{verb}", body)
+
+
+_AT: Final = "/api/v1/workspaces/{workspace}/projects/{project}"
+
 RIGHTS: Final[dict[tuple[str, str], Right]] = {
     ("GET", "/health/ready"): Right(_ANYONE, _get("/health/ready")),
     ("GET", "/health/live"): Right(_ANYONE, _get("/health/live")),
@@ -223,7 +305,7 @@ RIGHTS: Final[dict[tuple[str, str], Right]] = {
     ),
     ("GET", "/api/v1/workspaces/{workspace}/audit"): Right(_ADMINS, _get(f"{_W}/audit")),
     ("POST", "/api/v1/runs/resolve-target"): Right(
-        _READERS | _WRITERS,
+        _READERS | _WRITERS | {"key:artifacts:write"},
         lambda _: Call("/api/v1/runs/resolve-target", {"workspace": HOME, "project": "digits"}),
     ),
     ("POST", "/api/v1/runs/start"): Right(
@@ -278,4 +360,43 @@ RIGHTS: Final[dict[tuple[str, str], Right]] = {
         lambda world: Call(f"/api/v1/stream/logs?projectId={world.ids['digits']}&runId={RUN}&follow=false"),
     ),
     ("GET", "/api/v1/openapi.json"): Right(_ALL, _get("/api/v1/openapi.json")),
+    ("POST", "/api/v1/artifacts/initiate"): Right(
+        _KEEPERS,
+        lambda world: Call(
+            "/api/v1/artifacts/initiate",
+            {
+                "projectId": world.ids["digits"],
+                "name": fresh("a"),
+                "references": [{"path": "f", "uri": "s3://b/f"}],
+            },
+        ),
+    ),
+    ("POST", "/api/v1/artifacts/upload"): Right(_KEEPERS, _of_upload("upload")),
+    ("POST", "/api/v1/artifacts/abort"): Right(_KEEPERS, _of_upload("abort")),
+    ("POST", "/api/v1/artifacts/finalize"): Right(_KEEPERS, _finalize),
+    ("POST", "/api/v1/artifacts/use"): Right(
+        _READERS | _KEEPERS,
+        lambda world: Call(
+            "/api/v1/artifacts/use",
+            {"projectId": world.ids["digits"], "artifactRef": _kept(world)["artifactId"]},
+        ),
+    ),
+    ("POST", "/api/v1/artifacts/download"): Right(_READERS | _KEEPERS, _download),
+    # The token is the right.
+    ("PUT", "/api/v1/blobs/{token}"): Right(_ANYONE, _put),
+    ("GET", "/api/v1/blobs/{token}"): Right(_ANYONE, _fetch),
+    ("GET", f"{_AT}/artifacts"): Right(_READERS, _get(f"{_P}/artifacts")),
+    ("POST", f"{_AT}/artifacts/gc"): Right(_KEEPERS, lambda _: Call(f"{_P}/artifacts/gc", {})),
+    ("GET", f"{_AT}/artifacts/{{artifact}}"): Right(_READERS, _of_artifact("")),
+    ("DELETE", f"{_AT}/artifacts/{{artifact}}"): Right(_KEEPERS, _of_artifact("")),
+    ("POST", f"{_AT}/artifacts/{{artifact}}/aliases"): Right(
+        _KEEPERS, _of_artifact("/aliases", {"add": ["best"]})
+    ),
+    ("POST", f"{_AT}/artifacts/{{artifact}}/verify"): Right(_READERS, _of_artifact("/verify", {})),
+    ("GET", f"{_AT}/lineage"): Right(_READERS, _get(f"{_P}/lineage?runId={RUN}")),
+    ("POST", "/api/v1/ingest/media"): Right(
+        _KEEPERS | {"agent", "key:metrics:write"}, _about_run("/api/v1/ingest/media", items=[])
+    ),
+    ("GET", f"{_AT}/runs/{{run_id}}/media"): Right(_READERS, _get(f"{_P}/runs/{RUN}/media")),
+    ("GET", f"{_AT}/runs/{{run_id}}/media/keys"): Right(_READERS, _get(f"{_P}/runs/{RUN}/media/keys")),
 }
