@@ -19,5 +19,7 @@ Reason = Literal[
     "internal_error",
 ]
 REASONS: tuple[Reason, ...] = get_args(Reason)
-Signal = Literal["points", "lines", "spans"]
-SIGNALS: tuple[Signal, ...] = get_args(Signal)
+Signal = Literal["points", "lines", "spans", "artifacts"]
+ACCOUNTS: tuple[Signal, ...] = get_args(Signal)
+# Those that travel as telemetry; files go a way of their own.
+SIGNALS: tuple[Signal, ...] = ACCOUNTS[:3]

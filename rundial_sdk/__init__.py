@@ -7,6 +7,7 @@ from rundial.api.run import Run as RundialRun
 from rundial.api.trace import Span as RundialSpan
 from rundial.diagnostics import DiagnosticsHealth, RundialDiagnostics
 from rundial.errors import RundialRequestError
+from rundial.media.values import Image, Table
 from rundial.settings import Distributed as DistributedPolicy
 from rundial.settings import Mode as ClientMode
 from rundial.settings import RunKind
@@ -15,10 +16,12 @@ __all__ = [
     "ClientMode",
     "DiagnosticsHealth",
     "DistributedPolicy",
+    "Image",
     "RunKind",
     "RundialClient",
     "RundialDiagnostics",
     "RundialRequestError",
     "RundialRun",
     "RundialSpan",
+    "Table",
 ]

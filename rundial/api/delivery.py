@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from rundial.api.ending import STATUSES, Ending
 from rundial.api.key import Key
 from rundial.api.pipeline import Attached, Pipeline
+from rundial.logger import logger
 from rundial.settings import Settings
 from rundial.signals import semconv
 
@@ -30,6 +31,7 @@ LAST_SAMPLE_S = 0.5
 LEAVING_SEAL_S = 0.25
 # A hook that is at work is waited for as little.
 HOOK_S = 0.2
+UPLOADS_STOP_S = 0.1
 
 
 class RunDelivery:
@@ -142,6 +144,7 @@ class RunDelivery:
             sender, source = self._attached.sender, self._attached.source
             if sender is not None and source is not None:
                 sender.remove(source)
+            self._stop_uploads()
             self._attached.spool.close()
         return True
 
@@ -178,12 +181,15 @@ class RunDelivery:
         ledger = self._attached.recorder.ledger()
         watch = self._attached.watch
         reports = self._reports()
-        accounts = ledger.signals().values()
+        accounts = ledger.telemetry()
+        uploads = self._attached.uploads
         lanes = [lane.counts() for lane in self._attached.spool.lanes.values()]
         last_error = next((report.last_error for report in reports if report.last_error), None)
         failure = self._pipeline.encoder.failure
         if failure is not None:
             last_error = f"the spool cannot be written: {failure}"
+        elif last_error is None and uploads is not None:
+            last_error = uploads.last_error
         return RundialDiagnostics(
             enqueued_points=sum(account.recorded for account in accounts),
             accepted_points=sum(account.delivered for account in accounts),
@@ -211,6 +217,8 @@ class RunDelivery:
             pending_spooled_batches=sum(lane.waiting_frames for lane in lanes),
             durability=self._pipeline.durability,
             ledger=ledger,
+            artifact_bytes_sent=uploads.sent if uploads else 0,
+            artifact_failures=tuple(self._attached.spool.journal.failures),
         )
 
     def _end(self, ending: Ending | None, end: float) -> None:
@@ -235,6 +243,10 @@ class RunDelivery:
         """Bring everything to disk, with the final account."""
         if not self._seal(seal_end):
             return False
+        uploads = self._attached.uploads
+        if uploads is not None and not uploads.prepared(max(0.0, end - time.monotonic())):
+            # The rest of the rows is told by whoever has the spool next.
+            logger.debug("run %s: not all files were looked at in time", self._attached.spool.meta.run_id)
         self._tell_ledger()
         if not self._seal(seal_end):
             return False
@@ -243,7 +255,7 @@ class RunDelivery:
             self._tell_ledger()
             self._seal(end)
         ledger = self._attached.recorder.ledger()
-        if ledger.points.waiting_ring or ledger.lines.waiting_ring or ledger.spans.waiting_ring:
+        if any(account.waiting_ring for account in ledger.signals().values()):
             return False
         from rundial.api import account
 
@@ -273,10 +285,12 @@ class RunDelivery:
         self._attached.recorder.event(semconv.EVENT_RUN_LEDGER, self._told)
 
     def _drain(self, end: float) -> bool:
-        sender, source = self._attached.sender, self._attached.source
-        if sender is None or source is None:
-            return True
-        return sender.drain(max(0.0, end - time.monotonic()), source=source)
+        sender, source, uploads = self._attached.sender, self._attached.source, self._attached.uploads
+        is_sent = (
+            sender is None or source is None or sender.drain(max(0.0, end - time.monotonic()), source=source)
+        )
+        # Both are waited for, also when one of them was not done in time: the other may be.
+        return (uploads is None or uploads.drain(max(0.0, end - time.monotonic()))) and is_sent
 
     def _hand_over(self) -> None:
         """Tell the hook, once, that what is left waits for the next process or `rundial sync`."""
@@ -293,13 +307,19 @@ class RunDelivery:
         if self._attached.hook is not None:
             self._attached.hook.close(HOOK_S)
         # Offline everything is on disk, and stays there for `rundial sync`.
+        self._stop_uploads()
         if sender is not None and source is not None:
             sender.remove(source)
-            if spool.exists():
+            # A Collector takes no files: they wait for `rundial sync --to` a server.
+            if spool.exists() and spool.journal.counts().waiting == 0:
                 spool.remove()
         spool.close()
         self.on_done()
         self._is_done = True
+
+    def _stop_uploads(self) -> None:
+        if self._attached.uploads is not None:
+            self._attached.uploads.stop(UPLOADS_STOP_S)
 
     def _waiting_frames(self) -> int:
         return sum(lane.waiting_frames for lane in self._attached.spool.lanes.values())
@@ -323,4 +343,4 @@ def _nothing() -> None:
 
 
 def _dropped(ledger: Ledger, reason: str) -> int:
-    return sum(account.dropped.get(reason, 0) for account in ledger.signals().values())
+    return sum(account.dropped.get(reason, 0) for account in ledger.telemetry())

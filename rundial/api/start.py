@@ -331,13 +331,12 @@ def attach(
     Raises:
         ConfigError: The spool directory cannot be used.
     """
-    instance_id = identity["instance_id"]
     # A forked child's start, and that of a run which others have started, are theirs to tell.
     is_ours = not identity.get("is_child", False) and not identity.get("is_joined", False)
     is_told = answer is not None or settings.is_plain_otlp or not is_ours
     meta = Meta(
         run_id=identity["run_id"],
-        instance_id=instance_id,
+        instance_id=identity["instance_id"],
         workspace=identity["workspace"],
         project=identity["project"],
         endpoint=settings.endpoint,
@@ -353,13 +352,14 @@ def attach(
             "launch": identity["launch"],
             # A child is a part of its parent's attempt; a Collector has nobody to tell a start to.
             "announced": is_told,
+            "project_id": identity["project_id"] if answer or identity.get("is_joined") else None,
         },
     )
     this = Identity(
         project=identity["project"],
         run_id=identity["run_id"],
         run_kind=identity["kind"],
-        instance_id=instance_id,
+        instance_id=identity["instance_id"],
         attempt=identity["attempt"],
         workspace=identity["workspace"],
         rank=identity["rank"],

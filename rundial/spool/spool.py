@@ -3,6 +3,8 @@
     lock           held by the owner as long as it lives
     meta.json      what another process must know to deliver it; never a key
     events/ metrics/ logs/ traces/     the lanes, each with its segments and its `ack`
+    journal        the files that the run wants delivered, see `rundial.spool.journal`
+    artifacts/     what is kept of them until they are
     spare          one block of disk, for the moment that there is no other
     rejected/      refused request bodies, for a person to look at; they outlive the directory
 
@@ -28,6 +30,7 @@ from rundial.spool import durable, rejected
 from rundial.spool import meta as meta_file
 from rundial.spool.bounds import MAX_AGE_S, MAX_BYTES, SEGMENT_BYTES, Bounds, Durability, Limits
 from rundial.spool.frame import LANES
+from rundial.spool.journal import Journal
 from rundial.spool.lane import Lane
 from rundial.spool.lock import NAME as LOCK_NAME
 from rundial.spool.lock import DirectoryLock
@@ -51,6 +54,7 @@ class Spool:
     Attributes:
         path: Its directory.
         lanes: By name, in the order of `LANES`.
+        journal: The files that the run wants delivered.
     """
 
     def __init__(self, path: Path, lock: DirectoryLock, meta: Meta, limits: Limits, clock: Clock) -> None:
@@ -70,6 +74,7 @@ class Spool:
                 path / name, name, limits=limits, clock=clock, room=self._bounds, spare=self._spare
             )
         self._bounds.watch(tuple(self.lanes.values()))
+        self.journal = Journal(str(path), is_power_safe=limits.is_power_safe)
 
     @classmethod
     def create(  # noqa: PLR0913 - each bound is a setting of its own
@@ -194,8 +199,9 @@ class Spool:
             lane.publish()
 
     def is_empty(self) -> bool:
-        """Whether no frame waits for an answer, published or not."""
-        return all(lane.waiting_frames == 0 for lane in self.lanes.values())
+        """Whether no frame waits for an answer, published or not, and no file."""
+        is_sent = all(lane.waiting_frames == 0 for lane in self.lanes.values())
+        return is_sent and self.journal.counts().waiting == 0
 
     def exists(self) -> bool:
         """Whether the directory is still there under its name; if not, the owner makes a new spool."""
@@ -205,6 +211,7 @@ class Spool:
         """Release files and lock; the directory stays, free to adopt. May be called again."""
         for lane in self.lanes.values():
             lane.close()
+        self.journal.close()
         self._lock.close()
 
     def remove(self) -> None:
@@ -216,6 +223,7 @@ class Spool:
         """
         for lane in self.lanes.values():
             lane.close()
+        self.journal.close()
         try:
             if not self.exists():
                 raise SpoolError(f"spool at {self.path} is not ours; nothing was removed")
@@ -247,6 +255,7 @@ class Spool:
         """Let go of everything in a forked child; the parent's hold and files stay as they are."""
         for lane in self.lanes.values():
             lane.abandon_in_child()
+        self.journal.abandon_in_child()
         self._lock.close()
 
 

@@ -182,6 +182,7 @@ def test_an_exception_of_a_signal_handler_at_any_moment_of_a_call_spoils_nothing
     assert sum(each.lost for each in account.signals().values()) <= len(doubtful)
 
 
+@pytest.mark.timeout(120)  # a run for each line that finish has
 def test_a_finish_that_is_interrupted_goes_on_where_it_was(
     start: Callable[..., Run], spool_dir: Path, out: TextIO
 ) -> None:
