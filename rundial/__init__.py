@@ -10,17 +10,24 @@ Names are loaded on first use, so that `import rundial` costs a training script 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
-
 from rundial.version import __version__
 
+# What `typing` says, which is not imported for it; type checkers know the name.
+TYPE_CHECKING = False
+
 if TYPE_CHECKING:
+    from typing import Any
+
     from rundial.api.client import Client as Client
     from rundial.api.logging import LoggingHandler as LoggingHandler
     from rundial.api.run import Run as Run
     from rundial.api.session import checkpoint as checkpoint
     from rundial.api.session import init as init
     from rundial.api.trace import Span as Span
+    from rundial.choices import Distributed as Distributed
+    from rundial.choices import Mode as Mode
+    from rundial.choices import ResumeMode as ResumeMode
+    from rundial.choices import RunKind as RunKind
     from rundial.diagnostics import Ledger as Ledger
     from rundial.diagnostics import RundialDiagnostics as RundialDiagnostics
     from rundial.errors import ArtifactError as ArtifactError
@@ -31,10 +38,6 @@ if TYPE_CHECKING:
     from rundial.media.values import Histogram as Histogram
     from rundial.media.values import Image as Image
     from rundial.media.values import Table as Table
-    from rundial.settings import Distributed as Distributed
-    from rundial.settings import Mode as Mode
-    from rundial.settings import ResumeMode as ResumeMode
-    from rundial.settings import RunKind as RunKind
     from rundial.signals.configvalue import ConfigValue as ConfigValue
     from rundial_sdk import RundialClient as RundialClient
     from rundial_sdk import RundialRun as RundialRun
@@ -46,16 +49,16 @@ _HOMES = {
     "Client": "rundial.api.client",
     "ConfigError": "rundial.errors",
     "ConfigValue": "rundial.signals.configvalue",
-    "Distributed": "rundial.settings",
+    "Distributed": "rundial.choices",
     "Figure": "rundial.media.values",
     "Histogram": "rundial.media.values",
     "Image": "rundial.media.values",
     "Ledger": "rundial.diagnostics",
     "LoggingHandler": "rundial.api.logging",
-    "Mode": "rundial.settings",
-    "ResumeMode": "rundial.settings",
+    "Mode": "rundial.choices",
+    "ResumeMode": "rundial.choices",
     "Run": "rundial.api.run",
-    "RunKind": "rundial.settings",
+    "RunKind": "rundial.choices",
     "RundialDiagnostics": "rundial.diagnostics",
     "RundialError": "rundial.errors",
     "RundialRequestError": "rundial.errors",

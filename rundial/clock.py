@@ -7,7 +7,8 @@ a clock that they advance themselves.
 from __future__ import annotations
 
 import time
-from typing import Protocol
+
+from rundial.typed import Protocol
 
 
 class Clock(Protocol):

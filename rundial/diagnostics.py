@@ -15,11 +15,11 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
+from rundial.choices import Reason as Reason
+from rundial.choices import Signal as Signal
 from rundial.reasons import ACCOUNTS as ACCOUNTS
 from rundial.reasons import REASONS as REASONS
 from rundial.reasons import SIGNALS as SIGNALS
-from rundial.reasons import Reason as Reason
-from rundial.reasons import Signal as Signal
 
 DiagnosticsHealth = Literal["healthy", "degraded", "offline_buffering", "error"]
 

@@ -28,10 +28,10 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from rundial.errors import ConfigError
+from rundial.typed import TYPE_CHECKING, Any
 from rundial.value import value
 
 if TYPE_CHECKING:

@@ -5,9 +5,13 @@ They are API: they reach the server and the web UI, and their order is on disk a
 
 from __future__ import annotations
 
-from typing import Literal, get_args
+from rundial.typed import TYPE_CHECKING
 
-Reason = Literal[
+if TYPE_CHECKING:
+    from rundial.choices import Reason as Reason
+    from rundial.choices import Signal as Signal
+
+REASONS: tuple[Reason, ...] = (
     "queue_full",
     "spool_full",
     "spool_expired",
@@ -17,9 +21,7 @@ Reason = Literal[
     "rejected",
     "after_finish",
     "internal_error",
-]
-REASONS: tuple[Reason, ...] = get_args(Reason)
-Signal = Literal["points", "lines", "spans", "artifacts"]
-ACCOUNTS: tuple[Signal, ...] = get_args(Signal)
+)
+ACCOUNTS: tuple[Signal, ...] = ("points", "lines", "spans", "artifacts")
 # Those that travel as telemetry; files go a way of their own.
 SIGNALS: tuple[Signal, ...] = ACCOUNTS[:3]

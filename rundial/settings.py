@@ -8,17 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, Literal, cast
 
 from rundial.errors import ConfigError
+from rundial.typed import TYPE_CHECKING, Any, Literal, cast
 from rundial.value import as_dict, value
+
+if TYPE_CHECKING:
+    from rundial.choices import Distributed, Mode, ResumeMode, RunKind
 
 DEFAULT_ENDPOINT = "http://127.0.0.1:8787"
 
-Mode = Literal["online", "offline", "disabled"]
-RunKind = Literal["training", "agent", "eval"]
-ResumeMode = Literal["never", "allow", "must"]
-Distributed = Literal["rank0", "all"]
 MODES: tuple[Mode, ...] = ("online", "offline", "disabled")
 KINDS: tuple[RunKind, ...] = ("training", "agent", "eval")
 RESUME_MODES: tuple[ResumeMode, ...] = ("never", "allow", "must")

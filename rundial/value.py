@@ -10,7 +10,7 @@ it must be immutable. See `docs/decisions/0006-values-without-dataclasses.md`.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
+from rundial.typed import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 if TYPE_CHECKING:
     from typing_extensions import dataclass_transform

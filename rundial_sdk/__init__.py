@@ -5,12 +5,12 @@ from __future__ import annotations
 from rundial.api.client import Client as RundialClient
 from rundial.api.run import Run as RundialRun
 from rundial.api.trace import Span as RundialSpan
+from rundial.choices import Distributed as DistributedPolicy
+from rundial.choices import Mode as ClientMode
+from rundial.choices import RunKind
 from rundial.diagnostics import DiagnosticsHealth, RundialDiagnostics
 from rundial.errors import RundialRequestError
 from rundial.media.values import Image, Table
-from rundial.settings import Distributed as DistributedPolicy
-from rundial.settings import Mode as ClientMode
-from rundial.settings import RunKind
 
 __all__ = [
     "ClientMode",

@@ -11,12 +11,12 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
 
 from rundial.signals import otlp, semconv
 from rundial.signals.records import Event
 from rundial.spool.frame import NO_RING, NO_TOTALS, Frame
 from rundial.spool.spool import Spool
+from rundial.typed import Any
 
 LANE_OF = {"points": "metrics", "lines": "logs", "spans": "traces"}
 # Far above the ring's own numbers. Its counters only grow, so their sum tells two accounts apart, and

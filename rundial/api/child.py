@@ -9,10 +9,10 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
 
 from rundial.api.disabled import DisabledDelivery
 from rundial.api.firstrecord import FirstRecord
+from rundial.typed import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from rundial.api.pipeline import Attached

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from rundial.api.calls.shapes import Options
     from rundial.api.recording import Recording
-    from rundial.settings import Distributed
+    from rundial.choices import Distributed
 
 CALL_S = 5.0
 # What closing without draining may take: for bringing everything to disk, and not for sending it.

@@ -9,7 +9,6 @@ import time
 from binascii import a2b_base64
 from collections.abc import Callable, Collection, Mapping
 from threading import RLock, get_ident
-from typing import TYPE_CHECKING, Any
 
 from rundial.api.ending import STATUSES, Ending
 from rundial.api.key import Key
@@ -17,6 +16,7 @@ from rundial.api.pipeline import Attached, Pipeline
 from rundial.logger import logger
 from rundial.settings import Settings
 from rundial.signals import semconv
+from rundial.typed import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from rundial.diagnostics import DiagnosticsHealth, Ledger, RundialDiagnostics

@@ -7,15 +7,15 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
 
 from rundial.api.ending import Ending
 from rundial.api.key import Key
 from rundial.signals import semconv
+from rundial.typed import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from rundial.choices import Reason, Signal
     from rundial.diagnostics import Ledger, RundialDiagnostics
-    from rundial.reasons import Reason, Signal
 
 # Names that a program makes up without end must not fill memory.
 MAX_LATEST = 4096

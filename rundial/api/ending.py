@@ -5,9 +5,8 @@ Pure; on the thread of whoever ends the run.
 
 from __future__ import annotations
 
-from typing import Literal, NamedTuple
-
 from rundial.interrupts import let_through
+from rundial.typed import Literal, NamedTuple
 
 Status = Literal["completed", "failed", "aborted"]
 STATUSES: tuple[Status, ...] = ("completed", "failed", "aborted")
@@ -36,6 +35,18 @@ def of_exception(error: BaseException) -> Ending:
     if isinstance(error, (KeyboardInterrupt, SystemExit)):
         return Ending("aborted", reason_of(error))
     return Ending("failed", _redacted(reason_of(error)), described(error))
+
+
+def of_status(status: object) -> Ending:
+    """Return how a run ends whose program leaves with a status, as `sys.exit` takes it; never raises."""
+    if status is None or (isinstance(status, int) and status == 0):
+        return Ending("completed")
+    try:
+        said = f"exit status {status}"
+    except Exception as ours:  # noqa: BLE001 - the user's own __str__ failed; that it is one is still true
+        let_through(ours)
+        said = f"exit status of type {type(status).__name__}"
+    return Ending("failed", _redacted(said)[:MAX_REASON_CHARS])
 
 
 def reason_of(error: BaseException) -> str:

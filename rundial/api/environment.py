@@ -11,12 +11,12 @@ import platform
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 from rundial.api.gatherer import Program
 from rundial.api.git import Git, directory_of
 from rundial.api.packages import installed
 from rundial.signals.redaction import redact, redact_argv
+from rundial.typed import Any
 
 MAX_ARGUMENT_CHARS = 2_048
 

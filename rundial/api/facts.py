@@ -10,13 +10,13 @@ Nothing here waits, and nothing raises into training. What a run does not use is
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Literal
 
 from rundial.api.guard import Notices
 from rundial.errors import RecordDroppedError, RunFinishedError
 from rundial.interrupts import let_through
 from rundial.signals import semconv
 from rundial.signals.attributes import as_text
+from rundial.typed import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
     from rundial.api.alerts import AlertLimit
@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     from rundial.api.stopping import StopWatch
     from rundial.api.summary import Summary
     from rundial.api.tally import Tally
-    from rundial.reasons import Signal
-    from rundial.settings import RunKind, Settings
+    from rundial.choices import RunKind, Signal
+    from rundial.settings import Settings
 
 AlertLevel = Literal["info", "warn", "error"]
 SummaryRule = Literal["last", "min", "max", "mean", "best", "none"]

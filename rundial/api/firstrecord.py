@@ -6,15 +6,16 @@ For the runs of a forked child, and for `start_worker_on_init=False`.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+
+from rundial.typed import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from rundial.api.delivery import RunDelivery
     from rundial.api.ending import Ending
     from rundial.api.key import Key
     from rundial.api.sink import Sink
+    from rundial.choices import Reason, Signal
     from rundial.diagnostics import Ledger, RundialDiagnostics
-    from rundial.reasons import Reason, Signal
 
 
 class FirstRecord:

@@ -15,9 +15,9 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Mapping
-from typing import Any
 
 from rundial.logger import logger
+from rundial.typed import Any
 
 MAX_ARGUMENTS = 256
 # The program's own start comes first: imports on another thread would slow down both.

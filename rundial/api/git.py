@@ -15,7 +15,8 @@ import select
 import subprocess
 import time
 from pathlib import Path
-from typing import Any
+
+from rundial.typed import Any
 
 DEADLINE_S = 5.0
 MAX_DIFF_BYTES = 48 * 1024

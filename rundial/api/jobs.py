@@ -11,9 +11,9 @@ import math
 import os
 import stat
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 from rundial.signals.attributes import as_body
+from rundial.typed import Any
 
 MAX_NAME_CHARS = 256
 MAX_ALIASES = 32

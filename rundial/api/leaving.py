@@ -10,11 +10,11 @@ import sys
 import time
 from collections.abc import Sequence
 from contextlib import suppress
-from typing import TYPE_CHECKING
 
 from rundial.api.child import ChildSide
-from rundial.api.ending import MAX_REASON_CHARS, Ending, of_exception
+from rundial.api.ending import MAX_REASON_CHARS, Ending
 from rundial.logger import logger
+from rundial.typed import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from rundial.api.run import Run
@@ -59,7 +59,7 @@ def at_exit(session: Session, *, tells: bool = True) -> None:
     for left in parts.left:
         if tells and left.waiting:
             _say(left)
-    session.restore_exit()
+    session.exits.restore()
     parts.watching.stop(STOP_S)
     parts.pipeline.stop(STOP_S)
     parts.close(STOP_S)
@@ -121,14 +121,7 @@ def _ending(session: Session) -> Ending:
     """How the process ends, as far as the interpreter tells."""
     if session.was_terminated:
         return Ending("aborted", "SIGTERM")
-    # Set when an uncaught exception is printed; the interpreter leaves it for such as us. In a notebook or
-    # at a prompt it is any that was printed, and the session went on.
-    error = getattr(sys, "last_exc", None) or getattr(sys, "last_value", None)
-    if error is not None and not hasattr(sys, "ps1"):
-        return of_exception(error)
-    if session.exit_status in (None, 0):
-        return Ending("completed")
-    return Ending("failed", f"exit status {session.exit_status}"[:MAX_REASON_CHARS])
+    return session.exits.ending()
 
 
 def _stay_interrupted() -> None:

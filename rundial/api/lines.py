@@ -6,11 +6,11 @@ Threads: any. What is refused is answered with False; only `log_text` tells the 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
 
 from rundial.api.rows import as_time_ms
 from rundial.api.tally import Tally
 from rundial.signals import records, semconv
+from rundial.typed import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from rundial.api.sink import Sink

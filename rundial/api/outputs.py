@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
 
 from rundial.api.facts import Facts
 from rundial.api.rows import as_time_ms
 from rundial.errors import RecordDroppedError, RundialRequestError, RunFinishedError
 from rundial.interrupts import let_through
 from rundial.signals import values
+from rundial.typed import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from rundial.api.client import Client

@@ -12,7 +12,6 @@ from binascii import b2a_base64
 from collections.abc import Callable
 from pathlib import Path
 from threading import Lock
-from typing import TYPE_CHECKING, Any
 
 from rundial.api.quiet import Quiet
 from rundial.api.target import RunSource, Target
@@ -31,6 +30,7 @@ from rundial.settings import Settings
 from rundial.signals.resource import Identity, encode_resource, run_resource
 from rundial.spool.meta import Meta
 from rundial.spool.spool import Spool
+from rundial.typed import TYPE_CHECKING, Any
 from rundial.value import changed
 
 if TYPE_CHECKING:

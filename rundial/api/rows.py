@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from math import isfinite
-from typing import TYPE_CHECKING, Any
 
 from rundial.interrupts import let_through
 from rundial.signals import values
+from rundial.typed import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from rundial.api.sink import Keys, Sink

@@ -10,7 +10,6 @@ import itertools
 import time
 from collections.abc import Callable, Mapping
 from math import isfinite
-from typing import TYPE_CHECKING, Any, Literal
 
 from rundial.api.ending import MAX_REASON_CHARS, STATUSES, Ending, Status, of_exception
 from rundial.api.guard import Notices
@@ -22,6 +21,7 @@ from rundial.api.trace import LOSING_SPANS, Span, Tracing
 from rundial.errors import RecordDroppedError, RunFinishedError
 from rundial.interrupts import let_through
 from rundial.signals import values
+from rundial.typed import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
     from types import TracebackType

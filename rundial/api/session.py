@@ -12,23 +12,21 @@ import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from threading import Lock
-from typing import TYPE_CHECKING, Any, NoReturn
 
 from rundial import profiles
+from rundial.api.exits import Exits
 from rundial.api.ranks import rank_of
 from rundial.api.run import Run
 from rundial.api.trace import Tracing
 from rundial.errors import ConfigError
 from rundial.interrupts import let_through
-from rundial.settings import Distributed, Mode, ResumeMode, RunKind, Settings, resolve
+from rundial.settings import Settings, resolve
+from rundial.typed import TYPE_CHECKING, Any
 from rundial.value import changed
 
 if TYPE_CHECKING:
     from rundial.api.config import Changes
-
-
-def _nothing() -> None:
-    """What `restore_exit` is where nothing was replaced."""
+    from rundial.choices import Distributed, Mode, ResumeMode, RunKind
 
 
 class Session:
@@ -52,9 +50,8 @@ class Session:
         self.was_terminated = False
         # Runs whose id the ranks of a launch derive by themselves; they count alike.
         self.derived_runs = 0
-        # What `sys.exit` was last called with.
-        self.exit_status: object = None
-        self.restore_exit: Callable[[], None] = _nothing
+        # How the program leaves.
+        self.exits = Exits()
         # Runs that were pickled here, by instance: read back in this process, each is itself again.
         self.packed: Any = None
         # The run that `init` made last, as long as somebody holds it.
@@ -313,24 +310,7 @@ def install_hooks(session: Session) -> None:
     # They outlive a session: what is the process's own then counts.
     atexit.register(_at_exit)
     os.register_at_fork(before=_before_fork, after_in_parent=_in_parent, after_in_child=_in_child)
-    _watch_exit(session)
-
-
-def _watch_exit(session: Session) -> None:
-    """Remember what `sys.exit` is called with: nothing else tells an exit hook the process's status."""
-    leave = sys.exit
-
-    def remember(status: Any = None, /) -> NoReturn:
-        session.exit_status = status
-        leave(status)
-
-    def restore() -> None:
-        if sys.exit is remember:
-            sys.exit = leave
-
-    remember.__name__, remember.__qualname__, remember.__doc__ = "exit", "exit", leave.__doc__
-    sys.exit = remember
-    session.restore_exit = restore
+    session.exits.watch()
 
 
 def exchange(session: Session) -> Session:
@@ -367,7 +347,7 @@ def _in_parent() -> None:
 def _in_child() -> None:
     # Another thread may have held it, which does not exist here.
     _SESSION.lock = Lock()
-    _SESSION.exit_status = None
+    _SESSION.exits.renew()
     if _SESSION.parts is not None:
         from rundial.api import leaving
 

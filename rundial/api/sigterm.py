@@ -5,7 +5,8 @@ from __future__ import annotations
 import contextlib
 import signal
 import threading
-from typing import TYPE_CHECKING
+
+from rundial.typed import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from types import FrameType

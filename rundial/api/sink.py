@@ -8,7 +8,10 @@ from typing import Any, Protocol
 from rundial.api.ending import Ending
 from rundial.api.key import Key
 from rundial.diagnostics import Ledger, RundialDiagnostics
-from rundial.reasons import Reason, Signal
+from rundial.typed import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from rundial.choices import Reason, Signal
 
 
 class Keys(Protocol):

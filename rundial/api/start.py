@@ -8,7 +8,6 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from threading import Lock, Thread
-from typing import TYPE_CHECKING, Any
 
 from rundial.api.delivery import RunDelivery
 from rundial.api.ending import STATUSES
@@ -23,6 +22,7 @@ from rundial.settings import Settings
 from rundial.signals import semconv
 from rundial.signals.resource import Identity
 from rundial.spool.meta import Meta
+from rundial.typed import TYPE_CHECKING, Any
 from rundial.value import changed, value
 
 if TYPE_CHECKING:

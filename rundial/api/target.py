@@ -7,10 +7,10 @@ endpoint that it belongs to and nowhere else.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
 from rundial.api.key import Key
+from rundial.typed import TYPE_CHECKING
 from rundial.version import __version__
 
 if TYPE_CHECKING:

@@ -12,11 +12,11 @@ import sys
 import time
 from collections.abc import Callable, Mapping
 from threading import Lock
-from typing import TYPE_CHECKING, Any, TypeVar
 
 from rundial.api.ending import reason_of
 from rundial.interrupts import let_through
 from rundial.signals.attributes import clean_attributes
+from rundial.typed import TYPE_CHECKING, Any, TypeVar
 
 if TYPE_CHECKING:
     from contextvars import Token

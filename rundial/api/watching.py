@@ -10,13 +10,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING
 
 from rundial.api.quiet import Quiet
 from rundial.settings import Settings
 from rundial.signals import semconv
 from rundial.system.sampler import Sampler
 from rundial.system.watch import Attributes, Watch
+from rundial.typed import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from rundial.api.pipeline import Attached

@@ -35,6 +35,13 @@ NEEDS = ("starlette", "uvicorn", "sqlalchemy")
     help="Data directory.  [default: $XDG_DATA_HOME/rundial, else ~/.local/share/rundial]",
 )
 @click.option(
+    "--database",
+    envvar="RUNDIAL_DATABASE",
+    metavar="URL",
+    help="postgresql://user:password@host/name, shared by any number of servers; or $RUNDIAL_DATABASE.  "
+    "[default: an SQLite file in the data directory]",
+)
+@click.option(
     "--allowed-host", multiple=True, metavar="NAME", help="Answer to this Host name too; repeatable."
 )
 @click.option(
@@ -47,12 +54,13 @@ NEEDS = ("starlette", "uvicorn", "sqlalchemy")
     help="Show a run as crashed when its heartbeats, one every 30 s, have stopped for so long.",
 )
 @click.pass_context
-def server(
+def server(  # noqa: PLR0913 -- one argument an option
     ctx: click.Context,
     /,
     host: str,
     port: int,
     data: Path | None,
+    database: str | None,
     allowed_host: tuple[str, ...],
     silence_s: float,
 ) -> None:
@@ -76,7 +84,15 @@ def server(
     # The server announces itself in words; where JSON is wanted, stdout carries the object alone.
     with redirect_stdout(sys.stderr) if output.is_json else nullcontext():
         place = data or default_data()
-        serve(host, port, place, allowed_hosts=allowed_host, on_ready=on_ready, silence_s=silence_s)
+        serve(
+            host,
+            port,
+            place,
+            allowed_hosts=allowed_host,
+            on_ready=on_ready,
+            silence_s=silence_s,
+            database=database,
+        )
 
 
 def write_json(output: Output, found: Mapping[str, object], stream: TextIO) -> None:

@@ -12,13 +12,13 @@ from __future__ import annotations
 import zlib
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from typing import Generic, TypeVar
 
 from rundial.recorder.form import DEFAULT_FORM, Form
 from rundial.recorder.keysets import KeySet
 from rundial.recorder.latest import Latest
 from rundial.recorder.layout import NO_STEP
 from rundial.signals.packer import Block, MetricsPacker
+from rundial.typed import Generic, TypeVar
 
 # Packing 500 points takes under a third of a millisecond; see the encoder's pause. It also keeps a
 # block inside gzip's window (11 B a point against 16 with 819 rows).

@@ -17,7 +17,6 @@ from collections.abc import Callable
 from queue import Empty, SimpleQueue
 from threading import Event, Lock, RLock, Thread
 from time import monotonic
-from typing import TYPE_CHECKING
 
 from rundial.logger import logger
 from rundial.recorder import counters
@@ -26,6 +25,7 @@ from rundial.recorder.layout import Kind
 from rundial.recorder.mapping import RingFile
 from rundial.recorder.ring import Ring
 from rundial.recorder.runencoder import KeyReader, RunEncoder, units_of
+from rundial.typed import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from rundial.recorder.scan import Record, Rows

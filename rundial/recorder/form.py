@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from rundial.typed import NamedTuple
 
 GZIP_MAGIC = b"\x1f\x8b"
 MAX_FRAME_POINTS = 8192

@@ -10,7 +10,8 @@ Threads: any; one lock, held for an update of a dictionary.
 from __future__ import annotations
 
 from threading import RLock
-from typing import Any, Protocol
+
+from rundial.typed import Any, Protocol
 
 MAX_BYTES = 64 << 20
 

@@ -127,6 +127,9 @@ def _map_new_file(path: Path, size: int) -> tuple[mmap.mmap, int]:
         # Real blocks, not a hole: one that cannot be had must fail here, not as SIGBUS in a training loop.
         os.posix_fallocate(descriptor, 0, size)
         memory = mmap.mmap(descriptor, size)
+        # Nothing is ever read from the disk here. The kernel would read ahead all the same, at the first
+        # touch and wherever a record meets a part that it has not read: up to 8 MiB, 3 ms, of zeros.
+        memory.madvise(mmap.MADV_RANDOM)
         _touch(memory, size)
     except BaseException:
         os.unlink(path)

@@ -13,8 +13,8 @@ import os
 import re
 import sys
 from pathlib import Path
-from typing import Literal
 
+from rundial.typed import Literal
 from rundial.value import value
 
 # Measured: these keep a preallocated mapping writable whatever the disk does, touched before or not.

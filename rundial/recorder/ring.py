@@ -17,7 +17,6 @@ from threading import RLock
 from time import time_ns
 from zlib import crc32
 
-from rundial.reasons import Reason, Signal
 from rundial.recorder import layout
 from rundial.recorder.deferred import Action, Counter, Deferred, alone
 from rundial.recorder.evictions import Evictions, Units
@@ -35,6 +34,10 @@ from rundial.recorder.layout import (
 )
 from rundial.recorder.mapping import RingFile
 from rundial.recorder.slots import RunSlot, Slots
+from rundial.typed import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from rundial.choices import Reason, Signal
 
 MAX_RECORD_BYTES = 64 * 1024
 

@@ -11,11 +11,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from json import loads
-from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
 from rundial.errors import SpoolError
 from rundial.logger import logger
-from rundial.reasons import Signal
 from rundial.recorder import counters, layout
 from rundial.recorder.form import DEFAULT_FORM, GZIP_MAGIC, Form
 from rundial.recorder.keysets import KeySet, decode
@@ -24,8 +22,10 @@ from rundial.recorder.mapping import RingFile
 from rundial.signals import records
 from rundial.spool.frame import Frame
 from rundial.spool.spool import Spool
+from rundial.typed import TYPE_CHECKING, Any, TypeAlias, cast
 
 if TYPE_CHECKING:
+    from rundial.choices import Signal
     from rundial.recorder.batches import PointsBatch, RecordsBatch
     from rundial.recorder.latest import Latest
     from rundial.recorder.scan import Record, Rows

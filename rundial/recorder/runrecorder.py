@@ -9,7 +9,6 @@ import itertools
 from collections.abc import Callable, Mapping, Sequence
 from json import dumps
 from threading import RLock
-from typing import TYPE_CHECKING
 
 from rundial.recorder import counters
 from rundial.recorder.encoder import Encoder
@@ -20,11 +19,12 @@ from rundial.recorder.ring import Ring
 from rundial.recorder.runencoder import KeyReader, RunEncoder
 from rundial.recorder.slots import RunSlot
 from rundial.signals import records
+from rundial.typed import TYPE_CHECKING
 from rundial.value import value
 
 if TYPE_CHECKING:
+    from rundial.choices import Reason, Signal
     from rundial.diagnostics import Ledger, SignalLedger
-    from rundial.reasons import Reason, Signal
 
 # Explicit times carry a counter below the millisecond, odd where the clock's own times are even, so
 # that two points which a user stamped alike are still two points.

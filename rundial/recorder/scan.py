@@ -11,12 +11,12 @@ from __future__ import annotations
 import functools
 import struct
 from collections.abc import Iterator
-from typing import NamedTuple
 from zlib import crc32
 
 from rundial.recorder import layout
 from rundial.recorder.layout import BODY_AT, HEAD, HEAD_AT, HEADER_BYTES, MIN_GAP, Kind
 from rundial.recorder.mapping import RingFile
+from rundial.typed import NamedTuple
 
 # As many as a chunk packs at a time, so that the interpreter is not held for longer by a group.
 MAX_GROUP_POINTS = 500

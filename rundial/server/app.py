@@ -19,7 +19,19 @@ from rundial.clock import Clock
 from rundial.server.bodies import BodyReader
 from rundial.server.owner import prepare
 from rundial.server.problems import Problem
-from rundial.server.routes import auth, control, health, logs, otlp, runs, series, spans, targets, workspaces
+from rundial.server.routes import (
+    auth,
+    control,
+    health,
+    ingest,
+    logs,
+    otlp,
+    runs,
+    series,
+    spans,
+    targets,
+    workspaces,
+)
 from rundial.server.runlife import DEFAULT_SILENCE_S
 from rundial.server.security import REQUEST_ID, Guard, render
 from rundial.server.services import Services
@@ -32,6 +44,7 @@ _log: Final = logging.getLogger("rundial.server")
 _ROUTES: Final = [
     *health.ROUTES,
     *otlp.ROUTES,
+    *ingest.ROUTES,
     *auth.ROUTES,
     *workspaces.ROUTES,
     *targets.ROUTES,
@@ -49,23 +62,25 @@ def open_services(
     *,
     bodies: BodyReader | None = None,
     silence_s: float = DEFAULT_SILENCE_S,
+    database: str | None = None,
 ) -> Services:
-    """Open a data directory and start its writer.
+    """Open a data directory, and the database, and start its writer.
 
     Args:
-        data_dir: An existing directory that no other server uses.
+        data_dir: An existing directory; no other server uses it, unless a database is named.
         clock: Stamps arrivals.
         bodies: Bounds on bodies; the usual ones when None.
         silence_s: How long a run that sent heartbeats may be silent before it has crashed, seconds.
+        database: As `open_engines`.
 
     Raises:
-        ConfigError: The directory holds what this server cannot use.
+        ConfigError: The database cannot be used, or the directory holds what this server cannot use.
     """
-    engines = open_engines(data_dir)
+    engines = open_engines(data_dir, database)
     with engines.writing.begin() as connection:
         server_id = prepare(connection, data_dir, clock)
     intake = Intake()
-    writer = Writer(engines.writing, on_rollback=intake.forget)
+    writer = Writer(engines, on_rollback=intake.forget)
     silence_ns = int(silence_s * 1e9)
     return Services(server_id, engines, writer, intake, bodies or BodyReader(), clock, silence_ns)
 

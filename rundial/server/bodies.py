@@ -16,6 +16,7 @@ from rundial.server.problems import Problem, busy
 
 MAX_WIRE_BYTES: Final = 16 * 2**20
 MAX_PLAIN_BYTES: Final = 64 * 2**20
+MAX_JSON_BYTES: Final = 16 * 2**20
 MAX_HELD_BYTES: Final = 256 * 2**20
 READ_TIMEOUT_S: Final = 60.0
 

@@ -18,6 +18,7 @@ from rundial.clock import Clock
 from rundial.errors import ConfigError
 from rundial.server import keys
 from rundial.server.keys import ADMIN, Principal, StoredKey
+from rundial.server.store.dialect import exclude_others
 from rundial.server.store.places import add_key, create_workspace, fact
 from rundial.server.store.tables import api_keys, facts
 
@@ -31,6 +32,7 @@ def prepare(connection: Connection, data_dir: Path, clock: Clock) -> str:
     Raises:
         ConfigError: The key's file holds something else.
     """
+    exclude_others(connection)
     server_id = fact(connection, "server_id")
     if server_id is None:
         server_id = f"srv_{secrets.token_hex(12)}"

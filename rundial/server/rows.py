@@ -50,6 +50,11 @@ class Target:
     host: str
     is_foreign: bool
 
+    @property
+    def place(self) -> tuple[str, str, str]:
+        """Its workspace, project and run, to order by."""
+        return self.workspace or "", self.project, self.run_id
+
 
 @dataclass(frozen=True, slots=True)
 class SeriesBlock:

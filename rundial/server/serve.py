@@ -28,6 +28,7 @@ from rundial.server.app import build_app, open_services
 from rundial.server.owner import KEY_FILE
 from rundial.server.runlife import DEFAULT_SILENCE_S
 from rundial.server.security import host_name
+from rundial.server.store.engine import is_shared
 
 DEFAULT_HOST: Final = "127.0.0.1"
 DEFAULT_PORT: Final = 8787
@@ -63,7 +64,7 @@ class Ready:
             return None
 
 
-def serve(
+def serve(  # noqa: PLR0913 -- one argument an option of the command
     host: str,
     port: int,
     data_dir: str | os.PathLike[str],
@@ -71,6 +72,7 @@ def serve(
     allowed_hosts: Iterable[str] = (),
     on_ready: Callable[[Ready], None] | None = None,
     silence_s: float = DEFAULT_SILENCE_S,
+    database: str | None = None,
 ) -> None:
     """Run the server until it is told to stop.
 
@@ -84,16 +86,18 @@ def serve(
         allowed_hosts: Host names that clients may use beside the loopback ones and `host`.
         on_ready: Called on the event loop's thread once requests are taken.
         silence_s: How long a run that sent heartbeats may be silent before it has crashed, seconds.
+        database: As `open_engines`; on PostgreSQL any number of servers share one, and may share a
+            data directory.
 
     Raises:
-        ConfigError: The address is taken, or the directory cannot be used.
+        ConfigError: The address is taken, or the directory or the database cannot be used.
     """
     directory = Path(data_dir).resolve()
-    lock = _claim(directory)
+    lock = _claim(directory, is_shared=is_shared(directory, database))
     try:
         listener = listen(host, port)
         with listener:
-            services = open_services(directory, SystemClock(), silence_s=silence_s)
+            services = open_services(directory, SystemClock(), silence_s=silence_s, database=database)
             ready = Ready(_url(host, listener), services.server_id, directory / KEY_FILE, directory)
             app = build_app(services, allowed_hosts=[host, *allowed_hosts])
             sys.setswitchinterval(min(sys.getswitchinterval(), _SWITCH_INTERVAL_S))
@@ -151,15 +155,18 @@ def _run(server: uvicorn.Server, listener: socket.socket) -> None:
             signal.signal(each, handler)
 
 
-def _claim(directory: Path) -> int:
-    """Make the directory and lock it; the lock goes with the process, however that ends."""
+def _claim(directory: Path, *, is_shared: bool) -> int:
+    """Make the directory and lock it, against other processes unless the database lets them in.
+
+    The lock goes with the process, however that ends.
+    """
     try:
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         descriptor = os.open(directory / "lock", os.O_RDWR | os.O_CREAT, 0o600)
     except OSError as error:
         raise ConfigError(f"the data directory {directory} cannot be used: {error.strerror}") from error
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(descriptor, (fcntl.LOCK_SH if is_shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
     except OSError as error:
         os.close(descriptor)
         raise ConfigError(

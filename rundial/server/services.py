@@ -70,13 +70,15 @@ class Services:
 
         return await to_thread.run_sync(query, limiter=self._readers)
 
-    async def write(self, job: Callable[[Connection], _T], *, weight: int = 1) -> _T:
-        """Run a change on the writer's thread and wait for its commit.
+    async def write(
+        self, job: Callable[[Connection], _T], *, weight: int = 1, locks: tuple[str, ...] = ()
+    ) -> _T:
+        """Run a change on the writer's thread and wait for its commit; arguments as `Writer.submit`.
 
         Raises:
             Problem: 503, the queue is full, the server is leaving, or the store cannot write.
         """
-        return await asyncio.wrap_future(self.writer.submit(job, weight=weight))
+        return await asyncio.wrap_future(self.writer.submit(job, weight=weight, locks=locks))
 
     async def find_key(self, key_id: str) -> StoredKey | None:
         """A key by its public half; found ones are remembered, unknown ones looked up each time."""

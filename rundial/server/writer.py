@@ -5,6 +5,10 @@ is answered after the commit, never before: a 2xx makes the client delete the on
 
 Threads: `submit` from any; jobs run on the writer's own thread. A job that fails takes only itself down
 (savepoint); a failing commit fails every job of its group, and each caller is told to repeat.
+
+Where other processes write to the same database, the jobs of a group run in the order of what they lock, as
+theirs do, and a group that PostgreSQL chose as a deadlock's victim is run again. A connection that broke is
+opened again, once and at once; while the database is away every caller is told to repeat.
 """
 
 from __future__ import annotations
@@ -17,15 +21,17 @@ from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Any, Final, TypeVar
 
-from sqlalchemy import Connection, Engine
+from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 
 from rundial.server.problems import Problem, busy
+from rundial.server.store.engine import Engines, drop_if_lost, is_in_the_way
 
 _log: Final = logging.getLogger("rundial.server")
 _T = TypeVar("_T")
 
 GROUP_WEIGHT: Final = 50_000
+_MAX_RETRIES: Final = 5
 MAX_WAITING_WEIGHT: Final = 500_000
 MAX_WAITING_JOBS: Final = 1_000
 
@@ -35,6 +41,7 @@ class _Job:
     run: Callable[[Connection], Any]
     weight: int
     future: Future[Any]
+    locks: tuple[str, ...]
 
 
 class Writer:
@@ -44,7 +51,7 @@ class Writer:
     After a crash: what was answered is committed; the rest was never answered.
 
     Args:
-        engine: Its transactions must take the write lock at their start.
+        engines: Where it writes.
         on_rollback: Called on the writer's thread when something was undone; caches of row ids forget here.
         max_waiting_weight: Rows that may wait; beyond it `submit` refuses.
         max_waiting_jobs: Jobs that may wait.
@@ -52,13 +59,13 @@ class Writer:
 
     def __init__(
         self,
-        engine: Engine,
+        engines: Engines,
         *,
         on_rollback: Callable[[], None],
         max_waiting_weight: int = MAX_WAITING_WEIGHT,
         max_waiting_jobs: int = MAX_WAITING_JOBS,
     ) -> None:
-        self._engine = engine
+        self._engines = engines
         self._on_rollback = on_rollback
         self._max_weight = max_waiting_weight
         self._max_jobs = max_waiting_jobs
@@ -82,12 +89,15 @@ class Writer:
                 not self._is_closed and self._weight < self._max_weight and len(self._jobs) < self._max_jobs
             )
 
-    def submit(self, job: Callable[[Connection], _T], *, weight: int = 1) -> Future[_T]:
+    def submit(
+        self, job: Callable[[Connection], _T], *, weight: int = 1, locks: tuple[str, ...] = ()
+    ) -> Future[_T]:
         """Queue a job; its future holds the result once it is committed.
 
         Args:
             job: Called with a connection inside a transaction.
             weight: About how many rows it writes, ≥ 1.
+            locks: Names what it changes; jobs that many processes may run at once do it in this order.
 
         Raises:
             Problem: 503, the queue is full or the server is leaving.
@@ -100,7 +110,7 @@ class Writer:
             is_full = len(self._jobs) >= self._max_jobs or self._weight + weight > self._max_weight
             if self._jobs and is_full:
                 raise busy("the server's write queue is full")
-            self._jobs.append(_Job(job, weight, future))
+            self._jobs.append(_Job(job, weight, future, locks))
             self._weight += weight
             self._has_work.notify()
         return future
@@ -114,7 +124,7 @@ class Writer:
         return not self._thread.is_alive()
 
     def _work(self) -> None:
-        with self._engine.connect() as connection:
+        with self._engines.writing.connect() as connection:
             while group := self._next_group():
                 self._run_group(connection, group)
 
@@ -137,13 +147,21 @@ class Writer:
                         weight += job.weight
         return group
 
-    def _run_group(self, connection: Connection, group: list[_Job]) -> None:
+    def _run_group(self, connection: Connection, group: list[_Job], tries: int = 0) -> None:
+        is_committing = False
         try:
             with connection.begin():
-                outcomes = [(job, *self._run_job(connection, job)) for job in group]
+                outcomes = [(job, *self._run_job(connection, job)) for job in self._in_order(group)]
+                is_committing = True
         except Exception as error:  # noqa: BLE001 -- the callers must hear of it and the thread must live on
             self._on_rollback()
-            self._retry_alone(connection, group, error)
+            is_lost = isinstance(error, DBAPIError) and drop_if_lost(connection)
+            if not is_committing and tries < (1 if is_lost else _MAX_RETRIES * is_in_the_way(error)):
+                self._run_group(connection, group, tries + 1)
+            elif is_lost:
+                _fail(group, error)
+            else:
+                self._retry_alone(connection, group, error)
             return
         for job, result, failure in outcomes:
             if failure is None:
@@ -151,13 +169,17 @@ class Writer:
             else:
                 job.future.set_exception(failure)
 
+    def _in_order(self, group: list[_Job]) -> list[_Job]:
+        """In which order a group's jobs take their locks."""
+        return sorted(group, key=lambda job: job.locks) if self._engines.is_shared else group
+
     def _run_job(self, connection: Connection, job: _Job) -> tuple[Any, Exception | None]:
         """Run one job in a savepoint; its own failures are values, the database's are raised."""
         savepoint = connection.begin_nested()
         try:
             result = job.run(connection)
         except DBAPIError:
-            raise  # SQLite may have ended the whole transaction: the group starts over
+            raise  # the database may have ended the whole transaction: the group starts over
         except Exception as error:  # noqa: BLE001 -- one bad job must not take its group down
             savepoint.rollback()
             self._on_rollback()
@@ -171,9 +193,15 @@ class Writer:
             for job in group:
                 self._run_group(connection, [job])
             return
-        # Of a database error only the cause: the statement's values are users' data.
-        _log.error("a write failed: %s", error.orig if isinstance(error, DBAPIError) else repr(error))
-        group[0].future.set_exception(_storage_problem(error))
+        _fail(group, error)
+
+
+def _fail(group: list[_Job], error: Exception) -> None:
+    # Of a database error only the cause: the statement's values are users' data.
+    cause = error.orig if isinstance(error, DBAPIError) else repr(error)
+    _log.error("%d writes failed: %s", len(group), cause)
+    for job in group:
+        job.future.set_exception(_storage_problem(error))
 
 
 def _storage_problem(error: Exception) -> Problem:

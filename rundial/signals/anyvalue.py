@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 from rundial.signals.wire import delimited, double, integer, text
+from rundial.typed import Any
 
 _INT64_MAX = 2**63 - 1
 

@@ -15,11 +15,11 @@ import json
 import math
 from collections.abc import Iterable, Mapping, Sequence, Set
 from itertools import islice
-from typing import Any, TypeAlias
 
 from rundial.interrupts import let_through
 from rundial.signals.preview import ORIGINAL_ITEMS_SUFFIX, cut_values
 from rundial.signals.values import plain_number, type_name
+from rundial.typed import Any, TypeAlias
 
 Scalar: TypeAlias = str | bool | int | float | bytes
 AttributeValue: TypeAlias = (

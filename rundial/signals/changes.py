@@ -8,10 +8,10 @@ Secrets are taken out here, where everything passes.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 from rundial.signals.configvalue import Entry, Path, entries_of
 from rundial.signals.redaction import is_secret_name, redact
+from rundial.typed import Any
 
 ENTRIES = "entries"
 REMOVED = "removed"

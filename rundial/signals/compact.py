@@ -12,9 +12,9 @@ from __future__ import annotations
 import json
 from binascii import a2b_base64, b2a_base64
 from collections.abc import Mapping
-from typing import Any
 
 from rundial.signals.attributes import as_text
+from rundial.typed import Any
 
 _BYTES = "$b"
 _MAPPING = "$m"

@@ -16,7 +16,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from enum import Enum
-from typing import Any, TypeAlias
 
 from rundial.interrupts import let_through
 from rundial.signals.attributes import as_text, valid_text
@@ -29,6 +28,7 @@ from rundial.signals.preview import (
     cut_values,
 )
 from rundial.signals.values import plain_number, type_name
+from rundial.typed import Any, TypeAlias
 
 MAX_DEPTH = 16
 MAX_NODES = 20_000

@@ -21,13 +21,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from operator import add
 from struct import Struct
-from typing import NamedTuple, TypeAlias
 
 from rundial.signals import semconv
 from rundial.signals.anyvalue import encode_attribute
 from rundial.signals.resource import encode_scope
 from rundial.signals.units import unit_of
 from rundial.signals.wire import delimited, varint
+from rundial.typed import NamedTuple, TypeAlias
 
 MAX_BLOCK_ROWS = 512
 

@@ -8,7 +8,8 @@ that is longer than a cap keeps its beginning, and an attribute `<key>.rundial.o
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any
+
+from rundial.typed import Any
 
 ORIGINAL_BYTES_SUFFIX = ".rundial.original_bytes"
 ORIGINAL_ITEMS_SUFFIX = ".rundial.original_items"

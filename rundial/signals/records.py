@@ -25,13 +25,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from itertools import islice
 from struct import Struct
-from typing import Any, Literal, NamedTuple
 
 from rundial.interrupts import let_through
 from rundial.signals import semconv
 from rundial.signals.attributes import Attributes, as_body, as_text, clean_attributes
 from rundial.signals.compact import dump, load
 from rundial.signals.preview import CAPS, cut_utf8, cut_values
+from rundial.typed import Any, Literal, NamedTuple
 from rundial.value import changed, value
 
 Kind = Literal["internal", "server", "client", "producer", "consumer"]

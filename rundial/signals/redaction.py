@@ -19,7 +19,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+
+from rundial.typed import Any
 
 MAX_PASSES = 16
 REDACTED = "[redacted]"

@@ -12,11 +12,11 @@ from __future__ import annotations
 import functools
 import os
 from collections.abc import Mapping, Sequence
-from typing import TypeAlias
 
 from rundial.signals import semconv
 from rundial.signals.anyvalue import encode_attributes
 from rundial.signals.wire import text
+from rundial.typed import TypeAlias
 from rundial.value import value
 from rundial.version import __version__
 

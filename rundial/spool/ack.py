@@ -16,9 +16,9 @@ from __future__ import annotations
 import os
 import struct
 import zlib
-from typing import Literal
 
 from rundial.spool import durable
+from rundial.typed import Literal
 from rundial.value import value
 
 NAME = "ack"

@@ -10,11 +10,10 @@ and the state at the start of each segment; nothing is counted twice to be compa
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from rundial.spool.ack import EVICTION_REASONS, Cursor
 from rundial.spool.inventory import Extent
 from rundial.spool.segment import HEADER_BYTES
+from rundial.typed import TYPE_CHECKING
 from rundial.value import changed, value
 
 if TYPE_CHECKING:

@@ -15,10 +15,10 @@ from __future__ import annotations
 
 import threading
 from contextlib import contextmanager, nullcontext
-from typing import TYPE_CHECKING, Literal, Protocol
 
 from rundial.errors import SpoolFullError
 from rundial.spool.segment import HEADER_BYTES
+from rundial.typed import TYPE_CHECKING, Literal, Protocol
 from rundial.value import value
 
 if TYPE_CHECKING:

@@ -11,7 +11,8 @@ import errno
 import os
 import sys
 from contextlib import suppress
-from typing import TYPE_CHECKING
+
+from rundial.typed import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -16,9 +16,9 @@ from __future__ import annotations
 
 import struct
 import zlib
-from typing import TYPE_CHECKING
 
 from rundial.reasons import REASONS
+from rundial.typed import TYPE_CHECKING
 from rundial.value import value
 
 if TYPE_CHECKING:

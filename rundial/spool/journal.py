@@ -25,9 +25,9 @@ import struct
 import zlib
 from collections.abc import Iterator, Mapping
 from threading import RLock
-from typing import Any, Literal
 
 from rundial.spool import durable
+from rundial.typed import Any, Literal
 from rundial.value import value
 
 NAME = "journal"

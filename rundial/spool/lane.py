@@ -22,7 +22,6 @@ from __future__ import annotations
 import errno
 import threading
 from contextlib import suppress
-from typing import TYPE_CHECKING
 
 from rundial.clock import Clock, SystemClock
 from rundial.spool import durable, inventory, segment
@@ -33,6 +32,7 @@ from rundial.spool.frame import OVERHEAD_BYTES, Frame, pack_head
 from rundial.spool.rejected import NAME as REJECTED
 from rundial.spool.rejected import Rejected
 from rundial.spool.segment import HEADER_BYTES, Header, LaneState, Segment
+from rundial.typed import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

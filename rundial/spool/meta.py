@@ -6,11 +6,11 @@ Written whole or not at all, mode 0600. It holds no key: who adopts a spool brin
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import urlsplit, urlunsplit
 
 from rundial.errors import SpoolError
 from rundial.spool import durable
+from rundial.typed import TYPE_CHECKING, Any, Literal
 from rundial.value import as_dict, field_names, value
 
 if TYPE_CHECKING:

@@ -15,7 +15,6 @@ import os
 import re
 import struct
 import zlib
-from typing import TYPE_CHECKING
 
 from rundial.errors import SegmentCorruptError
 from rundial.spool import durable
@@ -30,6 +29,7 @@ from rundial.spool.frame import (
     scan,
     unpack,
 )
+from rundial.typed import TYPE_CHECKING
 from rundial.value import value
 
 if TYPE_CHECKING:

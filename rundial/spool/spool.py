@@ -22,7 +22,6 @@ from __future__ import annotations
 import os
 import threading
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 from rundial.clock import Clock, SystemClock
 from rundial.errors import SpoolError
@@ -35,6 +34,7 @@ from rundial.spool.lane import Lane
 from rundial.spool.lock import NAME as LOCK_NAME
 from rundial.spool.lock import DirectoryLock
 from rundial.spool.spare import Spare
+from rundial.typed import TYPE_CHECKING, Any
 from rundial.value import changed
 
 if TYPE_CHECKING:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import TypeAlias
 
 from rundial.logger import logger
+from rundial.typed import TypeAlias
 
 Source: TypeAlias = Callable[[], Mapping[str, object]]
 

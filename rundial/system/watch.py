@@ -12,13 +12,15 @@ from __future__ import annotations
 import math
 import threading
 from collections.abc import Callable, Sequence
-from typing import Any, Protocol
 
 from rundial.clock import Clock, SystemClock
 from rundial.logger import logger
-from rundial.reasons import Reason, Signal
 from rundial.signals import values
 from rundial.system.readings import Source
+from rundial.typed import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    from rundial.choices import Reason, Signal
 
 # What is measured against a time before (CPU) needs one; taken so long before the first sample.
 BASELINE_S = 1.0

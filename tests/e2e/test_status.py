@@ -5,14 +5,17 @@ from __future__ import annotations
 import json
 import re
 import signal
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
+from textwrap import dedent
 from typing import Any
 
 import pytest
 
 from tests.support.program import ServerProgram
-from tests.support.scripts import end_of, run_script, start_script
+from tests.support.scripts import PRELUDE, end_of, run_script, start_script
 from tests.support.server import fresh_id
 from tests.support.shell import Done, rundial
 from tests.support.waiting import wait_until
@@ -63,6 +66,27 @@ INTERRUPT = (
         ("sys.exit(0)", 0, "completed", None),
         ("sys.exit(3)", 3, "failed", "exit status 3"),
         ("sys.exit('no data')", 1, "failed", "exit status no data"),
+        ("exit(3)", 3, "failed", "exit status 3"),
+        ("raise SystemExit", 0, "completed", None),
+        ("raise SystemExit()", 0, "completed", None),
+        ("raise SystemExit(0)", 0, "completed", None),
+        ("raise SystemExit(3)", 3, "failed", "exit status 3"),
+        ("raise SystemExit(300)", 300 % 256, "failed", "exit status 300"),
+        ("raise SystemExit('no data')", 1, "failed", "exit status no data"),
+        ("left = 3; raise SystemExit(left)", 3, "failed", "exit status 3"),
+        ("left = 0; raise SystemExit(left)", 0, "completed", None),
+        # Nobody can know these statuses: such a run is neither called completed nor failed.
+        ("raise SystemExit(int('0'))", 0, "aborted", "SystemExit"),
+        ("def work(): raise SystemExit(4)\n    work()", 4, "aborted", "SystemExit"),
+        # What somebody catches, or ends another thread, does not end the program.
+        ("import contextlib\n    with contextlib.suppress(SystemExit): sys.exit(3)", 0, "completed", None),
+        (
+            "import threading as t; a = t.Thread(target=sys.exit, args=(3,)); a.start(); a.join()",
+            0,
+            "completed",
+            None,
+        ),
+        ("sys.exit('HF_TOKEN=hf_abcdefghijklmnopqrstuvwx')", 1, "failed", "exit status HF_TOKEN=[redacted]"),
         ("raise ValueError('nan')", 1, "failed", "ValueError: nan"),
         ("raise KeyboardInterrupt", -signal.SIGINT, "aborted", "KeyboardInterrupt"),
         ("import os, signal; os.kill(os.getpid(), signal.SIGTERM)", 143, "aborted", "SIGTERM"),
@@ -159,8 +183,8 @@ def test_sys_exit_is_given_back(options: dict[str, Any]) -> None:
     """What was replaced to see the exit status is the program's own again at its end."""
     script = """
     import atexit
-    own = sys.exit
-    atexit.register(lambda: print(sys.exit is own))
+    own, quitter = sys.exit, type(quit).__call__
+    atexit.register(lambda: print(sys.exit is own and type(quit).__call__ is quitter))
     run = rd.init(project="digits", **given)
     assert sys.exit is not own and sys.exit.__name__ == "exit"
     """
@@ -169,15 +193,27 @@ def test_sys_exit_is_given_back(options: dict[str, Any]) -> None:
     assert done.stdout.split() == ["True"], done.stderr
 
 
+@pytest.mark.parametrize(("way", "status"), [("raise SystemExit(3)", "failed"), ("pass", "completed")])
+def test_program_that_is_a_module_ends_its_run_likewise(
+    shared: ServerProgram, options: dict[str, Any], tmp_path: Path, way: str, status: str
+) -> None:
+    """With `python -m` the program's own frame is not the outermost one."""
+    (tmp_path / "program.py").write_text(PRELUDE + dedent(f"{BEGIN}    {way}\n"))
+    subprocess.run([sys.executable, "-m", "program", json.dumps(options)], cwd=tmp_path, check=False)
+
+    assert details(shared, options["run_id"])["status"] == status
+
+
+@pytest.mark.parametrize(("way", "code"), [("os.kill(os.getpid(), 9)", -9), ("os._exit(3)", 3)])
 def test_killed_run_has_crashed_and_comes_back_when_it_speaks(
-    tmp_path: Path, options: dict[str, Any], shared: ServerProgram
+    tmp_path: Path, options: dict[str, Any], shared: ServerProgram, way: str, code: int
 ) -> None:
     """A run whose process is gone is shown as crashed, also when it was killed in its first second."""
     del shared
     with ServerProgram(tmp_path / "impatient", options=("--crashed-after", "1")) as server:
         options |= {"endpoint": server.url, "api_key": server.key}
-        kill = "import os; run.flush(10); os.kill(os.getpid(), 9)"
-        assert run_script(f"{BEGIN}    {kill}\n", **options).status == -9
+        kill = f"import os; run.flush(10); {way}"
+        assert run_script(f"{BEGIN}    {kill}\n", **options).status == code
         wait_until(lambda: details(server, options["run_id"])["status"] == "crashed", 20)
 
         again = start_script(

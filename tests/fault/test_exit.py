@@ -38,6 +38,9 @@ LOGGING = """
 ENDS = {
     "end": ("", 0, "completed"),
     "sys.exit": ("    sys.exit(3)\n", 3, "failed"),
+    "SystemExit": ("    raise SystemExit(3)\n", 3, "failed"),
+    "caught": ("    try: sys.exit(3)\n    except SystemExit: pass\n", 0, "completed"),
+    "function": ("    def work(): raise SystemExit(3)\n    work()\n", 3, "aborted"),
     "exception": ("    raise KeyError('mine')\n", 1, "failed"),
     # Pythons differ in how they end then, of a program given by `-c`.
     # Where the tests themselves run in the background, SIGINT is ignored: not so in a program at a terminal.

@@ -1,6 +1,6 @@
 """This package beside the published client: the same loops, each in its own environment, by turns.
 
-Both record offline, because the published client cannot speak to this server. Its queue holds 10,000
+Both record offline, so that no server's speed is in the figures. The published client's queue holds 10,000
 points and refuses what comes on top; the blocks that are compared fit into it, so that both keep all.
 """
 

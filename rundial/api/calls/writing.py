@@ -10,8 +10,8 @@ from rundial.errors import ConfigError
 if TYPE_CHECKING:
     from rundial.api.client import Client
     from rundial.api.run import Run
+    from rundial.choices import RunKind
     from rundial.diagnostics import RundialDiagnostics
-    from rundial.settings import RunKind
 
 
 def run(

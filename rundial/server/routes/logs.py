@@ -11,6 +11,7 @@ from starlette.routing import Route
 
 from rundial.server.answers import Answer
 from rundial.server.arguments import Arguments, of_body, page
+from rundial.server.jsonrecords import CLIENT_SEQUENCE
 from rundial.server.keys import PROJECT_READ
 from rundial.server.routes.series import time_range
 from rundial.server.routes.workspaces import need_project_by_id
@@ -65,17 +66,19 @@ async def _page(request: Request, arguments: Arguments, *, is_newest_first: bool
 
 
 def _line(row: AnyRow) -> dict[str, object]:
+    attributes = json.loads(row.attributes) if row.attributes else {}
     return {
         "timestampMs": row.time_unix_ns // _MS,
         "timestampNs": str(row.time_unix_ns),
-        "sequence": row.seq if row.seq >= 0 else None,
+        # A line of the published client has a number that does not identify it.
+        "sequence": row.seq if row.seq >= 0 else attributes.pop(CLIENT_SEQUENCE, None),
         "level": level_of(row.severity),
         "message": row.body,
         "truncated": row.is_truncated,
         "step": row.step,
         "traceId": row.trace_id.hex() if row.trace_id else None,
         "spanId": row.span_id.hex() if row.span_id else None,
-        "attributes": json.loads(row.attributes) if row.attributes else {},
+        "attributes": attributes,
     }
 
 

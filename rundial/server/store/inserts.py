@@ -11,9 +11,9 @@ from itertools import chain, count, islice, repeat
 from typing import Final
 
 from sqlalchemy import BindParameter, Connection, bindparam, case, func, select, update
-from sqlalchemy.dialects import sqlite
 
 from rundial.server.rows import SeriesBlock, TextRow
+from rundial.server.store.dialect import POSTGRESQL, SQLITE, dialect_of, greatest, insert_into, least
 from rundial.server.store.statements import Bare, Prepared, Row, widened
 from rundial.server.store.tables import events, lines, points, series
 
@@ -25,16 +25,22 @@ _ROWS_PER_STATEMENT: Final = 256
 _POINT_COLUMNS: Final = [column.name for column in points.c]
 _LINE_COLUMNS: Final = [column.name for column in lines.c if column.name != "id"]
 _EVENT_COLUMNS: Final = [column.name for column in events.c if column.name != "id"]
-_POINT: Final = Prepared(sqlite.insert(points).on_conflict_do_nothing(), _POINT_COLUMNS).sql
 _POINT_VALUES: Final = len(_POINT_COLUMNS)
 _ACCEPTED: Final = Prepared(
     select(points.c.accepted).where(
         *(column == bindparam(f"b_{column.name}") for column in points.primary_key)
     )
-).sql
-_LINE: Final = Prepared(sqlite.insert(lines).on_conflict_do_nothing(), _LINE_COLUMNS).sql
-_EVENT: Final = Prepared(sqlite.insert(events).on_conflict_do_nothing(), _EVENT_COLUMNS).sql
+)
+_POINT: Final = (
+    Prepared(lambda dialect: insert_into(points, dialect).on_conflict_do_nothing(), _POINT_COLUMNS)
+    .on(SQLITE)
+    .sql
+)
 _POINTS: Final = widened(_POINT, _ROWS_PER_STATEMENT)
+_LINE: Final = Prepared(lambda dialect: insert_into(lines, dialect).on_conflict_do_nothing(), _LINE_COLUMNS)
+_EVENT: Final = Prepared(
+    lambda dialect: insert_into(events, dialect).on_conflict_do_nothing(), _EVENT_COLUMNS
+)
 
 
 def _summary() -> Prepared:
@@ -55,8 +61,8 @@ def _summary() -> Prepared:
         .where(table.id == bindparam("b_series"))
         .values(
             count=table.count + bindparam("b_count"),
-            min_value=func.min(func.coalesce(table.min_value, low), low),
-            max_value=func.max(func.coalesce(table.max_value, high), high),
+            min_value=least(func.coalesce(table.min_value, low), low),
+            max_value=greatest(func.coalesce(table.max_value, high), high),
             **{name: case((is_later, value), else_=table[name]) for name, value in newest.items()},
         )
     )
@@ -88,23 +94,18 @@ def insert_points(
         How many were new.
     """
     bare = Bare(connection)
-    before = bare.changes
-    _insert_all(bare, _values(ids, blocks, instance, first_accepted))
-    new = bare.changes - before
-    if not new:
-        return 0
-    if new < sum(len(block.steps) for block in blocks):
-        numbers = count(first_accepted)
-        blocks = [
-            _only_new(bare, series_id, block, instance, numbers)
-            for series_id, block in zip(ids, blocks, strict=True)
-        ]
-    news = (
-        _SUMMARY.row(_news(series_id, block, attempt))
-        for series_id, block in zip(ids, blocks, strict=True)
-        if block.steps
-    )
-    bare.run_each(_SUMMARY.sql, news)
+    if bare.dialect == POSTGRESQL:
+        from rundial.server.store.manypoints import insert_arrays
+
+        new, blocks = insert_arrays(bare, ids, blocks, instance, first_accepted)
+    else:
+        new, blocks = _insert_all(bare, ids, blocks, instance, first_accepted)
+    news = [
+        _news(series_id, block, attempt) for series_id, block in zip(ids, blocks, strict=True) if block.steps
+    ]
+    if new and news:
+        summary = _SUMMARY.on(bare.dialect)
+        bare.run_each(summary.sql, map(summary.row, news))
     return new
 
 
@@ -129,14 +130,13 @@ def insert_lines(connection: Connection, run: int, instance: int, texts: Iterabl
     if not rows:
         return 0
     bare = Bare(connection)
-    before = bare.changes
-    bare.run_each(_LINE, rows)
-    return bare.changes - before
+    return bare.run_each(_LINE.on(bare.dialect).sql, rows)
 
 
 def insert_events(connection: Connection, rows: Iterable[Row]) -> list[bool]:
     """Insert events (instance, seq, time, name, body) and say of each whether it was new."""
-    return [connection.exec_driver_sql(_EVENT, row).rowcount == 1 for row in rows]
+    sql = _EVENT.on(dialect_of(connection)).sql
+    return [connection.exec_driver_sql(sql, row).rowcount == 1 for row in rows]
 
 
 def _values(
@@ -161,13 +161,24 @@ def _values(
     )
 
 
-def _insert_all(bare: Bare, values: Iterator[object]) -> None:
-    """Insert points; what is there already stays as it is."""
+def _insert_all(
+    bare: Bare, ids: list[int], blocks: list[SeriesBlock], instance: int, first_accepted: int
+) -> tuple[int, list[SeriesBlock]]:
+    """Insert points; what is there already stays as it is. Returns how many were new, and which."""
+    values = _values(ids, blocks, instance, first_accepted)
     whole = _ROWS_PER_STATEMENT * _POINT_VALUES
+    new = 0
     while len(given := tuple(islice(values, whole))) == whole:
-        bare.run(_POINTS, given)
+        new += bare.run(_POINTS, given).rowcount
     if given:
-        bare.run(widened(_POINT, len(given) // _POINT_VALUES), given)
+        new += bare.run(widened(_POINT, len(given) // _POINT_VALUES), given).rowcount
+    if new and new < sum(len(block.steps) for block in blocks):
+        numbers = count(first_accepted)
+        blocks = [
+            _only_new(bare, series_id, block, instance, numbers)
+            for series_id, block in zip(ids, blocks, strict=True)
+        ]
+    return new, blocks
 
 
 def _only_new(
@@ -175,9 +186,10 @@ def _only_new(
 ) -> SeriesBlock:
     """A block without the points that were there before: those whose row bears another number."""
     kept = replace(block, steps=[], times=[], values=[])
+    sql = _ACCEPTED.on(SQLITE).sql
     # The numbers come last here, too, and go on with the next block.
     for step, time, value, number in zip(block.steps, block.times, block.values, numbers, strict=False):
-        (accepted,) = bare.run(_ACCEPTED, (series_id, step, instance, time)).fetchone()
+        (accepted,) = bare.run(sql, (series_id, step, instance, time)).fetchone()
         if accepted == number:
             kept.steps.append(step)
             kept.times.append(time)

@@ -1,8 +1,11 @@
 """Storing deliveries: once each, however often they are sent.
 
 Every stream row goes in with ON CONFLICT DO NOTHING; only rows that were new feed the summaries and
-counts, in the same transaction. Whether all rows of an insert were new is one comparison
-(`total_changes`); only when some were not is each one looked up.
+counts, in the same transaction. Whether all rows of an insert were new is one comparison of counts; only
+when some were not is each one looked up.
+
+Several processes may write into one PostgreSQL. All that hangs on a run is changed by whoever holds the lock
+on its row, so each delivery begins with that lock, and with what another process may have told of the run.
 
 Threads: the writer's alone. The caches of row ids are forgotten when a transaction is undone.
 """
@@ -12,33 +15,44 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, cast
 
-from sqlalchemy import Connection, bindparam, func, insert, select, update
-from sqlalchemy.dialects import sqlite
+from sqlalchemy import Connection, bindparam, insert, select, update
+from sqlalchemy.sql.elements import CompilerElement
 
 from rundial.server import ledger
 from rundial.server.keys import Principal
 from rundial.server.problems import Problem
 from rundial.server.rows import SPAN_INTERRUPTED, Delivery, EventRow, SeriesBlock, SpanRow, Target
 from rundial.server.runlife import Happening, RunLife, alive_unix_ns, dump, fold, load, seen_attempt
+from rundial.server.store.dialect import POSTGRESQL, Dialect, dialect_of, greatest, insert_into, insert_new
 from rundial.server.store.inserts import insert_events, insert_lines, insert_points
 from rundial.server.store.places import Project, claim_project
 from rundial.server.store.statements import Prepared
-from rundial.server.store.tables import facts, instances, runs, series, spans
+from rundial.server.store.tables import (
+    ACCEPTED_BLOCK,
+    accepted_blocks,
+    facts,
+    instances,
+    runs,
+    series,
+    spans,
+)
 from rundial.signals import semconv
 
 _MAX_CACHED: Final = 200_000
 
 
-def _accept() -> Prepared:
-    statement = sqlite.insert(facts).values(name="accepted", value=bindparam("b_value"))
-    return Prepared(
-        statement.on_conflict_do_update(index_elements=["name"], set_={"value": statement.excluded.value})
+def _accept(dialect: Dialect) -> CompilerElement:
+    statement = insert_into(facts, dialect).values(name="accepted", value=bindparam("b_value"))
+    return cast(
+        CompilerElement,
+        statement.on_conflict_do_update(index_elements=["name"], set_={"value": statement.excluded.value}),
     )
 
 
-_ACCEPT: Final = _accept()
+_ACCEPT: Final = Prepared(_accept)
+_LOCK: Final = Prepared(select(runs.c.life).where(runs.c.id == bindparam("b_run")).with_for_update())
 _COUNT: Final = Prepared(
     update(instances)
     .where(instances.c.id == bindparam("b_instance"))
@@ -48,19 +62,27 @@ _HEARD: Final = Prepared(
     update(runs)
     .where(runs.c.id == bindparam("b_run"))
     .values(
-        alive_unix_ns=func.max(runs.c.alive_unix_ns, bindparam("b_alive")),
-        updated_unix_ns=func.max(runs.c.updated_unix_ns, bindparam("b_updated")),
+        alive_unix_ns=greatest(runs.c.alive_unix_ns, bindparam("b_alive")),
+        updated_unix_ns=greatest(runs.c.updated_unix_ns, bindparam("b_updated")),
     )
 )
 
 
 @dataclass(slots=True)
 class _KnownRun:
-    """A run's row id, the greatest attempt that its life has seen, and whether silence is judged."""
+    """A run's row id, and what its life said when it was last seen."""
 
     id: int
-    attempt: int
-    has_beaten: bool
+    life: str
+    # The greatest attempt, and whether silence is judged.
+    attempt: int = 0
+    has_beaten: bool = False
+
+    def see(self, text: str) -> None:
+        """Take over the life as it is stored now."""
+        if text != self.life:
+            life = load(text)
+            self.life, self.attempt, self.has_beaten = text, life.attempt, life.has_beaten
 
 
 class Intake:
@@ -73,6 +95,9 @@ class Intake:
         self._instances: dict[tuple[int, str], tuple[int, int]] = {}
         self._series: dict[tuple[int, str, bytes], int] = {}
         self._accepted: int | None = None
+        # PostgreSQL: the transaction whose block of order numbers is in use, and the block's end.
+        self._block: object = None
+        self._end = 0
 
     def forget(self) -> None:
         """Drop every cached id; called when a transaction was undone."""
@@ -133,17 +158,11 @@ class Intake:
     def _run(self, connection: Connection, project: Project, target: Target, now_ns: int) -> _KnownRun:
         key = (project.id, target.run_id)
         if key not in self._runs:
-            row = connection.execute(
-                select(runs.c.id, runs.c.life).where(
-                    runs.c.project_id == project.id, runs.c.run_id == target.run_id
-                )
-            ).one_or_none()
-            if row is None:
-                self._runs[key] = _KnownRun(create_run(connection, project.id, target, now_ns), 0, False)
-            else:
-                life = load(row.life)
-                self._runs[key] = _KnownRun(row.id, life.attempt, life.has_beaten)
-        return self._runs[key]
+            self._runs[key] = _KnownRun(claim_run(connection, project.id, target, now_ns), "")
+        run = self._runs[key]
+        if not run.life or dialect_of(connection) == POSTGRESQL:
+            run.see(locked_life(connection, run.id))
+        return run
 
     def _instance(self, connection: Connection, run: int, target: Target) -> tuple[int, int]:
         key = (run, target.instance)
@@ -155,11 +174,7 @@ class Intake:
         key = (run, block.name, block.digest)
         if key not in self._series:
             values = {"run": run, "name": block.name, "digest": block.digest}
-            connection.execute(
-                sqlite.insert(series)
-                .values(**values, attributes=block.attributes, unit=block.unit)
-                .on_conflict_do_nothing()
-            )
+            insert_new(connection, series, {**values, "attributes": block.attributes, "unit": block.unit})
             self._series[key] = connection.execute(
                 select(series.c.id).where(*(series.c[name] == value for name, value in values.items()))
             ).scalar_one()
@@ -171,18 +186,34 @@ class Intake:
         if not blocks:
             return 0
         ids = [self._series_id(connection, run, block) for block in blocks]
-        first = self._next_accepted(connection)
-        self._accepted = first + sum(len(block.steps) for block in blocks)
-        _ACCEPT.run(connection, b_value=str(self._accepted))
+        first = self._accept(connection, sum(len(block.steps) for block in blocks))
         return insert_points(
             connection, ids, blocks, instance=instance, attempt=attempt, first_accepted=first
         )
 
-    def _next_accepted(self, connection: Connection) -> int:
+    def _accept(self, connection: Connection, count: int) -> int:
+        """Take order numbers and return the first of them."""
+        if dialect_of(connection) == POSTGRESQL:
+            return self._accept_block(connection, count)
         if self._accepted is None:
             known = connection.execute(select(facts.c.value).where(facts.c.name == "accepted")).scalar()
             self._accepted = int(known) if known is not None else 1
-        return self._accepted
+        first = self._accepted
+        self._accepted += count
+        _ACCEPT.run(connection, b_value=str(self._accepted))
+        return first
+
+    def _accept_block(self, connection: Connection, count: int) -> int:
+        """Take numbers from a block of the transaction's own."""
+        transaction = connection.get_transaction()
+        if self._block is not transaction or self._accepted is None or self._accepted + count > self._end:
+            self._block = transaction
+            self._accepted = connection.execute(select(accepted_blocks.next_value())).scalar_one()
+            # A request is less than 64 MiB, which is less than a block of points.
+            self._end = self._accepted + ACCEPTED_BLOCK
+        first = self._accepted
+        self._accepted += count
+        return first
 
     def _store_events(
         self, connection: Connection, instance: int, happened: list[EventRow]
@@ -228,30 +259,18 @@ class Intake:
 
 def _tell(connection: Connection, run: _KnownRun, instance: str, attempt: int, fresh: list[EventRow]) -> None:
     """Fold what happened into the run's life."""
-    life = load(connection.execute(select(runs.c.life).where(runs.c.id == run.id)).scalar_one())
-    life = seen_attempt(life, attempt)
+    life = seen_attempt(load(locked_life(connection, run.id)), attempt)
     for event in fresh:
         life = fold(
             life, Happening(event.name, (event.time_unix_ns, instance, event.seq), attempt, event.body)
         )
-    run.attempt, run.has_beaten = life.attempt, life.has_beaten
-    keep_life(connection, run.id, life)
+    run.see(keep_life(connection, run.id, life))
 
 
 def claim_instance(connection: Connection, run: int, target: Target) -> tuple[int, int]:
     """Return an instance's row id and attempt; one that was never heard of gets the attempt it claims."""
-    connection.execute(
-        sqlite.insert(instances)
-        .values(
-            run=run,
-            instance=target.instance,
-            attempt=target.attempt,
-            rank=target.rank,
-            host=target.host,
-            ledger="{}",
-        )
-        .on_conflict_do_nothing()
-    )
+    claimed = {"attempt": target.attempt, "rank": target.rank, "host": target.host, "ledger": "{}"}
+    insert_new(connection, instances, {"run": run, "instance": target.instance, **claimed})
     query = select(instances.c.id, instances.c.attempt, instances.c.host)
     found = connection.execute(
         query.where(instances.c.run == run, instances.c.instance == target.instance)
@@ -262,31 +281,39 @@ def claim_instance(connection: Connection, run: int, target: Target) -> tuple[in
     return found.id, found.attempt
 
 
-def create_run(connection: Connection, project: int, target: Target, now_ns: int) -> int:
-    """Add a run that was never heard of and return its row id."""
-    row_id = connection.execute(
-        insert(runs).values(
-            project_id=project,
-            run_id=target.run_id,
-            is_foreign=target.is_foreign,
-            life=dump(RunLife()),
-            created_by=target.instance,
-            created_unix_ns=now_ns,
-            name="",
-            kind=target.kind or "training",
-            status="running",
-            started_unix_ns=now_ns,
-            updated_unix_ns=now_ns,
-            alive_unix_ns=0,
-        )
-    ).inserted_primary_key
-    assert row_id is not None
-    return int(row_id[0])
+def claim_run(connection: Connection, project: int, target: Target, now_ns: int) -> int:
+    """Return a run's row id; a run that was never heard of is added."""
+    identity = {"project_id": project, "run_id": target.run_id}
+    query = select(runs.c.id).where(*(runs.c[name] == value for name, value in identity.items()))
+    found = connection.execute(query).scalar()
+    if found is None:
+        heard = {
+            "is_foreign": target.is_foreign,
+            "life": dump(RunLife()),
+            "created_by": target.instance,
+            "created_unix_ns": now_ns,
+            "name": "",
+            "kind": target.kind or "training",
+            "status": "running",
+            "started_unix_ns": now_ns,
+            "updated_unix_ns": now_ns,
+            "alive_unix_ns": 0,
+        }
+        # Another process may hear of it first; then its row is the one.
+        insert_new(connection, runs, {**identity, **heard})
+        found = connection.execute(query).scalar_one()
+    return int(found)
 
 
-def keep_life(connection: Connection, run: int, life: RunLife) -> None:
-    """Store a run's life and the columns that copy it."""
-    values: dict[str, object] = {"life": dump(life), "status": life.status}
+def locked_life(connection: Connection, run: int) -> str:
+    """Lock a run against other processes and return its life as they left it."""
+    return str(_LOCK.run(connection, b_run=run).scalar_one())
+
+
+def keep_life(connection: Connection, run: int, life: RunLife) -> str:
+    """Store a run's life and the columns that copy it; returns the life as it is stored."""
+    text = dump(life)
+    values: dict[str, object] = {"life": text, "status": life.status}
     if life.started_unix_ns is not None:
         values["started_unix_ns"] = life.started_unix_ns
     for column in ("name", "kind"):
@@ -294,6 +321,7 @@ def keep_life(connection: Connection, run: int, life: RunLife) -> None:
         if isinstance(value, str):
             values[column] = value
     connection.execute(update(runs).where(runs.c.id == run).values(values))
+    return text
 
 
 def hear(connection: Connection, run: int, *, alive_ns: int, now_ns: int) -> None:

@@ -15,8 +15,9 @@ from rundial.server.attempts import Known, Seat, Start, place
 from rundial.server.problems import Problem
 from rundial.server.rows import Target
 from rundial.server.runlife import TERMINAL, Happening, RunLife, fold, load
+from rundial.server.store.dialect import exclude_others
 from rundial.server.store.history import AnyRow, find_run, run_instances
-from rundial.server.store.intake import claim_instance, create_run, hear, keep_life
+from rundial.server.store.intake import claim_instance, claim_run, hear, keep_life, locked_life
 from rundial.server.store.steps import Steps, steps_before
 from rundial.signals import semconv
 
@@ -50,10 +51,15 @@ def start_run(connection: Connection, project: int, start: Start, now_ns: int) -
         Problem: As `attempts.place`; nothing is changed then.
     """
     run = find_run(connection, project, start.run_id)
-    life = RunLife() if run is None else load(run.life)
+    if run is None:
+        # Another process may be starting it at this moment.
+        exclude_others(connection)
+        run = find_run(connection, project, start.run_id)
+    life = RunLife() if run is None else load(locked_life(connection, run.id))
     found = place(start, None if run is None else _known(connection, run, life))
     target = _target(start, found.attempt)
-    row_id = run.id if run is not None else create_run(connection, project, target, now_ns)
+    row_id = run.id if run is not None else claim_run(connection, project, target, now_ns)
+    life = load(locked_life(connection, row_id))
     if start.instance:
         claim_instance(connection, row_id, target)
     stamp = (start.started_unix_ns, start.instance or _CONTROL, start.seq)
@@ -86,7 +92,7 @@ def set_status(
     Raises:
         Problem: 409, it has ended in another way.
     """
-    life = load(run.life)
+    life = load(locked_life(connection, run.id))
     if life.status in TERMINAL:
         if life.status != body["status"]:
             raise Problem(
@@ -108,7 +114,7 @@ def ask_to_stop(connection: Connection, run: AnyRow, reason: str, now_ns: int) -
     Raises:
         Problem: 409, the run has ended.
     """
-    life = load(run.life)
+    life = load(locked_life(connection, run.id))
     if life.status in TERMINAL:
         raise Problem(
             409, f"the run {run.run_id!r} has ended already, as {life.status}", "there is nothing to stop"
@@ -124,10 +130,9 @@ def set_config(
     connection: Connection, run: AnyRow, config: Mapping[str, object], now_ns: int
 ) -> dict[str, object]:
     """Write config keys and return the whole config."""
-    happening = Happening(
-        semconv.EVENT_RUN_CONFIG, (now_ns, _CONTROL, 0), load(run.life).attempt, {"config": config}
-    )
-    life = fold(load(run.life), happening)
+    life = load(locked_life(connection, run.id))
+    happening = Happening(semconv.EVENT_RUN_CONFIG, (now_ns, _CONTROL, 0), life.attempt, {"config": config})
+    life = fold(life, happening)
     keep_life(connection, run.id, life)
     hear(connection, run.id, alive_ns=0, now_ns=now_ns)
     return life.config_values()

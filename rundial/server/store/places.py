@@ -13,6 +13,7 @@ from sqlalchemy import Connection, Row, insert, select
 
 from rundial.server.keys import Principal, StoredKey
 from rundial.server.problems import Problem
+from rundial.server.store.dialect import insert_new
 from rundial.server.store.tables import api_keys, facts, projects, workspaces
 
 _ID_PREFIX = "prj_"
@@ -44,12 +45,10 @@ def fact(connection: Connection, name: str) -> str | None:
 
 
 def create_workspace(connection: Connection, slug: str, *, name: str, now_unix_ns: int) -> Workspace:
-    """Add a workspace."""
-    row_id = connection.execute(
-        insert(workspaces).values(slug=slug, name=name, created_unix_ns=now_unix_ns)
-    ).inserted_primary_key
-    assert row_id is not None
-    return Workspace(row_id[0], slug, name)
+    """Add a workspace; the one that is there stays as it is."""
+    insert_new(connection, workspaces, {"slug": slug, "name": name, "created_unix_ns": now_unix_ns})
+    row = connection.execute(select(workspaces).where(workspaces.c.slug == slug)).one()
+    return Workspace(row.id, row.slug, row.name)
 
 
 def find_workspace(connection: Connection, principal: Principal, slug: str | None) -> Workspace | None:
@@ -132,17 +131,12 @@ def claim_project(
             "the key is bound to one project; use that project, or a key of the workspace",
         )
     public_id = f"{_ID_PREFIX}{secrets.token_hex(8)}"
-    row_id = connection.execute(
-        insert(projects).values(
-            public_id=public_id,
-            workspace_id=workspace.id,
-            slug=project_slug,
-            name=project_name,
-            created_unix_ns=now_unix_ns,
-        )
-    ).inserted_primary_key
-    assert row_id is not None
-    return Project(row_id[0], public_id, project_slug, project_name, workspace)
+    new = {"public_id": public_id, "name": project_name, "created_unix_ns": now_unix_ns}
+    # Another process may make it at this moment: then its project is the one.
+    insert_new(connection, projects, {"workspace_id": workspace.id, "slug": project_slug, **new})
+    made = find_project(connection, principal, workspace, project_slug)
+    assert made is not None
+    return made
 
 
 def _claim_workspace(connection: Connection, principal: Principal, slug: str, now_unix_ns: int) -> Workspace:

@@ -9,10 +9,24 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from sqlalchemy import BigInteger, Connection, Row, Select, and_, bindparam, func, or_, select, tuple_
+from sqlalchemy import (
+    BigInteger,
+    BindParameter,
+    Connection,
+    Row,
+    Select,
+    and_,
+    bindparam,
+    func,
+    or_,
+    select,
+    tuple_,
+)
+from sqlalchemy.sql.elements import CompilerElement
 
 from rundial.server.curves import Curve
 from rundial.server.rows import NO_STEP
+from rundial.server.store.dialect import POSTGRESQL, Dialect
 from rundial.server.store.statements import Bare, Prepared
 from rundial.server.store.tables import facts, instances, lines, points, runs, series, spans
 
@@ -68,12 +82,23 @@ def _curve_queries() -> tuple[Prepared, Prepared, Prepared]:
     # points in the store, whatever the attempt; beyond that, and with an attempt of thousands of
     # millions, only points accepted within some thousand of each other could change places.
     attempt = select(instances.c.attempt).where(instances.c.id == points.c.instance).scalar_subquery()
-    rank = points.c.accepted + bindparam("b_weight", type_=BigInteger) * attempt
-    stepped = select(*shown, func.max(rank)).where(of_series, points.c.step > NO_STEP)
+    weight: BindParameter[int] = bindparam("b_weight", type_=BigInteger)
+    stepped = select(*shown).where(of_series, points.c.step > NO_STEP)
+
+    def chosen(dialect: Dialect) -> CompilerElement:
+        if dialect == POSTGRESQL:
+            best = stepped.join(instances, instances.c.id == points.c.instance).distinct(points.c.step)
+            # The weight is named, so that the parameters are the same; it weighs nothing here.
+            return best.where(weight > 0).order_by(
+                points.c.step, instances.c.attempt.desc(), points.c.accepted.desc()
+            )
+        best = stepped.add_columns(func.max(points.c.accepted + weight * attempt))
+        return best.group_by(points.c.step).order_by(points.c.step)
+
     return (
         Prepared(stepless.order_by(points.c.time_unix_ns, points.c.value)),
-        Prepared(select(*shown).where(of_series, points.c.step > NO_STEP).order_by(points.c.step)),
-        Prepared(stepped.group_by(points.c.step).order_by(points.c.step)),
+        Prepared(stepped.order_by(points.c.step)),
+        Prepared(chosen),
     )
 
 
@@ -110,10 +135,13 @@ def _columns(
     bare: Bare, query: Prepared, **given: object
 ) -> Iterator[tuple[Sequence[int], Sequence[int], Sequence[float]]]:
     """Steps, times and values of a query's rows, some thousand at a time."""
-    cursor = bare.run(query.sql, query.row(given))
-    while rows := cursor.fetchmany(_ROWS_AT_ONCE):
-        steps, times, values, *_ = zip(*rows, strict=True)
-        yield steps, times, values
+    cursor = bare.stream(query, **given)
+    try:
+        while rows := cursor.fetchmany(_ROWS_AT_ONCE):
+            steps, times, values, *_ = zip(*rows, strict=True)
+            yield steps, times, values
+    finally:
+        cursor.close()
 
 
 def raw_points(

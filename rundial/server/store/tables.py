@@ -1,4 +1,4 @@
-"""The tables, for every SQL store.
+"""The tables, for every SQL store, as the newest schema has them; `migrations` brings older ones there.
 
 Rows of the stream are append-only and keyed by small integers, so that a point costs about 40 bytes:
 `series` stands for (run, name, attributes), `instances` for (run, `service.instance.id`). A key column is
@@ -22,17 +22,26 @@ from sqlalchemy import (
     Integer,
     LargeBinary,
     MetaData,
+    Sequence,
     Table,
     Text,
     UniqueConstraint,
 )
 
-SCHEMA_VERSION: Final = 1
-
 metadata: Final = MetaData()
 
 # SQLite makes a 64-bit row id of an INTEGER primary key only when it is spelled just so.
 _ID: Final = BigInteger().with_variant(Integer, "sqlite")
+# Any int64; SQLite's INTEGER is one.
+_INT: Final = Integer().with_variant(BigInteger, "postgresql")
+# What pages are ordered by: everywhere in the order of its bytes, whatever the database's language.
+_ORDERED: Final = Text().with_variant(Text(collation="C"), "postgresql")
+# On PostgreSQL a transaction takes one value and numbers its points from there. What is accepted after an
+# answer has a greater number than what was accepted before it, whichever process took either.
+ACCEPTED_BLOCK: Final = 2**22
+accepted_blocks: Final = Sequence(
+    "accepted_blocks", start=ACCEPTED_BLOCK, increment=ACCEPTED_BLOCK, data_type=BigInteger, metadata=metadata
+)
 
 facts: Final = Table(
     "facts",
@@ -41,11 +50,18 @@ facts: Final = Table(
     Column("value", Text, nullable=False),
 )
 
+schema_migrations: Final = Table(
+    "schema_migrations",
+    metadata,
+    Column("number", Integer, primary_key=True, autoincrement=False),
+    Column("name", Text, nullable=False),
+)
+
 workspaces: Final = Table(
     "workspaces",
     metadata,
     Column("id", _ID, primary_key=True),
-    Column("slug", Text, nullable=False, unique=True),
+    Column("slug", _ORDERED, nullable=False, unique=True),
     Column("name", Text, nullable=False),
     Column("created_unix_ns", BigInteger, nullable=False),
 )
@@ -56,7 +72,7 @@ projects: Final = Table(
     Column("id", _ID, primary_key=True),
     Column("public_id", Text, nullable=False, unique=True),
     Column("workspace_id", _ID, ForeignKey("workspaces.id"), nullable=False),
-    Column("slug", Text, nullable=False),
+    Column("slug", _ORDERED, nullable=False),
     Column("name", Text, nullable=False),
     Column("created_unix_ns", BigInteger, nullable=False),
     UniqueConstraint("workspace_id", "slug"),
@@ -107,7 +123,7 @@ instances: Final = Table(
     Column("run", _ID, ForeignKey("runs.id"), nullable=False),
     Column("instance", Text, nullable=False),
     Column("attempt", Integer, nullable=False),
-    Column("rank", Integer),
+    Column("rank", _INT),
     Column("host", Text, nullable=False),
     Column("ledger", Text, nullable=False, default="{}"),
     Column("points", BigInteger, nullable=False, default=0),
@@ -121,7 +137,7 @@ series: Final = Table(
     metadata,
     Column("id", _ID, primary_key=True),
     Column("run", _ID, ForeignKey("runs.id"), nullable=False),
-    Column("name", Text, nullable=False),
+    Column("name", _ORDERED, nullable=False),
     Column("digest", LargeBinary(16), nullable=False),
     Column("attributes", Text, nullable=False),
     Column("unit", Text, nullable=False),

@@ -41,6 +41,16 @@ def test_a_ring_is_a_private_file_of_real_blocks(tmp_path: Path) -> None:
     assert status.st_blocks * 512 >= SMALL_BYTES
 
 
+def test_a_ring_is_never_read_ahead(tmp_path: Path) -> None:
+    """Nobody waits, at the start or in a call, for megabytes of zeros from the disk."""
+    file = ring_file(tmp_path)
+    _, _, maps = Path("/proc/self/smaps").read_text().partition(str(path_of(file)))
+    flags = next(line for line in maps.splitlines() if line.startswith("VmFlags:"))
+
+    # proc(5): "rr", random read advise provided.
+    assert "rr" in flags.split()
+
+
 def test_a_ring_that_cannot_be_made_leaves_nothing(tmp_path: Path) -> None:
     """A full disk costs no file and no descriptor; init goes on in memory."""
     before = descriptors()
