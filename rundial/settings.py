@@ -69,7 +69,8 @@ class Settings:
         system_metrics_backpressure_threshold: How full ring or spool may be, 0 to 1; from there on
             samples are left out and counted.
         system_metrics_provider: Returns names and numbers in the place of ours; None is ours.
-        capture_console: Record what is written to stdout and stderr as text.
+        capture_console: Record what is written to stdout and stderr as text; `fd` for what is written
+            below Python as well.
         capture_environment: Record commit, command line, packages and host at the start.
         capture_diff: Record what differs from the commit as well.
         artifact_copy_bytes: How much copies of files may take on disk until they are uploaded.
@@ -116,7 +117,7 @@ class Settings:
     system_metrics_interval_seconds: float
     system_metrics_backpressure_threshold: float
     system_metrics_provider: Callable[[], Mapping[str, object]] | None
-    capture_console: bool
+    capture_console: bool | Literal["fd"]
     capture_environment: bool
     capture_diff: bool
     artifact_copy_bytes: int
@@ -185,6 +186,15 @@ def _flag(value: Any) -> bool:
     if text not in ("1", "true", "yes", "on", "0", "false", "no", "off"):
         raise ValueError("must be true or false")
     return text in ("1", "true", "yes", "on")
+
+
+def _console(value: Any) -> bool | Literal["fd"]:
+    if str(value).strip().lower() == "fd":
+        return "fd"
+    try:
+        return _flag(value)
+    except ValueError:
+        raise ValueError("must be true, false or fd") from None
 
 
 def _text(value: Any) -> str | None:
@@ -289,7 +299,7 @@ OPTIONS: tuple[Option, ...] = (
     Option("system_metrics_interval_seconds", 10.0, _number, "seconds", minimum=2),
     Option("system_metrics_backpressure_threshold", 0.8, _share, "share"),
     Option("system_metrics_provider", None, _provider, "callable"),
-    Option("capture_console", False, _flag, "true, false"),
+    Option("capture_console", False, _console, "true, false, fd"),
     Option("capture_environment", True, _flag, "true, false"),
     Option("capture_diff", False, _flag, "true, false"),
     Option("artifact_copy_bytes", 4 << 30, _integer, "bytes", minimum=0),

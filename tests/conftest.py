@@ -10,6 +10,7 @@ import hypothesis
 import pytest
 
 from tests.support.clock import ManualClock
+from tests.support.postgres import Postgres
 from tests.support.program import ServerProgram
 
 pytest_plugins = ["pytester", "tests.support.discipline", "tests.support.faultpage"]
@@ -59,6 +60,13 @@ def clock() -> ManualClock:
 def spool_dir(tmp_path: Path) -> Path:
     """Where a spool may be made; does not exist yet."""
     return tmp_path / "spool"
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Postgres]:
+    """A real PostgreSQL, one for all tests of a worker; each test takes databases of its own."""
+    with Postgres() as cluster:
+        yield cluster
 
 
 @pytest.fixture

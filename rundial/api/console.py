@@ -4,7 +4,7 @@ The streams stay the very objects that they were: only their `write` is wrapped,
 `encoding`, `fileno`, `buffer` and who holds a reference see no difference, and `writelines` and
 `print` pass through. (In a notebook a stand-in takes their place in `sys`.) What is written goes to
 the original first; its exceptions are the caller's.
-Text below Python (`os.write`, a C library, a child process) is not seen.
+Text below Python (`os.write`, a C library, a child process) is not seen; `rundial.api.descriptors` sees it.
 
 Each thread's output is cut into lines of its own, so that lines never mix. Output of our own threads
 is left alone: a line about sending a line would never end. What is written while a line is being
@@ -22,7 +22,7 @@ import sys
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Container, Iterable
 from typing import TYPE_CHECKING, Any
 
 from rundial.interrupts import let_through
@@ -182,12 +182,17 @@ class Tap:
             self._run.console_failed(error)
 
     def _offer(self, lines: list[ConsoleLine]) -> None:
-        if not lines:
-            return
-        joined = lines[0].text if len(lines) == 1 else "\n".join(line.text for line in lines)
-        if redact_shapes(joined) is not joined:
-            lines = [ConsoleLine(redact_shapes(line.text), line.beyond_bytes, line.number) for line in lines]
-        self._run.lines.add_console(lines, self._name, SEVERITIES[self._name])
+        record_lines(self._run, self._name, lines)
+
+
+def record_lines(run: Run, name: str, lines: list[ConsoleLine]) -> None:
+    """Record lines of `stdout` or `stderr`, without the secrets that have a known shape."""
+    if not lines:
+        return
+    joined = lines[0].text if len(lines) == 1 else "\n".join(line.text for line in lines)
+    if redact_shapes(joined) is not joined:
+        lines = [ConsoleLine(redact_shapes(line.text), line.beyond_bytes, line.number) for line in lines]
+    run.lines.add_console(lines, name, SEVERITIES[name])
 
 
 class StandIn:
@@ -235,12 +240,18 @@ def _open_one(stream: Any) -> Any:
 
 
 class Console:
-    """Both standard streams of a run that captures its console."""
+    """Both standard streams of a run that captures its console.
 
-    def __init__(self, run: Run) -> None:
-        is_same = sys.stdout is sys.stderr
-        taps = [Tap.on("stdout", run), None if is_same else Tap.on("stderr", run)]
-        self._taps = [tap for tap in taps if tap is not None]
+    Args:
+        run: Whose text it becomes.
+        without: Streams whose text comes another way.
+    """
+
+    def __init__(self, run: Run, *, without: Container[str] = ()) -> None:
+        names = [name for name in SEVERITIES if name not in without]
+        if len(names) > 1 and sys.stdout is sys.stderr:
+            names.pop()
+        self._taps = [tap for tap in (Tap.on(name, run) for name in names) if tap is not None]
 
     def close(self, timeout_s: float = 0.0) -> None:
         """Stop capturing; what is half written is recorded. Idempotent, and waits for nothing."""

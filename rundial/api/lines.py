@@ -91,3 +91,7 @@ class Lines:
                 attributes=attributes,
             )
             self._sink.text(packed)
+
+    def lose(self, lines: int) -> None:
+        """Count lines of the console that found no room on their way here."""
+        self._sink.drop("lines", "queue_full", lines)

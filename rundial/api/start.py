@@ -5,10 +5,10 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Mapping, Sequence
-from functools import partial
 from pathlib import Path
 from threading import Lock, Thread
 
+from rundial.api.capturing import start_capture
 from rundial.api.delivery import RunDelivery
 from rundial.api.ending import STATUSES
 from rundial.api.key import Key
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from opentelemetry.trace import Tracer
 
     from rundial.api.config import Changes
+    from rundial.api.descriptors import Descriptors
     from rundial.api.gatherer import Gatherer
     from rundial.api.handshake import Answer
     from rundial.api.session import Session
@@ -75,6 +76,7 @@ class Parts:
         left: What finished offline runs have left for `rundial sync`.
         volatile: Directories that go with the process.
         watching: The system metrics.
+        descriptors: What captures file descriptors 1 and 2 for the runs that ask for it.
         quiets: What a fork waits for.
     """
 
@@ -85,6 +87,7 @@ class Parts:
         self.beginning = 0
         self.volatile: list[Path] = []
         self.gatherer: Gatherer | None = None
+        self.descriptors: Descriptors | None = None
         self.pipeline = Pipeline(settings, on_pass=self._beat, after=after)
         self.watching = Watching(self.pipeline.ring, is_child=after is not None)
         self.quiets = (self.pipeline.quiet, self.watching.quiet)
@@ -173,7 +176,7 @@ def begin(
         go(parts, attached, identity, settings)
         # A run that begins only to end has stopped its parts already.
         if not run.has_finished:
-            _start_capture(run, parts, attached, identity)
+            start_capture(run, parts, attached, identity)
         if settings.mode == "online":
             _adopt(parts, settings, target, answer)
 
@@ -302,25 +305,6 @@ def _begin_later(run: Run, attached: Attached, delivery: RunDelivery, begin: Cal
         return attached.recorder
 
     run.rewire(FirstRecord(begin_once), FirstDelivery(begin_once, delivery))
-
-
-def _start_capture(run: Run, parts: Parts, attached: Attached, identity: Mapping[str, Any]) -> None:
-    """Begin what records beside the program's own calls; each part is stopped before the run ends."""
-    settings = run.settings
-    if settings.capture_console:
-        from rundial.api.console import Console
-
-        run.before_finish.append(Console(run).close)
-    # Who joins a run is not what the run is made of.
-    is_whole = not identity.get("is_joined", False)
-    if settings.capture_environment and identity["rank"] in (None, 0) and is_whole:
-        from rundial.api.gatherer import Gatherer
-
-        tell = partial(attached.recorder.event, semconv.EVENT_RUN_ENVIRONMENT)
-        gatherer = Gatherer(tell, with_diff=settings.capture_diff)
-        gatherer.start(parts.gatherer)
-        parts.gatherer = gatherer
-        run.before_finish.append(gatherer.close)
 
 
 def attach(

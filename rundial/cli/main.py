@@ -16,7 +16,7 @@ from typing import Any
 
 import click
 
-from rundial.cli import demo, logs, metrics, redact, run, server, sync
+from rundial.cli import demo, logs, metrics, redact, run, server, sync, workspace
 from rundial.cli.failure import FAILED, describe
 from rundial.cli.options import Flags, Group, flags_of, global_options, wants_json
 from rundial.cli.output import as_json, write
@@ -111,5 +111,14 @@ def _welcome(ctx: click.Context) -> None:
 
 
 main.callback = _welcome
-for command in (demo.demo, server.server, sync.sync, redact.redact, run.group, metrics.group, logs.group):
+for command in (
+    demo.demo,
+    server.server,
+    sync.sync,
+    redact.redact,
+    workspace.group,
+    run.group,
+    metrics.group,
+    logs.group,
+):
     main.add_command(command)

@@ -1,4 +1,7 @@
-"""`rundial server`: run a server on this machine and keep its key as the profile `local`."""
+"""`rundial server`: run a server on this machine and keep its key as the profile `local`.
+
+Its commands (`user`, `key`) talk to a running server, wherever it is: see `rundial.cli.people`.
+"""
 
 from __future__ import annotations
 
@@ -7,24 +10,26 @@ import sys
 from collections.abc import Mapping
 from contextlib import nullcontext, redirect_stdout
 from pathlib import Path
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
 
 import click
 
+from rundial.cli import people
 from rundial.cli.failure import CommandError
-from rundial.cli.options import Command
+from rundial.cli.options import Group
 from rundial.cli.output import Output, as_json, write
 from rundial.cli.target import output_of
 from rundial.errors import ConfigError
 
 if TYPE_CHECKING:
+    from rundial.server.doors import Doors
     from rundial.server.serve import Ready
 
 WORKSPACE = "default-workspace"
-NEEDS = ("starlette", "uvicorn", "sqlalchemy")
+NEEDS = ("starlette", "uvicorn", "sqlalchemy", "argon2")
 
 
-@click.command("server", cls=Command)
+@click.group("server", cls=Group)
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
 @click.option(
     "--port", type=click.IntRange(0, 65535), default=8787, show_default=True, help="Port; 0 takes a free one."
@@ -53,25 +58,59 @@ NEEDS = ("starlette", "uvicorn", "sqlalchemy")
     metavar="SECONDS",
     help="Show a run as crashed when its heartbeats, one every 30 s, have stopped for so long.",
 )
+@click.option(
+    "--ssl-certfile",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="PEM file with the certificate chain; the server then speaks HTTPS alone.",
+)
+@click.option(
+    "--ssl-keyfile",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="PEM file with the certificate's key, when it is not in the same file.",
+)
+@click.option(
+    "--trusted-proxy",
+    multiple=True,
+    metavar="ADDRESS",
+    help="Believe the X-Forwarded-For and X-Forwarded-Proto of this proxy; repeatable.",
+)
+@click.option(
+    "--rate-limit",
+    type=click.IntRange(0),
+    default=60_000,
+    show_default=True,
+    metavar="REQUESTS",
+    help="Requests a minute that one key may send, beyond which it is told to wait; 0 sets no bound.",
+)
 @click.pass_context
-def server(  # noqa: PLR0913 -- one argument an option
+def server(
     ctx: click.Context,
     /,
     host: str,
     port: int,
     data: Path | None,
     database: str | None,
-    allowed_host: tuple[str, ...],
     silence_s: float,
+    **outside: Any,
 ) -> None:
-    """Run a Rundial server until it is told to stop.
+    """Run a Rundial server until it is told to stop, or manage who may use one.
 
-    The first start makes an owner key in the data directory and stores it as the profile `local`,
-    so that training scripts and the other commands of this account find the server by themselves.
+    Without a command, a server is run. The first start makes an owner key in the data directory and stores
+    it as the profile `local`, so that training scripts and the other commands of this account find the
+    server by themselves.
     """
+    if ctx.invoked_subcommand is not None:
+        return
     output = output_of(ctx)
     require("the server", "server", NEEDS)
     from rundial.server.serve import serve
+
+    doors = _doors(**outside)
+    if doors.certificate is None and not is_loopback(host):
+        output.note(
+            f"listening on {host} without --ssl-certfile: keys and passwords cross the network readable; "
+            "give a certificate, or keep a proxy with TLS before this server"
+        )
 
     def on_ready(ready: Ready) -> None:
         key = ready.owner_key()
@@ -84,15 +123,25 @@ def server(  # noqa: PLR0913 -- one argument an option
     # The server announces itself in words; where JSON is wanted, stdout carries the object alone.
     with redirect_stdout(sys.stderr) if output.is_json else nullcontext():
         place = data or default_data()
-        serve(
-            host,
-            port,
-            place,
-            allowed_hosts=allowed_host,
-            on_ready=on_ready,
-            silence_s=silence_s,
-            database=database,
-        )
+        serve(host, port, place, doors=doors, on_ready=on_ready, silence_s=silence_s, database=database)
+
+
+def _doors(
+    *,
+    allowed_host: tuple[str, ...],
+    ssl_certfile: Path | None,
+    ssl_keyfile: Path | None,
+    trusted_proxy: tuple[str, ...],
+    rate_limit: int,
+) -> Doors:
+    from rundial.server.doors import Doors
+
+    return Doors(allowed_host, ssl_certfile, ssl_keyfile, trusted_proxy, rate_limit)
+
+
+def is_loopback(host: str) -> bool:
+    """Whether an address is one that only this machine reaches."""
+    return host.strip("[]").lower() in {"localhost", "::1"} or host.startswith("127.")
 
 
 def write_json(output: Output, found: Mapping[str, object], stream: TextIO) -> None:
@@ -140,3 +189,7 @@ def require(what: str, extra: str, modules: tuple[str, ...]) -> None:
             f"{what} needs {', '.join(missing)}, which {'is' if len(missing) == 1 else 'are'} not installed",
             f"Install it: pip install 'rundial[{extra}]'",
         )
+
+
+server.add_command(people.users)
+server.add_command(people.keys)

@@ -65,11 +65,15 @@ class Session:
         key = _env("RUNDIAL_API_KEY") or self.profiles.key_for(self.target.endpoint, profile=profile)
         return Client(self.target.endpoint, api_key=key, request_timeout_seconds=timeout_s)
 
-    def place(self, client: Client) -> Place:
-        """Return the workspace and project, asking the server for what nothing names."""
-        workspace = self.target.workspace or _only(
+    def workspace(self, client: Client) -> str:
+        """Return the workspace, asking the server when nothing names one."""
+        return self.target.workspace or _only(
             "workspace", [str(row.get("workspaceSlug")) for row in client.list_workspaces()]
         )
+
+    def place(self, client: Client) -> Place:
+        """Return the workspace and project, asking the server for what nothing names."""
+        workspace = self.workspace(client)
         project = self.target.project or _only(
             "project", [str(row.get("projectSlug")) for row in client.list_projects(workspace_slug=workspace)]
         )

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import argparse
+from pathlib import Path
 
 from rundial.errors import ConfigError
+from rundial.server.doors import Doors
 from rundial.server.serve import DEFAULT_HOST, DEFAULT_PORT, serve
 
 
@@ -15,9 +17,12 @@ def main() -> None:
     parser.add_argument("--port", type=int, default=DEFAULT_PORT)
     parser.add_argument("--data", required=True, help="directory that everything is kept in")
     parser.add_argument("--allowed-host", action="append", default=[], help="further host name to answer to")
+    parser.add_argument("--ssl-certfile", type=Path, help="PEM file with the certificate chain")
+    parser.add_argument("--ssl-keyfile", type=Path, help="PEM file with its key")
     chosen = parser.parse_args()
+    doors = Doors(tuple(chosen.allowed_host), chosen.ssl_certfile, chosen.ssl_keyfile)
     try:
-        serve(chosen.host, chosen.port, chosen.data, allowed_hosts=chosen.allowed_host)
+        serve(chosen.host, chosen.port, chosen.data, doors=doors)
     except ConfigError as error:
         parser.exit(1, f"error: {error}\n")
 

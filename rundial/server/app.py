@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncIterator, Iterable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -16,15 +17,22 @@ from starlette.responses import Response
 from starlette.types import ASGIApp
 
 from rundial.clock import Clock
+from rundial.server.authentication import authenticate
 from rundial.server.bodies import BodyReader
+from rundial.server.doors import Doors
+from rundial.server.known import Known
 from rundial.server.owner import prepare
 from rundial.server.problems import Problem
 from rundial.server.routes import (
+    agents,
+    apikeys,
+    audit,
     auth,
     control,
     health,
     ingest,
     logs,
+    members,
     otlp,
     runs,
     series,
@@ -35,6 +43,7 @@ from rundial.server.routes import (
 from rundial.server.runlife import DEFAULT_SILENCE_S
 from rundial.server.security import REQUEST_ID, Guard, render
 from rundial.server.services import Services
+from rundial.server.store.apikeys import keep_uses
 from rundial.server.store.engine import open_engines
 from rundial.server.store.intake import Intake
 from rundial.server.writer import Writer
@@ -47,6 +56,10 @@ _ROUTES: Final = [
     *ingest.ROUTES,
     *auth.ROUTES,
     *workspaces.ROUTES,
+    *members.ROUTES,
+    *apikeys.ROUTES,
+    *agents.ROUTES,
+    *audit.ROUTES,
     *targets.ROUTES,
     *runs.ROUTES,
     *control.ROUTES,
@@ -82,22 +95,30 @@ def open_services(
     intake = Intake()
     writer = Writer(engines, on_rollback=intake.forget)
     silence_ns = int(silence_s * 1e9)
-    return Services(server_id, engines, writer, intake, bodies or BodyReader(), clock, silence_ns)
+    # Another process may change the rows of any store but SQLite's, which is one server's alone.
+    known = Known(remembers=engines.writing.dialect.name == "sqlite")
+    return Services(server_id, engines, writer, intake, bodies or BodyReader(), clock, silence_ns, known)
 
 
 def close_services(services: Services) -> None:
     """Finish what was accepted and close the store; blocks until it is done."""
+    uses = services.known.all_uses()
+    if uses:
+        with suppress(Problem):  # when each key was used last is not worth more than one attempt
+            services.writer.submit(lambda connection: keep_uses(connection, uses))
     services.writer.close()
     services.engines.close()
 
 
-def build_app(services: Services, *, allowed_hosts: Iterable[str] = ()) -> ASGIApp:
+def build_app(services: Services, doors: Doors | None = None, *, host: str = "") -> ASGIApp:
     """Make the guarded application.
 
     Args:
         services: The parts; closed when the application shuts down.
-        allowed_hosts: Host names beside the loopback ones.
+        doors: How it is reached; the usual ones when None.
+        host: The name or address that is bound.
     """
+    doors = doors or Doors()
 
     @asynccontextmanager
     async def lifespan(_app: Starlette) -> AsyncIterator[None]:
@@ -110,7 +131,13 @@ def build_app(services: Services, *, allowed_hosts: Iterable[str] = ()) -> ASGIA
         exception_handlers={Problem: _problem, HTTPException: _http_problem, Exception: _failure},
     )
     app.state.services = services
-    return Guard(app, allowed_hosts=allowed_hosts, find_key=services.find_key, clock=services.clock)
+    return Guard(
+        app,
+        allowed_hosts=[host, *doors.allowed_hosts],
+        authenticate=partial(authenticate, services),
+        clock=services.clock,
+        requests_per_minute=doors.requests_per_minute,
+    )
 
 
 async def _problem(request: Request, error: Exception) -> Response:

@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterable, Mapping
 from math import isfinite
 from typing import Any, Final
 
-from rundial.reasons import Reason
+from rundial.choices import Reason
 from rundial.server.anyvalue import canonical, digest
 from rundial.server.points import MAX_INT64, MAX_NAME_CHARACTERS
 from rundial.server.problems import Problem, invalid

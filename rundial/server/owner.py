@@ -17,9 +17,11 @@ from sqlalchemy import Connection, insert, select
 from rundial.clock import Clock
 from rundial.errors import ConfigError
 from rundial.server import keys
-from rundial.server.keys import ADMIN, Principal, StoredKey
+from rundial.server.keys import ADMIN, SYSTEM, Principal, StoredKey
+from rundial.server.store.apikeys import add_key
+from rundial.server.store.audit import Deed, record
 from rundial.server.store.dialect import exclude_others
-from rundial.server.store.places import add_key, create_workspace, fact
+from rundial.server.store.places import create_workspace, fact
 from rundial.server.store.tables import api_keys, facts
 
 WORKSPACE: Final = "default-workspace"
@@ -47,9 +49,13 @@ def _make_owner(connection: Connection, path: Path, now_unix_ns: int) -> None:
     if parts is None:
         raise ConfigError(f"{path} holds no API key of ours; move it away and start the server again")
     key_id, secret = parts
-    workspace = create_workspace(connection, WORKSPACE, name="Default workspace", now_unix_ns=now_unix_ns)
+    workspace = create_workspace(
+        connection, WORKSPACE, name="Default workspace", actor=SYSTEM, now_unix_ns=now_unix_ns
+    )
     principal = Principal(key_id, "owner", frozenset({ADMIN}), home_workspace_id=workspace.id)
     add_key(connection, StoredKey(principal, keys.digest(secret)), now_unix_ns=now_unix_ns)
+    made = Deed("api_key.create", "api_key", key_id, details={"label": "owner"})
+    record(connection, workspace.id, SYSTEM, made, now_unix_ns=now_unix_ns)
 
 
 def _write_key(path: Path) -> tuple[str, str] | None:

@@ -11,8 +11,10 @@ value too: the empty text, which is no JSON.
 from __future__ import annotations
 
 import functools
+import heapq
 import json
 from collections.abc import Iterator, Mapping
+from hashlib import sha256
 from typing import Any, Final
 
 from rundial.server.anyvalue import canonical
@@ -22,22 +24,45 @@ Stamp = tuple[int, str, int]
 Register = tuple[int, str, int, str]  # a stamp and the value as canonical JSON: totally ordered
 Registers = Mapping[str, Register]
 Path = tuple[str, ...]
+Omitted = tuple[int, ...]  # hashes of names
 
 MAX_DEPTH: Final = 32
+# What a client keeps of a config; several writers may have more between them.
+MAX_KEYS: Final = 20_000
+# Of names that are not kept; beyond, they are counted no further.
+MAX_OMITTED: Final = 10_000
 _GONE: Final = ""
 _DEEPER: Final = "\n"
 
 
 def written(registers: Registers, body: Mapping[str, Any], field: str, stamp: Stamp) -> Registers:
-    """Return the registers with what an event's body writes, as `rundial.signals.changes` puts it."""
+    """Return the registers with what an event's body writes, as `rundial.signals.changes` puts it.
+
+    In time that grows with the registers and the body, each counted once.
+    """
     found = dict(registers)
-    # What has something below it: only there can a write have anything to sweep away.
-    above = {
-        path[:depth] for path in map(_path_of, filter(_is_deeper, found)) for depth in range(1, len(path))
-    }
+    below: dict[Path, set[str]] = {}
+    for key in filter(_is_deeper, found):
+        _note(below, _path_of(key), key)
     for path, value in _writes(body, field):
-        _write(found, above, path, (*stamp, value))
+        _write(found, below, path, (*stamp, value))
     return found
+
+
+def capped(registers: Registers, omitted: Omitted) -> tuple[Registers, Omitted]:
+    """Return the registers that are kept, the first `MAX_KEYS` in the order of their names, and what is not.
+
+    A name that is not kept is remembered by its hash, so that however often it arrives it counts once.
+    """
+    too_many = len(registers) - MAX_KEYS
+    if too_many <= 0:
+        return registers, omitted
+    dropped = heapq.nlargest(too_many, registers)
+    hashes = {int.from_bytes(sha256(key.encode("utf-8", "replace")).digest()[:6], "big") for key in dropped}
+    kept = dict(registers)
+    for key in dropped:
+        del kept[key]
+    return kept, tuple(heapq.nsmallest(MAX_OMITTED, hashes.union(omitted)))
 
 
 def values_of(registers: Registers) -> dict[str, Any]:
@@ -85,7 +110,9 @@ def _path(value: object) -> Path | None:
     return tuple(value) if all(isinstance(name, str) for name in value) else None
 
 
-def _write(registers: dict[str, Register], above: set[Path], path: Path, register: Register) -> None:
+def _write(
+    registers: dict[str, Register], below: dict[Path, set[str]], path: Path, register: Register
+) -> None:
     key = _key_of(path)
     known = registers.get(key)
     if known is not None and known >= register:
@@ -93,13 +120,21 @@ def _write(registers: dict[str, Register], above: set[Path], path: Path, registe
     if any(_is_later(registers.get(_key_of(path[:depth])), register) for depth in range(1, len(path))):
         return
     registers[key] = register
-    above.update(path[:depth] for depth in range(1, len(path)))
-    if path not in above:
+    _note(below, path, key)
+    if known is not None and known[:3] == register[:3]:
+        # What this stamp replaces is gone already.
         return
-    for other in list(filter(_is_deeper, registers)):
-        below = _path_of(other)
-        if len(below) > len(path) and below[: len(path)] == path and _is_later(register, registers[other]):
+    for other in list(below.get(path, ())):
+        if _is_later(register, registers[other]):
             del registers[other]
+            gone = _path_of(other)
+            for depth in range(1, len(gone)):
+                below[gone[:depth]].discard(other)
+
+
+def _note(below: dict[Path, set[str]], path: Path, key: str) -> None:
+    for depth in range(1, len(path)):
+        below.setdefault(path[:depth], set()).add(key)
 
 
 def _is_later(one: Register | None, other: Register) -> bool:

@@ -22,7 +22,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 from rundial.server.anyvalue import canonical
-from rundial.server.registers import Register, Registers, Stamp, values_of, written
+from rundial.server.registers import Omitted, Register, Registers, Stamp, capped, values_of, written
 from rundial.signals import semconv
 
 DEFAULT_SILENCE_S: Final = 90.0
@@ -76,6 +76,8 @@ class RunLife:
         metrics: Registers of the metrics' definitions, by name or pattern.
         preempting: The last note that the machine is being taken away, None without any.
         stop: The last wish that the run stops, None without any.
+        config_omitted: Names of the config beyond the bound of `registers`.
+        summary_omitted: Likewise of the summary.
     """
 
     attempt: int = 0
@@ -88,6 +90,8 @@ class RunLife:
     metrics: Registers = field(default_factory=dict)
     preempting: _Note | None = None
     stop: _Note | None = None
+    config_omitted: Omitted = ()
+    summary_omitted: Omitted = ()
 
     def value(self, name: str) -> object:
         """What stands in a start's field (`name`, `kind`, `group`, `job_type`, `tags`), None when unset."""
@@ -158,18 +162,23 @@ def fold(life: RunLife, happening: Happening) -> RunLife:
     if happening.name == semconv.EVENT_RUN_START:
         fields = {name: body[name] for name in _FIELDS if body.get(name) is not None}
         started = body.get("started_unix_ns")
-        return replace(
-            life,
-            started_unix_ns=_earliest(
-                life.started_unix_ns, started if _is_int(started) else happening.stamp[0]
+        return _configured(
+            replace(
+                life,
+                started_unix_ns=_earliest(
+                    life.started_unix_ns, started if _is_int(started) else happening.stamp[0]
+                ),
+                fields=_written(life.fields, fields, happening.stamp),
             ),
-            fields=_written(life.fields, fields, happening.stamp),
-            config=written(life.config, body, "config", happening.stamp),
+            happening,
         )
     if happening.name == semconv.EVENT_RUN_CONFIG:
-        return replace(life, config=written(life.config, body, "config", happening.stamp))
+        return _configured(life, happening)
     if happening.name == semconv.EVENT_RUN_SUMMARY:
-        return replace(life, summary=written(life.summary, body, "summary", happening.stamp))
+        summary, omitted = capped(
+            written(life.summary, body, "summary", happening.stamp), life.summary_omitted
+        )
+        return replace(life, summary=summary, summary_omitted=omitted)
     if happening.name == semconv.EVENT_RUN_METRIC and isinstance(body.get("name"), str):
         definition = {str(body["name"]): {key: body.get(key) for key in _DEFINITION}}
         return replace(life, metrics=_written(life.metrics, definition, happening.stamp))
@@ -225,6 +234,8 @@ def dump(life: RunLife) -> str:
             "metrics": life.metrics,
             "preempting": life.preempting,
             "stop": life.stop,
+            "config_omitted": life.config_omitted,
+            "summary_omitted": life.summary_omitted,
         },
         separators=(",", ":"),
         ensure_ascii=False,
@@ -246,7 +257,15 @@ def load(text: str) -> RunLife:
         metrics={key: tuple(register) for key, register in raw.get("metrics", {}).items()},
         preempting=_tuple(raw.get("preempting")),
         stop=_tuple(raw.get("stop")),
+        config_omitted=tuple(raw.get("config_omitted", ())),
+        summary_omitted=tuple(raw.get("summary_omitted", ())),
     )
+
+
+def _configured(life: RunLife, happening: Happening) -> RunLife:
+    registers = written(life.config, happening.body, "config", happening.stamp)
+    config, omitted = capped(registers, life.config_omitted)
+    return replace(life, config=config, config_omitted=omitted)
 
 
 def _noted(life: RunLife, happening: Happening) -> RunLife:

@@ -4,8 +4,9 @@ It wraps the whole application, so a route that someone adds is guarded before i
 - Host must be a loopback name, the bound host, or one that was allowed; compared without the port.
   This is what stops a web page from reaching a local server by rebinding its own name.
 - A method other than GET, HEAD and OPTIONS that carries an Origin must come from this very host.
-- Every path but `/health/ready` needs a key, also on loopback: other users and other programs of the
-  machine are on loopback too.
+- Every path but `/health/ready` and the login needs a key or a session, also on loopback: other users and
+  other programs of the machine are on loopback too.
+- A key or session that sends more than its rate is told when to come back; nothing of it is read.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from __future__ import annotations
 import logging
 import secrets
 from collections.abc import Awaitable, Callable, Iterable
+from math import ceil
 from typing import Final
 
 from starlette.datastructures import Headers, MutableHeaders
@@ -20,14 +22,16 @@ from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from rundial.clock import Clock
-from rundial.server.keys import Principal, StoredKey, parse
+from rundial.server.keys import Principal
 from rundial.server.problems import Problem
+from rundial.server.throttle import Throttle
 
 _log: Final = logging.getLogger("rundial.server")
 
 LOOPBACK: Final = frozenset({"localhost", "127.0.0.1", "::1"})
 SAFE_METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS"})
-OPEN_PATHS: Final = frozenset({"/health/ready"})
+LOGIN_PATH: Final = "/api/v1/auth/login/credentials"
+OPEN_PATHS: Final = frozenset({"/health/ready", LOGIN_PATH})
 PRINCIPAL: Final = "rundial.principal"
 REQUEST_ID: Final = "rundial.request_id"
 
@@ -38,9 +42,8 @@ _HEADERS: Final = {
     "cache-control": "no-store",
     "cross-origin-resource-policy": "same-origin",
 }
-_KEY_HINT: Final = (
-    "send `authorization: Bearer rdk_…`; the owner's key is in owner.key in the server's data directory"
-)
+# A burst of ten seconds' worth: what a job with a thousand ranks sends when it begins.
+_BURST_S: Final = 10
 
 
 class Guard:
@@ -49,8 +52,9 @@ class Guard:
     Args:
         app: What is guarded.
         allowed_hosts: Host names beside the loopback ones; ports are ignored.
-        find_key: Looks a key up by its public half.
-        clock: Decides whether a key has expired.
+        authenticate: Finds out who sends a request with these headers, or raises a problem.
+        clock: Paces the requests of each key.
+        requests_per_minute: What one key or session may send in the long run; 0 sets no bound.
     """
 
     def __init__(
@@ -58,13 +62,16 @@ class Guard:
         app: ASGIApp,
         *,
         allowed_hosts: Iterable[str],
-        find_key: Callable[[str], Awaitable[StoredKey | None]],
+        authenticate: Callable[[Headers], Awaitable[Principal]],
         clock: Clock,
+        requests_per_minute: int = 0,
     ) -> None:
         self._app = app
         self._hosts = LOOPBACK | {host_name(host) for host in allowed_hosts if host}
-        self._find_key = find_key
+        self._authenticate = authenticate
         self._clock = clock
+        self._per_minute = requests_per_minute
+        self._pace = _pace(requests_per_minute)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
@@ -85,7 +92,8 @@ class Guard:
         try:
             await self._check(scope)
         except Problem as problem:
-            _log.info("%s %s refused: %s", scope["method"], scope["path"], problem.message)
+            # The path as a literal: a line break in it must not begin a line of the log.
+            _log.info("%s %.200r refused: %s", scope["method"], scope["path"], problem.message)
             await render(problem, request_id)(scope, receive, send_guarded)
             return
         await self._app(scope, receive, send_guarded)
@@ -102,17 +110,28 @@ class Guard:
         if scope["method"] not in SAFE_METHODS:
             _check_origin(headers, host)
         if scope["path"] not in OPEN_PATHS:
-            scope[PRINCIPAL] = await self._principal(headers)
+            principal = await self._authenticate(headers)
+            self._check_pace(principal)
+            scope[PRINCIPAL] = principal
 
-    async def _principal(self, headers: Headers) -> Principal:
-        scheme, _, key = headers.get("authorization", "").partition(" ")
-        if scheme.lower() != "bearer" or not key.strip():
-            raise Problem(401, "this request carries no API key", _KEY_HINT)
-        parts = parse(key)
-        stored = await self._find_key(parts[0]) if parts else None
-        if parts is None or stored is None or not stored.opens_with(parts[1], self._clock.time_unix_ns()):
-            raise Problem(401, "this API key is unknown, expired or revoked", _KEY_HINT)
-        return stored.principal
+    def _check_pace(self, principal: Principal) -> None:
+        if self._pace is None:
+            return
+        wait_s = self._pace.take(principal.key_id, self._clock.monotonic_s())
+        if wait_s > 0:
+            raise Problem(
+                429,
+                f"this key has sent more than {self._per_minute:,} requests a minute",
+                "nothing was read; send the same request again after the given wait",
+                retry_after_s=ceil(wait_s),
+            )
+
+
+def _pace(requests_per_minute: int) -> Throttle | None:
+    if requests_per_minute <= 0:
+        return None
+    interval_s = 60 / requests_per_minute
+    return Throttle(interval_s=interval_s, burst=max(1, round(_BURST_S / interval_s)))
 
 
 def host_name(host: str) -> str:

@@ -12,9 +12,10 @@ import logging
 import os
 import signal
 import socket
+import ssl
 import sys
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -25,6 +26,7 @@ from starlette.types import ASGIApp
 from rundial.clock import SystemClock
 from rundial.errors import ConfigError
 from rundial.server.app import build_app, open_services
+from rundial.server.doors import Doors
 from rundial.server.owner import KEY_FILE
 from rundial.server.runlife import DEFAULT_SILENCE_S
 from rundial.server.security import host_name
@@ -69,7 +71,7 @@ def serve(  # noqa: PLR0913 -- one argument an option of the command
     port: int,
     data_dir: str | os.PathLike[str],
     *,
-    allowed_hosts: Iterable[str] = (),
+    doors: Doors | None = None,
     on_ready: Callable[[Ready], None] | None = None,
     silence_s: float = DEFAULT_SILENCE_S,
     database: str | None = None,
@@ -77,38 +79,42 @@ def serve(  # noqa: PLR0913 -- one argument an option of the command
     """Run the server until it is told to stop.
 
     When it takes requests, `on_ready` is called, and then
-    `Rundial is listening on http://HOST:PORT` is written to stdout.
+    `Rundial is listening on http://HOST:PORT` (or https) is written to stdout.
 
     Args:
         host: Address to bind; only loopback is reachable from this machine alone.
         port: Port to bind; 0 takes a free one.
         data_dir: Made with mode 0700 when it is missing.
-        allowed_hosts: Host names that clients may use beside the loopback ones and `host`.
+        doors: Names, certificate and rate; the usual ones when None.
         on_ready: Called on the event loop's thread once requests are taken.
         silence_s: How long a run that sent heartbeats may be silent before it has crashed, seconds.
         database: As `open_engines`; on PostgreSQL any number of servers share one, and may share a
             data directory.
 
     Raises:
-        ConfigError: The address is taken, or the directory or the database cannot be used.
+        ConfigError: The address is taken, or the directory, the database or the certificate cannot be used.
     """
+    doors = doors or Doors()
+    tls = doors.tls()
     directory = Path(data_dir).resolve()
     lock = _claim(directory, is_shared=is_shared(directory, database))
     try:
         listener = listen(host, port)
         with listener:
             services = open_services(directory, SystemClock(), silence_s=silence_s, database=database)
-            ready = Ready(_url(host, listener), services.server_id, directory / KEY_FILE, directory)
-            app = build_app(services, allowed_hosts=[host, *allowed_hosts])
+            url = _url(doors.scheme, host, listener)
+            ready = Ready(url, services.server_id, directory / KEY_FILE, directory)
+            config = config_of(build_app(services, doors, host=host), doors, tls)
             sys.setswitchinterval(min(sys.getswitchinterval(), _SWITCH_INTERVAL_S))
-            _run(_Announcing(config_of(app), ready, on_ready), listener)
+            _run(_Announcing(config, ready, on_ready), listener)
     finally:
         os.close(lock)
 
 
-def config_of(app: ASGIApp) -> uvicorn.Config:
+def config_of(app: ASGIApp, doors: Doors | None = None, tls: ssl.SSLContext | None = None) -> uvicorn.Config:
     """How uvicorn serves the application."""
-    return uvicorn.Config(
+    proxies = list(doors.trusted_proxies) if doors is not None else []
+    config = uvicorn.Config(
         app,
         log_config=None,
         access_log=False,
@@ -117,7 +123,14 @@ def config_of(app: ASGIApp) -> uvicorn.Config:
         ws="none",
         timeout_keep_alive=_KEEP_ALIVE_S,
         timeout_graceful_shutdown=_GRACE_S,
+        # Otherwise anyone on loopback could name another address in a header and be counted as that.
+        proxy_headers=bool(proxies),
+        forwarded_allow_ips=proxies,
     )
+    config.load()
+    # uvicorn's own context would take old ciphers; ours was read and checked before the start.
+    config.ssl = tls
+    return config
 
 
 class _Announcing(uvicorn.Server):
@@ -202,7 +215,7 @@ def listen(host: str, port: int) -> socket.socket:
     return listener
 
 
-def _url(host: str, listener: socket.socket) -> str:
+def _url(scheme: str, host: str, listener: socket.socket) -> str:
     name = host_name(host)
     shown = f"[{name}]" if ":" in name else name
-    return f"http://{shown}:{listener.getsockname()[1]}"
+    return f"{scheme}://{shown}:{listener.getsockname()[1]}"

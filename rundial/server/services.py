@@ -6,7 +6,8 @@ Both keep the event loop free: reads and decoding run in worker threads, changes
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+import contextlib
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Final, TypeVar
 
@@ -17,11 +18,15 @@ from starlette.requests import Request
 from rundial.clock import Clock
 from rundial.server.bodies import BodyReader
 from rundial.server.keys import Principal, StoredKey
+from rundial.server.known import Known
+from rundial.server.passwords import PasswordBook
 from rundial.server.problems import Problem
 from rundial.server.security import PRINCIPAL
+from rundial.server.store.apikeys import find_key, keep_uses
 from rundial.server.store.engine import Engines
 from rundial.server.store.intake import Intake
-from rundial.server.store.places import find_key
+from rundial.server.store.users import find_session
+from rundial.server.throttle import Throttle
 from rundial.server.writer import Writer
 
 _T = TypeVar("_T")
@@ -29,7 +34,14 @@ _T = TypeVar("_T")
 # Decoding holds the interpreter's lock; more threads at it would only take turns.
 _DECODERS: Final = 2
 _READERS: Final = 8
-_MAX_KNOWN_KEYS: Final = 10_000
+# Ten attempts at once, then one in 30 s: a person who mistypes does not notice, a guesser does.
+_ACCOUNT_LOGINS: Final = {"interval_s": 30.0, "burst": 10}
+# An office behind one address logs in on a Monday morning.
+_ADDRESS_LOGINS: Final = {"interval_s": 3.0, "burst": 60}
+
+
+def _throttle(rate: Mapping[str, float]) -> Callable[[], Throttle]:
+    return lambda: Throttle(interval_s=rate["interval_s"], burst=int(rate["burst"]))
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +56,10 @@ class Services:
         bodies: Reads request bodies within bounds.
         clock: The time that arrivals are stamped with.
         silence_ns: How long a run that sent heartbeats may be silent before it has crashed.
+        known: Keys and sessions that were found before.
+        passwords: Makes and compares their hashes.
+        account_logins: How often someone may try to be one person.
+        address_logins: How often one address may try to be anybody.
     """
 
     server_id: str
@@ -53,7 +69,10 @@ class Services:
     bodies: BodyReader
     clock: Clock
     silence_ns: int
-    _keys: dict[str, StoredKey] = field(default_factory=dict)
+    known: Known = field(default_factory=Known)
+    passwords: PasswordBook = field(default_factory=PasswordBook)
+    account_logins: Throttle = field(default_factory=_throttle(_ACCOUNT_LOGINS))
+    address_logins: Throttle = field(default_factory=_throttle(_ADDRESS_LOGINS))
     _decoders: CapacityLimiter = field(default_factory=lambda: CapacityLimiter(_DECODERS))
     _readers: CapacityLimiter = field(default_factory=lambda: CapacityLimiter(_READERS))
 
@@ -80,15 +99,43 @@ class Services:
         """
         return await asyncio.wrap_future(self.writer.submit(job, weight=weight, locks=locks))
 
+    async def change_identities(self, job: Callable[[Connection], _T]) -> _T:
+        """Run a change of people, keys or agents; what was known of them before is forgotten with its commit.
+
+        Raises:
+            Problem: As for `write`.
+        """
+        future = self.writer.submit(job)
+        # Forgets on the writer's thread, before the answer, and also when nobody waits for it any more.
+        future.add_done_callback(lambda _: self.known.forget())
+        return await asyncio.wrap_future(future)
+
     async def find_key(self, key_id: str) -> StoredKey | None:
-        """A key by its public half; found ones are remembered, unknown ones looked up each time."""
-        known = self._keys.get(key_id)
+        """A key by its public half."""
+        return await self._find(key_id, find_key)
+
+    async def find_session(self, session_id: str) -> StoredKey | None:
+        """A session by its public half."""
+        return await self._find(session_id, find_session)
+
+    def note_use(self, key_id: str) -> None:
+        """Note that a key was used; written down about once a minute, for all keys together."""
+        self.known.use(key_id, self.clock.time_unix_ns())
+        due = self.known.uses_to_keep(self.clock.monotonic_s())
+        if due:
+            with contextlib.suppress(Problem):  # a busy or leaving writer costs a time, never the request
+                self.writer.submit(lambda connection: keep_uses(connection, due))
+
+    async def _find(
+        self, key_id: str, look_up: Callable[[Connection, str], StoredKey | None]
+    ) -> StoredKey | None:
+        """Found ones are remembered, unknown ones looked up each time."""
+        known = self.known.get(key_id)
         if known is None:
-            known = await self.read(lambda connection: find_key(connection, key_id))
+            ticket = self.known.ticket()
+            known = await self.read(lambda connection: look_up(connection, key_id))
             if known is not None:
-                if len(self._keys) >= _MAX_KNOWN_KEYS:
-                    self._keys.clear()
-                self._keys[key_id] = known
+                self.known.keep(key_id, known, ticket)
         return known
 
 
@@ -98,16 +145,26 @@ def services_of(request: Request) -> Services:
     return services
 
 
+def bearer_of(request: Request) -> Principal:
+    """Who sends this request, whatever it may do."""
+    principal: Principal = request.scope[PRINCIPAL]
+    return principal
+
+
 def principal_of(request: Request, *scopes: str) -> Principal:
-    """Who sends this request.
+    """Who sends this request; a person reaches only the workspaces where the role holds one of the scopes.
 
     Raises:
-        Problem: 403, the key holds none of the scopes.
+        Problem: 403, the bearer holds none of the scopes, anywhere.
     """
-    principal: Principal = request.scope[PRINCIPAL]
+    principal = bearer_of(request)
     if not principal.may(*scopes):
         wanted = " or ".join(sorted(scopes))
+        if principal.is_person:
+            raise Problem(
+                403, f"your role does not allow that; it lacks {wanted}", "ask an owner of the workspace"
+            )
         raise Problem(
             403, f"this key may not do that; it lacks {wanted}", f"use a key with the scope {wanted}"
         )
-    return principal
+    return principal.within(*scopes)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import enum
 from collections.abc import Callable
 from pathlib import Path
@@ -123,3 +124,50 @@ def test_c2_config_keeps_its_types_and_all_its_entries(start: Start, collector: 
         {"color": "Color.RED", "nothing": None},
     ]
     assert run.diagnostics().config_truncations == 0
+
+
+def test_l16_long_attributes_of_a_span_are_kept(start: Start, collector: Collector) -> None:
+    """Eight attributes of 3 KB, and a list of 128 and more, arrive whole."""
+    attrs: dict[str, object] = {f"text{number}": "x" * 3_000 for number in range(8)}
+    attrs["items"] = list(range(500))
+    with start() as run:
+        with run.trace("long", attrs=attrs):
+            pass
+        assert run.flush(10)
+
+    (span,) = collector.spans
+    assert {key: span.attributes[key] for key in attrs} == attrs
+
+
+def test_l16_what_a_span_cannot_keep_says_how_long_it_was(start: Start, collector: Collector) -> None:
+    """A value beyond every bound keeps its beginning, and its true length stands beside it."""
+    with start() as run:
+        with run.trace(
+            "longer", attrs={"text": "x" * 100_000, "items": list(range(5_000)), "short": 1}
+        ) as span:
+            span.event("step", {"text": "y" * 100_000})
+        assert run.tool_call("search", output="z" * 100_000)
+        assert run.flush(10)
+
+    longer = next(span for span in collector.spans if span.name == "longer")
+    tool = next(span for span in collector.spans if span.name == "tool:search")
+    assert longer.attributes["short"] == 1
+    assert longer.attributes["text.rundial.original_bytes"] == 100_000
+    assert longer.attributes["items.rundial.original_items"] == 5_000
+    assert tool.attributes["tool.output.rundial.original_bytes"] == 100_000
+    assert longer.events[0].attributes["text.rundial.original_bytes"] == 100_000
+    assert min(len(str(longer.attributes["text"])), len(str(tool.attributes["tool.output"]))) > 10_000
+
+
+def test_l16_an_exception_of_a_span_is_kept_with_its_text(start: Start, collector: Collector) -> None:
+    """Which exception left a span, what it said, and where it was raised, arrives with the span."""
+    with start() as run:
+        with contextlib.suppress(ValueError), run.trace("fails"):
+            raise ValueError("bad shape (3, 4)")
+        assert run.flush(10)
+
+    (span,) = collector.spans
+    (event,) = span.events
+    assert event.attributes["exception.type"] == "ValueError"
+    assert event.attributes["exception.message"] == "bad shape (3, 4)"
+    assert "test_l16_an_exception" in str(event.attributes["exception.stacktrace"])

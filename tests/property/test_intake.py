@@ -22,6 +22,9 @@ from rundial.server.store.streams import curve
 from rundial.server.store.tables import instances, runs, series
 from tests.support.clock import ManualClock
 
+# PostgreSQL is another process, and a hundred examples of many commits each take it seconds.
+pytestmark = pytest.mark.timeout(120)
+
 OWNER = Principal("key", "test", frozenset({keys.ADMIN}), 0)
 # Instance -> its attempt; the second attempt has two ranks.
 ATTEMPTS = {"first": 1, "second-0": 2, "second-1": 2, "third": 3}
@@ -44,10 +47,11 @@ POINTS = st.tuples(
 SENT = st.builds(Sent, st.sampled_from(list(ATTEMPTS)), st.lists(POINTS, max_size=12))
 
 
-@pytest.fixture(scope="module")
-def services(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Services]:
-    """One store for all examples: each has a run of its own."""
-    opened = open_services(tmp_path_factory.mktemp("data"), ManualClock())
+@pytest.fixture(scope="module", params=["sqlite", "postgresql"])
+def services(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Services]:
+    """One store of each engine for all examples: each has a run of its own."""
+    database = None if request.param == "sqlite" else request.getfixturevalue("postgres").database()
+    opened = open_services(tmp_path_factory.mktemp("data"), ManualClock(), database=database)
     yield opened
     close_services(opened)
 

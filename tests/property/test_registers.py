@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import time
 from functools import reduce
 from typing import Any
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rundial.server.registers import Register, Stamp, values_of, written
+from rundial.server.registers import MAX_KEYS, Register, Stamp, capped, values_of, written
 
 _NAMES = st.sampled_from(["a", "b", "\n", '\n["a","b"]'])
 _PATHS = st.lists(_NAMES, min_size=1, max_size=3)
@@ -97,3 +98,42 @@ def test_nonsense_in_a_body_writes_nothing_and_harms_nothing(nonsense: Any, wher
     after = written(before, {where: nonsense}, "config", (0, "i", 0))
 
     assert values_of(after)["lr"] == 0.1
+
+
+def test_cost_grows_with_the_registers_and_no_faster() -> None:
+    """Writes over parents of many nested keys are no way to keep a server busy."""
+
+    def cost(size: int) -> float:
+        names = [f"k{number}" for number in range(size)]
+        deep = written(
+            {}, {"entries": [{"path": [name, "a"], "value": 1} for name in names]}, "config", (1, "i", 1)
+        )
+        began = time.process_time()
+        written(deep, {"config": dict.fromkeys(names, 0)}, "config", (2, "i", 2))
+        return time.process_time() - began
+
+    small, large = (min(cost(size) for _ in range(3)) for size in (1_000, 8_000))
+    # Eight times as much, or sixty-four times.
+    assert large < 24 * small
+
+
+@settings(max_examples=15, deadline=None)
+@given(st.lists(st.sets(st.integers(0, 30)), max_size=6), st.data())
+def test_bound_keeps_and_counts_the_same_whatever_the_order(
+    parts: list[set[int]], data: st.DataObject
+) -> None:
+    """Which names are kept, and how many are not, depends on what was written and on nothing else."""
+    more = [f"z{number:05d}" for number in range(MAX_KEYS - 10)]
+
+    def fold(order: list[set[int]]) -> tuple[list[str], int]:
+        registers: Any = dict.fromkeys(more, (0, "i", 0, "0"))
+        omitted: tuple[int, ...] = ()
+        for part in order:
+            body = {"config": dict.fromkeys((f"a{number}" for number in part), 0)}
+            registers, omitted = capped(written(registers, body, "config", (1, "i", 1)), omitted)
+        return sorted(registers), len(omitted)
+
+    kept, count = fold(parts)
+    names = sorted({*more, *(f"a{number}" for part in parts for number in part)})
+    assert (kept, count) == (names[:MAX_KEYS], len(names) - len(kept))
+    assert fold(data.draw(st.permutations(parts + parts[:1]))) == (kept, count)

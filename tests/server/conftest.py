@@ -8,11 +8,23 @@ from pathlib import Path
 import pytest
 
 from tests.support.clock import ManualClock
+from tests.support.postgres import Postgres
 from tests.support.server import LocalServer
+
+ENGINES = ("sqlite", "postgresql")
+
+
+@pytest.fixture(params=ENGINES)
+def database(request: pytest.FixtureRequest) -> str | None:
+    """The URL of an empty database, None for the SQLite file in the data directory; a test runs with each."""
+    if request.param == "sqlite":
+        return None
+    cluster: Postgres = request.getfixturevalue("postgres")
+    return cluster.database()
 
 
 @pytest.fixture
-def local(tmp_path: Path, clock: ManualClock) -> Iterator[LocalServer]:
-    """A real server in this process, with an empty data directory."""
-    with LocalServer(tmp_path / "data", clock) as server:
+def local(tmp_path: Path, clock: ManualClock, database: str | None) -> Iterator[LocalServer]:
+    """A real server in this process, with an empty data directory and an empty database."""
+    with LocalServer(tmp_path / "data", clock, database=database) as server:
         yield server

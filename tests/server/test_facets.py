@@ -40,6 +40,22 @@ def test_config_changes_are_merged_at_any_depth_in_any_order(local: LocalServer)
     }
 
 
+def test_config_beyond_the_bound_is_counted_in_the_answer(local: LocalServer) -> None:
+    """A config without an end costs the server a bounded place, and its details say what is missing."""
+    run = fresh_id()
+    halves = [{f"key{number:05d}": number for number in range(at, at + 10_004)} for at in (10_004, 0)]
+    for seq, half in enumerate(halves, 1):
+        tell(local, run, (seq, "config", {"config": half}))
+    tell(local, run, (3, "summary", {"summary": {f"best{number:05d}": 1 for number in range(20_003)}}))
+    tell(local, run, (4, "config", {"config": {"key20007": "again", "key00000": "kept"}}))
+
+    details = local.details(run)
+    assert list(details["config"]) == [f"key{number:05d}" for number in range(20_000)]
+    assert details["config"]["key00000"] == "kept"
+    assert details["configOmitted"] == 8
+    assert (len(details["summary"]), details["summaryOmitted"]) == (20_000, 3)
+
+
 def test_config_keeps_nan_and_infinities(local: LocalServer) -> None:
     """What JSON has no word for is stored as it is and answered as a word."""
     run = fresh_id()

@@ -41,6 +41,14 @@ class Log:
 
 
 @dataclass(frozen=True)
+class SpanEvent:
+    """What happened within a span."""
+
+    name: str
+    attributes: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
 class Span:
     """A stored span."""
 
@@ -53,6 +61,7 @@ class Span:
     end_unix_ns: int
     status: int
     attributes: Mapping[str, Any]
+    events: tuple[SpanEvent, ...] = ()
 
 
 def walk(message: Any) -> Iterable[tuple[Any, Mapping[str, Any], str]]:
@@ -98,6 +107,7 @@ def stored(record: Any, resource: Mapping[str, Any], name: str) -> Point | Log |
             record.end_time_unix_nano,
             record.status.code,
             attributes,
+            tuple(SpanEvent(event.name, _attributes(event.attributes)) for event in record.events),
         )
     kind = record.WhichOneof("value") if hasattr(record, "as_double") else None
     value = float(getattr(record, kind)) if kind else float(getattr(record, "sum", 0.0))

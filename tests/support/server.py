@@ -21,9 +21,10 @@ from rundial.clock import Clock
 from rundial.server import keys
 from rundial.server.app import build_app, open_services
 from rundial.server.bodies import BodyReader
+from rundial.server.doors import Doors
 from rundial.server.keys import Principal, StoredKey
 from rundial.server.serve import config_of, listen
-from rundial.server.store.places import add_key
+from rundial.server.store.apikeys import add_key
 
 START_TIMEOUT_S = 10.0
 PROTOBUF = "application/x-protobuf"
@@ -64,15 +65,22 @@ class LocalServer:
     """
 
     def __init__(
-        self, data: Path, clock: Clock, *, bodies: BodyReader | None = None, silence_s: float = 90
+        self,
+        data: Path,
+        clock: Clock,
+        *,
+        bodies: BodyReader | None = None,
+        silence_s: float = 90,
+        database: str | None = None,
+        doors: Doors | None = None,
     ) -> None:
         data.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._clock = clock
-        self.services = open_services(data, clock, bodies=bodies, silence_s=silence_s)
+        self.services = open_services(data, clock, bodies=bodies, silence_s=silence_s, database=database)
         self.key = (data / "owner.key").read_text().strip()
         self._listener = listen("127.0.0.1", 0)
         self.url = f"http://127.0.0.1:{self._listener.getsockname()[1]}"
-        app = build_app(self.services, allowed_hosts=["tracker.example"])
+        app = build_app(self.services, doors or Doors(allowed_hosts=("tracker.example",)))
         self._server = uvicorn.Server(config_of(app))
         self._thread = threading.Thread(
             target=self._server.run, kwargs={"sockets": [self._listener]}, name="local-server"
@@ -103,7 +111,9 @@ class LocalServer:
     ) -> str:
         """Store a further key, bound to the first workspace unless told otherwise, and return it."""
         key_id, secret = keys.generate()
-        principal = Principal(key_id, "test", frozenset(scopes), 1, workspace_id, project_id)
+        reach = None if workspace_id is None else frozenset({workspace_id})
+        home = workspace_id or 1
+        principal = Principal(key_id, "test", frozenset(scopes), home, reach, project_id)
         stored = StoredKey(principal, keys.digest(secret), expires_unix_ns, revoked_unix_ns)
         now_ns = self._clock.time_unix_ns()
         self.services.writer.submit(

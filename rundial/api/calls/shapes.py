@@ -38,7 +38,7 @@ class Options(TypedDict, total=False):
     system_metrics_interval_seconds: float | None
     system_metrics_backpressure_threshold: float | None
     system_metrics_provider: Callable[[], Mapping[str, object]] | str | None
-    capture_console: bool | None
+    capture_console: bool | Literal["fd"] | None
     capture_environment: bool | None
     capture_diff: bool | None
     artifact_copy_bytes: int | None

@@ -14,7 +14,7 @@ from rundial.server.bodies import unpack
 from rundial.server.ingest import answer, decode
 from rundial.server.keys import Principal
 from rundial.server.problems import Problem, busy
-from rundial.server.rows import Decoded, Refusals, Signal
+from rundial.server.rows import Decoded, Delivery, Refusals, Signal
 from rundial.server.services import Services, principal_of, services_of
 
 CONTENT_TYPE: Final = "application/x-protobuf"
@@ -28,7 +28,8 @@ async def metrics(request: Request) -> Response:
 
 async def logs(request: Request) -> Response:
     """Take text lines and run events."""
-    principal = principal_of(request, keys.LOGS_WRITE)
+    # A run's start and end are log records too: a key that may write its points alone must carry them.
+    principal = principal_of(request, *keys.WRITE_SCOPES)
     return await _take(request, "logs", principal)
 
 
@@ -59,7 +60,8 @@ async def _store(services: Services, principal: Principal, decoded: Decoded) -> 
         refusals = Refusals(decoded.refusals.items, list(decoded.refusals.reasons))
         forbidden: list[Problem] = []
         for delivery in deliveries:
-            problem = services.intake.store(connection, principal, delivery, received_ns)
+            problem = _unwritable(principal, delivery)
+            problem = problem or services.intake.store(connection, principal, delivery, received_ns)
             if problem is not None:
                 forbidden.append(problem)
                 refusals.add(delivery.items(), problem.message)
@@ -73,6 +75,17 @@ async def _store(services: Services, principal: Principal, decoded: Decoded) -> 
     deliveries = sorted(decoded.deliveries, key=lambda each: each.target.place)
     weight = sum(delivery.items() for delivery in deliveries)
     return await services.write(store, weight=max(1, weight), locks=deliveries[0].target.place)
+
+
+def _unwritable(principal: Principal, delivery: Delivery) -> Problem | None:
+    """What forbids a delivery of text to a key that may write events alone."""
+    if not delivery.texts or principal.may(keys.LOGS_WRITE):
+        return None
+    return Problem(
+        403,
+        f"this key may not do that; it lacks {keys.LOGS_WRITE}",
+        f"use a key with the scope {keys.LOGS_WRITE}",
+    )
 
 
 ROUTES: Final = [

@@ -248,6 +248,7 @@ def _full(run: AnyRow, rows: Sequence[AnyRow]) -> dict[str, object]:
         "error": life.error,
         "attempt": life.attempt,
         "config": life.config_values(),
+        "configOmitted": len(life.config_omitted),
         "tags": life.value("tags") or [],
         "group": life.value("group"),
         "jobType": life.value("job_type"),
@@ -275,7 +276,7 @@ def _said(connection: Connection, run: AnyRow) -> dict[str, object]:
     stop, preempting = life.note_of(life.stop), life.note_of(life.preempting)
     return {
         "summary": {**values, **life.summary_values()},
-        "summaryOmitted": omitted,
+        "summaryOmitted": omitted + len(life.summary_omitted),
         "metrics": [
             {
                 "name": name,

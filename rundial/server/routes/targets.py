@@ -21,6 +21,7 @@ from rundial.server.store.places import Project, claim_project, find_workspace
 async def resolve_target(request: Request) -> JSONResponse:
     """Resolve a target, making the project when the key may write there."""
     principal = principal_of(request, PROJECT_READ, *WRITE_SCOPES)
+    writer = principal.within(*WRITE_SCOPES)
     services = services_of(request)
     arguments = await of_body(request)
     name = arguments.text("project")
@@ -33,8 +34,12 @@ async def resolve_target(request: Request) -> JSONResponse:
 
     def claim(connection: Connection) -> Project:
         now_ns = services.clock.time_unix_ns()
+        if workspace_slug is not None:
+            place = find_workspace(connection, principal, workspace_slug)
+            if place is not None and not writer.sees_workspace(place.id):
+                return find(connection)  # a viewer there, who may write elsewhere
         return claim_project(
-            connection, principal, workspace_slug, project_slug, project_name=name, now_unix_ns=now_ns
+            connection, writer, workspace_slug, project_slug, project_name=name, now_unix_ns=now_ns
         )
 
     def find(connection: Connection) -> Project:

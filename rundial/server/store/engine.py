@@ -194,7 +194,7 @@ def _open_postgresql(url: URL) -> Engines:
         "pool_pre_ping": True,
     }
     # A writer that waited for another process's row sees what that one committed.
-    writing = create_engine(url, isolation_level="READ COMMITTED", poolclass=NullPool, **options)
+    writing = create_engine(url, isolation_level="READ COMMITTED", pool_size=1, max_overflow=1, **options)
     reading = create_engine(
         url,
         isolation_level="REPEATABLE READ",

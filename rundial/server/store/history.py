@@ -46,8 +46,8 @@ def workspaces_of(
 ) -> Sequence[AnyRow]:
     """Workspaces that the key may see, by slug."""
     query = select(workspaces).order_by(workspaces.c.slug).limit(limit)
-    if principal.workspace_id is not None:
-        query = query.where(workspaces.c.id == principal.workspace_id)
+    if principal.reach is not None:
+        query = query.where(workspaces.c.id.in_(principal.reach))
     if after is not None:
         query = query.where(workspaces.c.slug > after)
     return connection.execute(query).all()
@@ -100,8 +100,8 @@ def runs_with_id(connection: Connection, principal: Principal, run_id: str) -> S
         .join(projects, projects.c.id == runs.c.project_id)
         .where(runs.c.run_id == run_id)
     )
-    if principal.workspace_id is not None:
-        query = query.where(projects.c.workspace_id == principal.workspace_id)
+    if principal.reach is not None:
+        query = query.where(projects.c.workspace_id.in_(principal.reach))
     if principal.project_id is not None:
         query = query.where(projects.c.id == principal.project_id)
     return connection.execute(query).all()

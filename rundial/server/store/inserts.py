@@ -100,12 +100,11 @@ def insert_points(
         new, blocks = insert_arrays(bare, ids, blocks, instance, first_accepted)
     else:
         new, blocks = _insert_all(bare, ids, blocks, instance, first_accepted)
-    news = [
-        _news(series_id, block, attempt) for series_id, block in zip(ids, blocks, strict=True) if block.steps
-    ]
-    if new and news:
-        summary = _SUMMARY.on(bare.dialect)
-        bare.run_each(summary.sql, map(summary.row, news))
+    if not new:
+        return 0
+    summary = _SUMMARY.on(bare.dialect)
+    news = (_news(each, block, attempt) for each, block in zip(ids, blocks, strict=True) if block.steps)
+    bare.run_each(summary.sql, map(summary.row, news))
     return new
 
 

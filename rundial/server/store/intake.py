@@ -144,7 +144,9 @@ class Intake:
 
     def _project(self, connection: Connection, principal: Principal, target: Target, now_ns: int) -> Project:
         key = (principal.key_id, target.workspace, target.project)
-        if key not in self._projects:
+        known = self._projects.get(key)
+        # A person's role may have changed since.
+        if known is None or not principal.sees(known.workspace.id, known.id):
             self._projects[key] = claim_project(
                 connection,
                 principal,

@@ -40,7 +40,7 @@ def insert_arrays(
     )
     new, accepted = bare.run(_INSERT, given).fetchone()
     if accepted is None:
-        return new, blocks if new else []
+        return new, blocks
     fresh, first, kept = set(accepted), first_accepted, []
     for block in blocks:
         places = [place for place in range(len(block.steps)) if first + place in fresh]

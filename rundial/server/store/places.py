@@ -1,20 +1,21 @@
-"""Workspaces, projects and API keys: who may act where, and making what is named for the first time.
+"""Workspaces and projects: who may act where, and making what is named for the first time.
 
 Every function takes a connection inside a transaction; those that may create need the writer's.
 """
 
 from __future__ import annotations
 
-import json
 import secrets
 from dataclasses import dataclass
 
-from sqlalchemy import Connection, Row, insert, select
+from sqlalchemy import Connection, select
 
-from rundial.server.keys import Principal, StoredKey
+from rundial.server.keys import EVALS_WRITE, WRITE_SCOPES, Actor, Principal
 from rundial.server.problems import Problem
+from rundial.server.roles import PROJECTS_CREATE
+from rundial.server.store.audit import Deed, record
 from rundial.server.store.dialect import insert_new
-from rundial.server.store.tables import api_keys, facts, projects, workspaces
+from rundial.server.store.tables import facts, projects, workspaces
 
 _ID_PREFIX = "prj_"
 
@@ -44,11 +45,36 @@ def fact(connection: Connection, name: str) -> str | None:
     return connection.execute(select(facts.c.value).where(facts.c.name == name)).scalar()
 
 
-def create_workspace(connection: Connection, slug: str, *, name: str, now_unix_ns: int) -> Workspace:
-    """Add a workspace; the one that is there stays as it is."""
-    insert_new(connection, workspaces, {"slug": slug, "name": name, "created_unix_ns": now_unix_ns})
+def create_workspace(
+    connection: Connection, slug: str, *, name: str, actor: Actor, now_unix_ns: int
+) -> Workspace:
+    """Add a workspace; one that another process has just added stays as it is."""
+    is_new = insert_new(connection, workspaces, {"slug": slug, "name": name, "created_unix_ns": now_unix_ns})
     row = connection.execute(select(workspaces).where(workspaces.c.slug == slug)).one()
+    if is_new:
+        deed = Deed("workspace.create", "workspace", slug)
+        record(connection, row.id, actor, deed, now_unix_ns=now_unix_ns)
     return Workspace(row.id, row.slug, row.name)
+
+
+def create_project(
+    connection: Connection, workspace: Workspace, slug: str, *, name: str, actor: Actor, now_unix_ns: int
+) -> Project:
+    """Add a project; one that another process has just added stays as it is."""
+    public_id = f"{_ID_PREFIX}{secrets.token_hex(8)}"
+    new = {"public_id": public_id, "name": name, "created_unix_ns": now_unix_ns}
+    is_new = insert_new(connection, projects, {"workspace_id": workspace.id, "slug": slug, **new})
+    if is_new:
+        deed = Deed("project.create", "project", slug, details={"projectId": public_id})
+        record(connection, workspace.id, actor, deed, now_unix_ns=now_unix_ns)
+    here = (projects.c.workspace_id == workspace.id, projects.c.slug == slug)
+    row = connection.execute(select(projects).where(*here)).one()
+    return Project(row.id, row.public_id, row.slug, row.name, workspace)
+
+
+def is_taken(connection: Connection, slug: str) -> bool:
+    """Whether a workspace bears this slug, whoever may see it."""
+    return connection.execute(select(workspaces.c.id).where(workspaces.c.slug == slug)).first() is not None
 
 
 def find_workspace(connection: Connection, principal: Principal, slug: str | None) -> Workspace | None:
@@ -59,7 +85,7 @@ def find_workspace(connection: Connection, principal: Principal, slug: str | Non
     else:
         query = query.where(workspaces.c.slug == slug)
     row = connection.execute(query).one_or_none()
-    if row is None or (principal.workspace_id is not None and row.id != principal.workspace_id):
+    if row is None or not _is_within(principal, row.id):
         return None
     return Workspace(row.id, row.slug, row.name)
 
@@ -71,7 +97,7 @@ def find_project(
     row = connection.execute(
         select(projects).where(projects.c.workspace_id == workspace.id, projects.c.slug == slug)
     ).one_or_none()
-    if row is None or (principal.project_id is not None and row.id != principal.project_id):
+    if row is None or not principal.sees(row.workspace_id, row.id):
         return None
     return Project(row.id, row.public_id, row.slug, row.name, workspace)
 
@@ -91,7 +117,9 @@ def find_project_by_public_id(connection: Connection, principal: Principal, publ
         .join(workspaces, workspaces.c.id == projects.c.workspace_id)
         .where(projects.c.public_id == public_id)
     ).one_or_none()
-    if row is None or not _may_see(principal, row.workspace_id, row.id):
+    if row is None or not _is_within(principal, row.workspace_id):
+        return None
+    if not principal.sees(row.workspace_id, row.id):
         return None
     workspace = Workspace(row.workspace_id, row.workspace_slug, row.workspace_name)
     return Project(row.id, row.public_id, row.slug, row.name, workspace)
@@ -130,13 +158,16 @@ def claim_project(
             f"this key may not write to project {project_slug!r}",
             "the key is bound to one project; use that project, or a key of the workspace",
         )
-    public_id = f"{_ID_PREFIX}{secrets.token_hex(8)}"
-    new = {"public_id": public_id, "name": project_name, "created_unix_ns": now_unix_ns}
-    # Another process may make it at this moment: then its project is the one.
-    insert_new(connection, projects, {"workspace_id": workspace.id, "slug": project_slug, **new})
-    made = find_project(connection, principal, workspace, project_slug)
-    assert made is not None
-    return made
+    if not principal.may_in(workspace.id, PROJECTS_CREATE, EVALS_WRITE, *WRITE_SCOPES):
+        raise Problem(403, f"this key may not make project {project_slug!r}", "use a key that may write")
+    return create_project(
+        connection,
+        workspace,
+        project_slug,
+        name=project_name,
+        actor=principal.doer,
+        now_unix_ns=now_unix_ns,
+    )
 
 
 def _claim_workspace(connection: Connection, principal: Principal, slug: str, now_unix_ns: int) -> Workspace:
@@ -146,51 +177,19 @@ def _claim_workspace(connection: Connection, principal: Principal, slug: str, no
             f"this key may not write to workspace {slug!r}",
             "use the key's own workspace (leave the workspace out), or the owner's key, which may make one",
         )
-    return create_workspace(connection, slug, name=slug, now_unix_ns=now_unix_ns)
+    return create_workspace(connection, slug, name=slug, actor=principal.doer, now_unix_ns=now_unix_ns)
 
 
-def _may_see(principal: Principal, workspace_id: int, project_id: int) -> bool:
-    is_workspace = principal.workspace_id is None or principal.workspace_id == workspace_id
-    return is_workspace and (principal.project_id is None or principal.project_id == project_id)
+def _is_within(principal: Principal, workspace_id: int) -> bool:
+    """Whether a workspace is within reach; a person hears of the role that stands in the way.
 
-
-def add_key(
-    connection: Connection,
-    key: StoredKey,
-    *,
-    now_unix_ns: int,
-) -> None:
-    """Store a key's hash and what it allows."""
-    principal = key.principal
-    connection.execute(
-        insert(api_keys).values(
-            id=principal.key_id,
-            secret_sha256=key.secret_sha256,
-            label=principal.label,
-            scopes=json.dumps(sorted(principal.scopes)),
-            home_workspace_id=principal.home_workspace_id,
-            workspace_id=principal.workspace_id,
-            project_id=principal.project_id,
-            created_unix_ns=now_unix_ns,
-            expires_unix_ns=key.expires_unix_ns,
-            revoked_unix_ns=key.revoked_unix_ns,
+    Raises:
+        Problem: 403, it is one of the person's own, and the role there does not allow this.
+    """
+    if not principal.sees_workspace(workspace_id) and workspace_id in principal.rights:
+        raise Problem(
+            403,
+            "your role in this workspace does not allow that",
+            "ask an owner of the workspace for another",
         )
-    )
-
-
-def find_key(connection: Connection, key_id: str) -> StoredKey | None:
-    """A key by its public half, revoked and expired ones too."""
-    row = connection.execute(select(api_keys).where(api_keys.c.id == key_id)).one_or_none()
-    return None if row is None else _stored_key(row)
-
-
-def _stored_key(row: Row[tuple[object, ...]]) -> StoredKey:
-    principal = Principal(
-        key_id=row.id,
-        label=row.label,
-        scopes=frozenset(json.loads(row.scopes)),
-        home_workspace_id=row.home_workspace_id,
-        workspace_id=row.workspace_id,
-        project_id=row.project_id,
-    )
-    return StoredKey(principal, row.secret_sha256, row.expires_unix_ns, row.revoked_unix_ns)
+    return principal.sees_workspace(workspace_id)

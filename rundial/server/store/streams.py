@@ -87,11 +87,17 @@ def _curve_queries() -> tuple[Prepared, Prepared, Prepared]:
 
     def chosen(dialect: Dialect) -> CompilerElement:
         if dialect == POSTGRESQL:
-            best = stepped.join(instances, instances.c.id == points.c.instance).distinct(points.c.step)
-            # The weight is named, so that the parameters are the same; it weighs nothing here.
-            return best.where(weight > 0).order_by(
-                points.c.step, instances.c.attempt.desc(), points.c.accepted.desc()
+            order = (instances.c.attempt.desc(), points.c.accepted.desc())
+            place = func.row_number().over(partition_by=points.c.step, order_by=order)
+            ranked = (
+                # The weight is named, so that both take the same values; it weighs nothing here.
+                stepped.where(weight > 0)
+                .add_columns(place.label("place"))
+                .join(instances, instances.c.id == points.c.instance)
+                .subquery()
             )
+            shown_there = [ranked.c[column.name] for column in shown]
+            return select(*shown_there).where(ranked.c.place == 1).order_by(ranked.c.step)
         best = stepped.add_columns(func.max(points.c.accepted + weight * attempt))
         return best.group_by(points.c.step).order_by(points.c.step)
 

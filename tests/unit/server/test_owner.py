@@ -9,7 +9,7 @@ import pytest
 from rundial.errors import ConfigError
 from rundial.server import keys
 from rundial.server.app import close_services, open_services
-from rundial.server.store.places import find_key
+from rundial.server.store.apikeys import find_key
 from tests.support.clock import ManualClock
 
 

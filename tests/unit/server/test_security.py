@@ -68,7 +68,7 @@ def test_a_stored_key_opens_with_its_secret_alone_and_only_while_it_lives() -> N
 def test_admin_holds_every_scope_and_only_an_unbound_one_owns() -> None:
     """A workspace's admin may do everything there and make no other workspace."""
     owner = Principal("id", "x", frozenset({ADMIN}), 1)
-    bound = Principal("id", "x", frozenset({ADMIN}), 1, workspace_id=1)
+    bound = Principal("id", "x", frozenset({ADMIN}), 1, reach=frozenset({1}))
 
     assert all(each.may(scope) for each in (owner, bound) for scope in keys.SCOPES)
     assert (owner.is_owner, bound.is_owner) == (True, False)

@@ -1,0 +1,325 @@
+"""Console capture at the file descriptors, `capture_console="fd"`: C libraries and child processes too.
+
+Descriptors 1 and 2 lead through pipes, or pseudo-terminals where they were terminals, to a small program,
+`rundial.api.passer`, which passes everything on to where they led before and gives us a copy. It is no child
+of this process, so that nobody who waits for children meets it; it outlives a kill of this process, so that
+nothing in a pipe is lost to the console, and ends with the last writer.
+
+Should it be killed itself, we put the old descriptors back and pass on what is in the pipes.
+
+Threads: one of our own cuts the copies into lines. `capture` and what it returns are for any thread.
+After a fork: the child writes through the same pipes, and its text is its parent's. It restores nothing.
+"""
+
+from __future__ import annotations
+
+import codecs
+import contextlib
+import fcntl
+import itertools
+import os
+import random
+import select
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rundial.api import passer
+from rundial.api.console import Console, record_lines
+from rundial.interrupts import let_through
+from rundial.logger import logger
+from rundial.signals.consoleline import ConsoleLine, ConsoleLines
+
+if TYPE_CHECKING:
+    from rundial.api.run import Run
+    from rundial.api.start import Parts
+
+NAMES = ("stdout", "stderr")
+# How long the end of a run waits for what was written before; a console that stands still keeps it.
+MAX_WAIT_S = 2.0
+# Away from the numbers that programs like to use.
+LOW_FD = 20
+START_TIMEOUT_S = 10.0
+# The program is started by a shell that leaves at once, and is then nobody's child.
+_START = ("/bin/sh", "-c", '"$@" &', "sh")
+
+
+def capture(run: Run, parts: Parts) -> Callable[[float], None]:
+    """Begin to record what is written to descriptors 1 and 2; return what ends it.
+
+    Where that cannot be done, the streams are captured as with `capture_console=True`, with a warning.
+    """
+    if parts.descriptors is None or not parts.descriptors.is_open:
+        try:
+            parts.descriptors = Descriptors()
+        except (OSError, subprocess.SubprocessError) as error:
+            logger.warning(
+                "run %s: file descriptors cannot be captured (%s); what Python writes is captured",
+                run.run_id,
+                error,
+            )
+            return Console(run).close
+    descriptors = parts.descriptors
+    listener = Listener(run)
+    descriptors.listeners.append(listener)
+    # A notebook's streams, or a test's, do not come by here.
+    other = Console(run, without=[name for name in NAMES if descriptors.is_behind(name)])
+
+    def close(timeout_s: float) -> None:
+        other.close()
+        descriptors.leave(listener, timeout_s)
+
+    return close
+
+
+class Listener:
+    """One run's lines of both streams; used by the one thread, and at the end by who ends the run."""
+
+    def __init__(self, run: Run) -> None:
+        # A line's number is unique among all processes of a run, as far as chance goes.
+        numbers = itertools.count(random.getrandbits(48))
+        self._lines = [ConsoleLines(numbers.__next__, time.monotonic) for _ in NAMES]
+        self._decoders = [codecs.getincrementaldecoder("utf-8")("replace") for _ in NAMES]
+        self.run = run
+
+    def feed(self, stream: int, data: bytes) -> None:
+        """Take what was written."""
+        self._offer(stream, partial(self._lines[stream].feed, self._decoders[stream].decode(data)))
+
+    def lost(self, stream: int, lines: int) -> None:
+        """Count lines that the other program had no room for; the line before the gap ends there."""
+        self.run.lines.lose(lines)
+        self._offer(stream, self._lines[stream].rest)
+
+    def rest(self) -> None:
+        """Record what is half written."""
+        for stream, lines in enumerate(self._lines):
+            self._offer(stream, lines.rest)
+
+    def _offer(self, stream: int, take: Callable[[], list[ConsoleLine]]) -> None:
+        try:
+            record_lines(self.run, NAMES[stream], take())
+        except Exception as error:  # noqa: BLE001 - the others are recorded all the same
+            let_through(error)
+            self.run.console_failed(error)
+
+
+class _Turned:
+    """One descriptor that leads elsewhere.
+
+    Attributes:
+        saved: Where it led before.
+        source: Where what is written comes out.
+    """
+
+    def __init__(self, fd: int) -> None:
+        self._fd = fd
+        self.saved = fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, LOW_FD)
+        source, self._sink = _terminal(fd) if os.isatty(fd) else os.pipe()
+        self.source = fcntl.fcntl(source, fcntl.F_DUPFD_CLOEXEC, LOW_FD)
+        os.close(source)
+        self._identity = _identity(self._sink)
+
+    def turn(self) -> None:
+        """Lead what is written from now on to the source."""
+        os.dup2(self._sink, self._fd)
+        os.close(self._sink)
+
+    def restore(self) -> None:
+        """Lead it where it led before, unless somebody has turned it since. Idempotent."""
+        with contextlib.suppress(OSError):
+            if _identity(self._fd) == self._identity:
+                os.dup2(self.saved, self._fd)
+
+    def pass_some(self) -> bool:
+        """Pass on what is in the pipe, in the other program's place; whether a writer is left."""
+        with contextlib.suppress(OSError):
+            data = os.read(self.source, passer.READ_BYTES)
+            left = memoryview(data)
+            while left:
+                left = left[os.write(self.saved, left) :]
+            return bool(data)
+        return False
+
+    def close_source(self) -> None:
+        """Nobody reads where this led: writers are to learn of it."""
+        if self.source >= 0:
+            os.close(self.source)
+            self.source = -1
+
+    def close(self) -> None:
+        """Let go of it."""
+        self.close_source()
+        os.close(self.saved)
+
+
+class Descriptors:
+    """Descriptors 1 and 2 of this process while runs capture them.
+
+    Attributes:
+        listeners: The runs; a tuple of them is taken for each frame.
+        is_open: Whether anything is captured.
+
+    Raises:
+        OSError, subprocess.SubprocessError: It cannot be done here; nothing has changed.
+    """
+
+    def __init__(self) -> None:
+        self.listeners: list[Listener] = []
+        self.is_open = True
+        self._pid = os.getpid()
+        self._turned: list[_Turned] = []
+        self._passed = threading.Event()
+        self._lock = threading.Lock()  # guards the end: runs may end together
+        _flush()
+        ours, theirs = socket.socketpair()
+        try:
+            for fd in (1, 2):
+                self._turned.append(_Turned(fd))
+            _start_passer(theirs, self._turned)
+        except BaseException:
+            ours.close()
+            for turned in self._turned:
+                turned.close()
+            raise
+        finally:
+            theirs.close()
+        self._channel = ours
+        self._thread = threading.Thread(target=self._work, name="rundial-console", daemon=True)
+        self._thread.start()
+        for turned in self._turned:
+            turned.turn()
+
+    def is_behind(self, name: str) -> bool:
+        """Whether a stream of `sys` writes to the descriptor of its name."""
+        try:
+            return bool(getattr(sys, name).fileno() == NAMES.index(name) + 1)
+        except (AttributeError, OSError, ValueError):
+            return False
+
+    def leave(self, listener: Listener, timeout_s: float) -> None:
+        """Record a run's last words; put the descriptors back when nobody else listens. Idempotent."""
+        if os.getpid() != self._pid or listener not in self.listeners:
+            return
+        _flush()
+        with self._lock:
+            is_last = self.listeners == [listener]
+            if is_last:
+                self.is_open = False
+                for turned in self._turned:
+                    turned.restore()
+            if not self._has_passed(min(timeout_s / 2, MAX_WAIT_S)):
+                logger.warning(
+                    "run %s: the console takes no more; what was written to it last is not recorded",
+                    listener.run.run_id,
+                )
+            if is_last:
+                self._close_channel()
+                # Nobody else uses the listener then.
+                self._thread.join(MAX_WAIT_S)
+            self.listeners.remove(listener)
+        listener.rest()
+
+    def _has_passed(self, timeout_s: float) -> bool:
+        self._passed.clear()
+        if not self._thread.is_alive():
+            return True
+        try:
+            self._channel.send(b"?")
+        except OSError:
+            return True
+        return self._passed.wait(timeout_s)
+
+    def _close_channel(self) -> None:
+        with contextlib.suppress(OSError):
+            self._channel.shutdown(socket.SHUT_RDWR)
+
+    def _work(self) -> None:
+        try:
+            with self._channel.makefile("rb") as frames:
+                while len(head := frames.read(passer.FRAME.size)) == passer.FRAME.size:
+                    stream, kind, size = passer.FRAME.unpack(head)
+                    self._take(stream, kind, size, frames.read(size) if kind == passer.DATA else b"")
+        except OSError:
+            # The other program is no more, as below.
+            pass
+        finally:
+            self._let_go()
+
+    def _let_go(self) -> None:
+        """Put everything back; and while runs still listen, the other program is no more: do its work."""
+        is_cut = self.is_open
+        self.is_open = False
+        self._passed.set()
+        for turned in self._turned:
+            turned.restore()
+        self._channel.close()
+        if is_cut:
+            logger.warning("what passed the console on has ended; file descriptors are captured no more")
+            by_source = {turned.source: turned for turned in self._turned if turned.source >= 0}
+            while by_source:
+                for source in select.select(list(by_source), [], [])[0]:
+                    if not by_source[source].pass_some():
+                        del by_source[source]
+        for turned in self._turned:
+            turned.close()
+
+    def _take(self, stream: int, kind: int, size: int, data: bytes) -> None:
+        if kind == passer.PASSED:
+            self._passed.set()
+        elif kind == passer.GONE:
+            self._turned[stream].close_source()
+        for listener in tuple(self.listeners):
+            if kind == passer.DATA:
+                listener.feed(stream, data)
+            elif kind == passer.LOST:
+                listener.lost(stream, size)
+
+
+def _start_passer(channel: socket.socket, turned: list[_Turned]) -> None:
+    program = Path(passer.__file__)
+    if not sys.executable or getattr(sys, "frozen", False) or not program.is_file():
+        raise OSError("there is no Python program to start")
+    ends = [end for each in turned for end in (each.source, each.saved)]
+    command = [sys.executable, "-I", "-S", str(program), *map(str, (channel.fileno(), *ends))]
+    subprocess.run(
+        [*_START, *command],
+        check=True,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        pass_fds=(channel.fileno(), *ends),
+        cwd="/",
+        # Not to be told of a Ctrl-C, nor of the terminal's end.
+        start_new_session=True,
+        timeout=START_TIMEOUT_S,
+    )
+
+
+def _terminal(like: int) -> tuple[int, int]:
+    """Return both sides of a terminal of the same size that changes nothing of what passes through."""
+    import termios
+    import tty
+
+    source, sink = os.openpty()
+    tty.setraw(sink)
+    fcntl.ioctl(sink, termios.TIOCSWINSZ, fcntl.ioctl(like, termios.TIOCGWINSZ, bytes(8)))
+    return source, sink
+
+
+def _identity(fd: int) -> tuple[int, int, int]:
+    found = os.fstat(fd)
+    return found.st_dev, found.st_ino, found.st_rdev
+
+
+def _flush() -> None:
+    """Send on what Python holds back of what was written."""
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(AttributeError, OSError, ValueError):
+            stream.flush()

@@ -1,0 +1,234 @@
+"""Who may do what: one row for each route of the server, by name of everybody who may.
+
+Whoever adds a route adds its row here; a test fails until then. A row says who is let through for a request
+about the project `digits`, and how to make a request that succeeds for who is. Everybody else must be
+refused, have changed nothing and read nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Final
+
+from tests.support import otlp
+from tests.support.world import HOME, PASSWORD, RUN, SCOPED, World, fresh
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A request: a JSON body, or bytes as OTLP; None sends none."""
+
+    path: str
+    body: Any = None
+
+
+@dataclass(frozen=True, slots=True)
+class Right:
+    """One route.
+
+    Attributes:
+        may: Who is let through.
+        call: Makes a request that nobody made before.
+    """
+
+    may: frozenset[str]
+    call: Callable[[World], Call]
+
+
+_OWNER: Final = frozenset({"owner's key"})
+_ADMINS: Final = _OWNER | {"owner", "admin key"}
+_MAKERS: Final = _ADMINS | {"member", "project admin key"}
+_READERS: Final = _MAKERS | {"viewer", "agent", "key:project:read"}
+_WRITERS: Final = _MAKERS | {"agent", "key:metrics:write", "key:logs:write", "key:traces:write"}
+_ELSEWHERE: Final = frozenset({"stranger", "key of another project", "key of another workspace"})
+_PERSONS: Final = frozenset({"owner", "member", "viewer", "stranger"})
+_ALL: Final = _READERS | _WRITERS | _ELSEWHERE | set(SCOPED)
+_ANYONE: Final = _ALL | {"none", "expired key", "revoked key"}
+
+_W: Final = f"/api/v1/workspaces/{HOME}"
+_P: Final = f"{_W}/projects/digits"
+
+
+def _get(path: str) -> Callable[[World], Call]:
+    return lambda _world: Call(path)
+
+
+def _about_run(path: str, **more: Any) -> Callable[[World], Call]:
+    """A POST about the run by its project's id."""
+    return lambda world: Call(path, {"projectId": world.ids["digits"], "runId": RUN, **more})
+
+
+def _of_run(verb: str, **body: Any) -> Callable[[World], Call]:
+    """A POST about a run of its own, so that ending it twice is never in question."""
+
+    def call(world: World) -> Call:
+        run = fresh("run")
+        world.made("/api/v1/runs/start", {"projectId": world.ids["digits"], "runId": run})
+        return Call(f"/api/v1/runs/{run}/{verb}", {"projectId": world.ids["digits"], **body})
+
+    return call
+
+
+def _owner_of_telemetry() -> Any:
+    return otlp.resource(
+        fresh("run"), rundial__project="digits", rundial__workspace=HOME, instance=fresh("i")
+    )
+
+
+def _metrics(_world: World) -> Call:
+    points = [otlp.point(1, 0.5)]
+    return Call("/v1/metrics", otlp.metrics((_owner_of_telemetry(), [otlp.gauge("x", points)])))
+
+
+def _events(_world: World) -> Call:
+    happened = [otlp.event(1, "rundial.run.start", {"name": "x"})]
+    return Call("/v1/logs", otlp.logs(_owner_of_telemetry(), happened))
+
+
+def _traces(world: World) -> Call:
+    return Call("/v1/traces", otlp.spans(_owner_of_telemetry(), [otlp.span(world.number(), "x")]))
+
+
+def _revoke_key(place: str) -> Callable[[World], Call]:
+    def call(world: World) -> Call:
+        # Made by a member, who may end it, too; an owner may end any.
+        reply = world.server.send(
+            "POST",
+            f"{_P}/api-keys",
+            b'{"scopes": ["project:read"]}',
+            headers={**world.headers("member"), "content-type": "application/json"},
+            key="",
+        )
+        return Call(f"{place}/api-keys/{reply.json['keyId']}/revoke", {})
+
+    return call
+
+
+def _agent(verb: str) -> Callable[[World], Call]:
+    def call(world: World) -> Call:
+        agent = world.made(f"{_W}/agents", {"name": fresh("agent")})["agentId"]
+        return Call(f"{_W}/agents/{agent}/{verb}", {"projectSlug": "digits"})
+
+    return call
+
+
+def _new_member(world: World) -> Call:
+    """An account that exists already and is no member yet: only the owner's key makes accounts."""
+    user = world.fresh_member()
+    world.made(f"{_W}/members/{user}/remove", {})
+    email = world.read(lambda connection: _email(connection, user))
+    return Call(f"{_W}/members", {"email": email, "role": "viewer"})
+
+
+def _email(connection: Any, user: str) -> str:
+    from rundial.server.store.users import find_user
+
+    row = find_user(connection, public_id=user)
+    assert row is not None
+    return str(row.email)
+
+
+def _member(verb: str, **body: Any) -> Callable[[World], Call]:
+    return lambda world: Call(f"{_W}/members/{world.fresh_member()}/{verb}", body)
+
+
+RIGHTS: Final[dict[tuple[str, str], Right]] = {
+    ("GET", "/health/ready"): Right(_ANYONE, _get("/health/ready")),
+    ("POST", "/v1/metrics"): Right(_MAKERS | {"agent", "key:metrics:write"}, _metrics),
+    ("POST", "/v1/logs"): Right(_WRITERS, _events),
+    ("POST", "/v1/traces"): Right(_MAKERS | {"agent", "key:traces:write"}, _traces),
+    ("GET", "/api/v1/auth/whoami"): Right(_ALL, _get("/api/v1/auth/whoami")),
+    ("GET", "/api/v1/cli/capabilities"): Right(_ALL, _get("/api/v1/cli/capabilities")),
+    ("POST", "/api/v1/auth/login/credentials"): Right(
+        _ANYONE,
+        lambda _: Call(
+            "/api/v1/auth/login/credentials", {"email": "member@example.org", "password": PASSWORD}
+        ),
+    ),
+    ("POST", "/api/v1/auth/logout"): Right(_PERSONS, lambda _: Call("/api/v1/auth/logout", {})),
+    ("POST", "/api/v1/auth/password"): Right(
+        _PERSONS,
+        lambda _: Call("/api/v1/auth/password", {"currentPassword": PASSWORD, "newPassword": PASSWORD}),
+    ),
+    ("GET", "/api/v1/workspaces"): Right(_READERS | _ELSEWHERE, _get("/api/v1/workspaces")),
+    ("POST", "/api/v1/workspaces"): Right(
+        _OWNER | {"owner", "stranger"}, lambda _: Call("/api/v1/workspaces", {"name": fresh("w")})
+    ),
+    ("GET", "/api/v1/workspaces/{workspace}/projects"): Right(
+        # Another project's key sees that project alone: what it reads is looked at, too.
+        _READERS | {"key of another project"},
+        _get(f"{_W}/projects"),
+    ),
+    ("POST", "/api/v1/workspaces/{workspace}/projects"): Right(
+        _ADMINS | {"member"}, lambda _: Call(f"{_W}/projects", {"name": fresh("p")})
+    ),
+    ("GET", "/api/v1/workspaces/{workspace}/members"): Right(_ADMINS, _get(f"{_W}/members")),
+    ("POST", "/api/v1/workspaces/{workspace}/members"): Right(_ADMINS, _new_member),
+    ("POST", "/api/v1/workspaces/{workspace}/members/{user_id}/role"): Right(
+        _ADMINS, _member("role", role="member")
+    ),
+    ("POST", "/api/v1/workspaces/{workspace}/members/{user_id}/remove"): Right(_ADMINS, _member("remove")),
+    ("POST", "/api/v1/users/{user_id}/password"): Right(
+        _OWNER,
+        lambda world: Call(f"/api/v1/users/{world.fresh_member()}/password", {"password": PASSWORD}),
+    ),
+    ("POST", "/api/v1/workspaces/{workspace}/projects/{project}/api-keys"): Right(
+        _MAKERS, lambda _: Call(f"{_P}/api-keys", {"scopes": ["project:read"]})
+    ),
+    ("GET", "/api/v1/workspaces/{workspace}/projects/{project}/api-keys"): Right(
+        _MAKERS, _get(f"{_P}/api-keys")
+    ),
+    ("POST", "/api/v1/workspaces/{workspace}/projects/{project}/api-keys/{key_id}/revoke"): Right(
+        _MAKERS, _revoke_key(_P)
+    ),
+    ("POST", "/api/v1/workspaces/{workspace}/api-keys"): Right(
+        _ADMINS, lambda _: Call(f"{_W}/api-keys", {"scopes": ["project:read"]})
+    ),
+    ("GET", "/api/v1/workspaces/{workspace}/api-keys"): Right(_ADMINS, _get(f"{_W}/api-keys")),
+    ("POST", "/api/v1/workspaces/{workspace}/api-keys/{key_id}/revoke"): Right(_ADMINS, _revoke_key(_W)),
+    ("POST", "/api/v1/workspaces/{workspace}/agents"): Right(
+        _ADMINS, lambda _: Call(f"{_W}/agents", {"name": fresh("agent")})
+    ),
+    ("GET", "/api/v1/workspaces/{workspace}/agents"): Right(_ADMINS, _get(f"{_W}/agents")),
+    ("POST", "/api/v1/workspaces/{workspace}/agents/{agent_id}/revoke"): Right(_ADMINS, _agent("revoke")),
+    ("POST", "/api/v1/workspaces/{workspace}/agents/{agent_id}/api-keys"): Right(_ADMINS, _agent("api-keys")),
+    ("GET", "/api/v1/workspaces/{workspace}/agents/{agent_id}/api-keys"): Right(
+        _ADMINS, lambda world: Call(f"{_W}/agents/{world.agent}/api-keys")
+    ),
+    ("GET", "/api/v1/workspaces/{workspace}/audit"): Right(_ADMINS, _get(f"{_W}/audit")),
+    ("POST", "/api/v1/runs/resolve-target"): Right(
+        _READERS | _WRITERS,
+        lambda _: Call("/api/v1/runs/resolve-target", {"workspace": HOME, "project": "digits"}),
+    ),
+    ("POST", "/api/v1/runs/start"): Right(
+        _WRITERS,
+        lambda world: Call("/api/v1/runs/start", {"projectId": world.ids["digits"], "runId": fresh("run")}),
+    ),
+    ("POST", "/api/v1/runs/{run_id}/status"): Right(_WRITERS, _of_run("status", status="completed")),
+    ("POST", "/api/v1/runs/{run_id}/config"): Right(_WRITERS, _of_run("config", config={"x": 1})),
+    ("POST", "/api/v1/runs/{run_id}/stop"): Right(_WRITERS, _of_run("stop")),
+    ("GET", "/api/v1/runs/{run_id}/control"): Right(
+        _READERS | _WRITERS,
+        lambda world: Call(f"/api/v1/runs/{RUN}/control?projectId={world.ids['digits']}"),
+    ),
+    ("GET", "/api/v1/workspaces/{workspace}/projects/{project}/runs/query"): Right(
+        _READERS, _get(f"{_P}/runs/query")
+    ),
+    ("GET", "/api/v1/workspaces/{workspace}/projects/{project}/runs/{run_id}"): Right(
+        _READERS, _get(f"{_P}/runs/{RUN}")
+    ),
+    ("GET", "/api/v1/workspaces/{workspace}/projects/{project}/runs/{run_id}/spans"): Right(
+        _READERS, _get(f"{_P}/runs/{RUN}/spans")
+    ),
+    ("GET", "/api/v1/metrics/keys"): Right(
+        _READERS,
+        lambda world: Call(f"/api/v1/metrics/keys?projectId={world.ids['digits']}&runId={RUN}"),
+    ),
+    ("POST", "/api/v1/query/series"): Right(
+        _READERS, _about_run("/api/v1/query/series", metricKeys=["canary-of-digits"])
+    ),
+    ("POST", "/api/v1/query/logs"): Right(_READERS, _about_run("/api/v1/query/logs")),
+    ("POST", "/api/v1/export/metrics"): Right(_READERS, _about_run("/api/v1/export/metrics")),
+    ("POST", "/api/v1/export/logs"): Right(_READERS, _about_run("/api/v1/export/logs")),
+}
