@@ -171,8 +171,12 @@ class RunDelivery:
         return self._is_done
 
     def waiting(self) -> int:
-        """Units that are not answered yet."""
-        return sum(account.waiting for account in self._attached.recorder.ledger().signals().values())
+        """Points, lines and spans that are not answered yet."""
+        return sum(account.waiting for account in self._attached.recorder.ledger().telemetry())
+
+    def waiting_files(self) -> int:
+        """Artifacts that no server has taken yet."""
+        return self._attached.recorder.ledger().artifacts.waiting
 
     def diagnostics(self, counts: Mapping[str, Any]) -> RundialDiagnostics:
         """Return a snapshot; `counts` are what the run itself counts."""

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 DEFAULT_KEEP_LAST = 5
 _NUMBERS = frozenset({int, float, bool})
+_SHORT = frozenset({int, float, bool, type(None)})
 
 
 class Outputs(Facts):
@@ -200,6 +201,23 @@ class Outputs(Facts):
                 job["at"] = time_ms * 1_000_000
             is_whole &= self._offer_job(job, made, size)
         return is_whole
+
+    def _offloaded(self, attrs: Mapping[str, object]) -> Mapping[str, object]:
+        """Keep long values of a span beside the stream; nothing of that may cost the span."""
+        try:
+            if not any(type(value) not in _SHORT for value in attrs.values()):
+                return attrs
+            from rundial.api import evidence
+
+            if not any(map(evidence.is_long, attrs.values())):
+                return attrs
+            return evidence.offloaded(attrs, self._offer_evidence)
+        except Exception as error:  # noqa: BLE001 - the user's own mapping may raise; the span keeps what it can
+            let_through(error)
+            return attrs
+
+    def _offer_evidence(self, job: Mapping[str, Any], made: Any, size: int) -> bool:
+        return bool(self._sink.job(job, made, size))
 
     def _offer_job(self, job: Mapping[str, Any], made: Any = None, size: int = 0) -> bool:
         try:

@@ -78,6 +78,7 @@ class Run(Outputs):
         self._notices = Notices()
         self._status: Status | Literal["left"] | None = None
         self._client: Client | None = None
+        tracing.offload = self._offloaded
         # What stops before the run does: capture, collection, sampling.
         self.before_finish: list[Callable[[float], None]] = []
 

@@ -44,7 +44,8 @@ class Left:
 
     Attributes:
         run_id: The run.
-        waiting: Units that no server has answered for.
+        waiting: Points, lines and spans that no server has answered for.
+        files: Artifacts that no server has taken.
         path: Its spool.
         root: The directory to give to `rundial sync`.
         is_volatile: It goes with the process.
@@ -52,6 +53,7 @@ class Left:
 
     run_id: str
     waiting: int
+    files: int
     path: Path
     root: Path
     is_volatile: bool
@@ -61,7 +63,9 @@ class Left:
         """Return what a run leaves as it is now."""
         settings = run.settings
         root, is_volatile = settings.spool_directory, not settings.spool_enabled
-        return cls(run.run_id, delivery.waiting(), attached.spool.path, root, is_volatile)
+        return cls(
+            run.run_id, delivery.waiting(), delivery.waiting_files(), attached.spool.path, root, is_volatile
+        )
 
 
 class Parts:
