@@ -289,6 +289,8 @@ class RunDelivery:
         self._attached.recorder.event(semconv.EVENT_RUN_LEDGER, self._told)
 
     def _drain(self, end: float) -> bool:
+        if self._attached.uploads is None and self._attached.spool.journal.counts().waiting:
+            self._pipeline.see_to_files(self._attached, self._settings)
         sender, source, uploads = self._attached.sender, self._attached.source, self._attached.uploads
         is_sent = (
             sender is None or source is None or sender.drain(max(0.0, end - time.monotonic()), source=source)

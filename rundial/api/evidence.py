@@ -20,6 +20,7 @@ from typing import Any
 
 from rundial.api.jobs import new_token
 from rundial.media.snapshots import Part, Snapshot
+from rundial.signals import semconv
 from rundial.signals.attributes import as_attribute
 from rundial.signals.preview import ORIGINAL_BYTES_SUFFIX, cut_utf8
 
@@ -81,9 +82,9 @@ def _kept(key: str, content: bytes, kind: str, offer: Offer) -> dict[str, object
     return {
         key: preview or f"{len(content):,} bytes",
         f"{key}{ORIGINAL_BYTES_SUFFIX}": len(content),
-        f"{key}.rundial.evidence.sha256": sha256,
-        f"{key}.rundial.evidence.path": f"evidence/{name}",
-        f"{key}.rundial.evidence.content_type": kind,
+        f"{key}{semconv.EVIDENCE_SHA256}": sha256,
+        f"{key}{semconv.EVIDENCE_PATH}": f"evidence/{name}",
+        f"{key}{semconv.EVIDENCE_CONTENT_TYPE}": kind,
     }
 
 

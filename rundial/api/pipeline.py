@@ -207,17 +207,18 @@ class Pipeline:
             settings: Its settings.
             on_attempt: Told the attempt, should the server count it differently.
         """
-        attached.run_encoder.on_job = lambda: self._on_job(attached, settings)
+        attached.run_encoder.on_job = lambda: self.see_to_files(attached, settings)
         self.start()
         if settings.mode == "online":
             self._connect(attached, settings, on_attempt)
 
-    def _on_job(self, attached: Attached, settings: Settings) -> None:
-        """Have a run's files seen to, on the encoder's thread; the first one makes what sees to them."""
+    def see_to_files(self, attached: Attached, settings: Settings) -> None:
+        """Have a run's files seen to; the first time makes what sees to them."""
         if attached.uploads is None:
             with self.quiet:
                 from rundial.api import uploading
 
+                uploading.prepare()
                 attached.uploads = uploading.of_run(attached, settings)
         attached.uploads.wake()
 

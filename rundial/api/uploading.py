@@ -7,9 +7,12 @@ from __future__ import annotations
 
 from base64 import b64decode
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from rundial.api import account
+from rundial.api.client import Client
 from rundial.api.target import Target
 from rundial.artifacts.uploads import Options, Row, Server, Uploads
 from rundial.artifacts.wire import Endpoint, Wire
@@ -27,6 +30,12 @@ if TYPE_CHECKING:
 # Far above the ring's own numbers and below those of an account: a row told twice is stored once.
 FIRST_ROW_SEQ = 1 << 61
 _REQUEST_S = 10.0
+
+
+def prepare() -> None:
+    """Import what the worker may need, now: no import of ours is under way when a program forks."""
+    with suppress(ImportError):
+        import_module("PIL.Image")
 
 
 def of_run(attached: Attached, settings: Settings) -> Uploads:
@@ -85,8 +94,6 @@ def _server(meta: Meta, target: Target, announce: Callable[[], None] | None) -> 
 
 def _resolved(meta: Meta, target: Target) -> str | Retry | Pause:
     """Return the id of a spool's project, from the server."""
-    from rundial.api.client import Client
-
     try:
         with Client(target.endpoint, api_key=target.key, request_timeout_seconds=_REQUEST_S) as client:
             found: Mapping[str, Any] = client.resolve_run_target(

@@ -22,6 +22,7 @@ from typing import Any, NamedTuple
 from rundial.artifacts import shipment
 from rundial.artifacts.manifest import FileEntry, Manifest, digest
 from rundial.artifacts.preparation import Preparation
+from rundial.artifacts.rows import media_row
 from rundial.artifacts.shipment import Changed, Delivered
 from rundial.artifacts.snapshot import Budget, Gone
 from rundial.artifacts.wire import Stopped, Wire
@@ -30,6 +31,7 @@ from rundial.export.outcome import Pause, Reject, Retry
 from rundial.interrupts import let_through
 from rundial.logger import logger
 from rundial.recorder.made import MadeStore
+from rundial.signals import semconv
 from rundial.spool.spool import Spool
 
 # Media and evidence that are ready together go in one upload.
@@ -249,9 +251,7 @@ class Uploads:
         """Tell a media row, once."""
         if job.get("kind") != "media" or job.get("told"):
             return True
-        from rundial.artifacts.rows import media_row
-
-        if not self._tell([(str(job["token"]), "rundial.media", media_row(job, manifest))]):
+        if not self._tell([(str(job["token"]), semconv.EVENT_MEDIA, media_row(job, manifest))]):
             return False
         self._journal.note([str(job["token"])], told=True)
         return True

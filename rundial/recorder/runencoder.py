@@ -249,8 +249,9 @@ class RunEncoder:
             if self.on_publish is not None:
                 self.on_publish()
         if self._has_jobs and self.on_job is not None:
-            self._has_jobs = False
             self.on_job()
+            # Afterwards: what could not be seen to now is with the next pass.
+            self._has_jobs = False
 
     def move_to(self, spool: Spool) -> None:
         """Go on in another spool, because the directory of this one is gone."""
