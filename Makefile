@@ -5,6 +5,7 @@
 #   make check    lint, formatting and types only
 #   make faults   the tests that kill, starve and cut off real processes, 20 times as many rounds; writes docs/faults.md
 #   make stress   only the races, under a small switch interval
+#   make fuzz     mutate requests to the server under coverage guidance for 10 minutes; ARGS=-max_total_time=60
 #   make bench    measure speed and memory beside bounds; ARGS="--quick call" measures less (tests/perf)
 #   make mutants  try small defects in what must not lose a record; ARGS='"rundial.spool.*"' tries fewer (hours)
 #   make docs     build the documentation into site/
@@ -24,10 +25,10 @@ unexport PYTHONDONTWRITEBYTECODE
 PYTEST := $(BIN)/python -m pytest -q -rfEs -n $(WORKERS) $(ARGS)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check faults stress bench mutants docs clean
+.PHONY: help demo test check faults stress fuzz bench mutants docs clean
 
 help:
-	@sed -n '3,13p' $(firstword $(MAKEFILE_LIST)) | sed 's/^# \{0,3\}//'
+	@sed -n '3,14p' $(firstword $(MAKEFILE_LIST)) | sed 's/^# \{0,3\}//'
 
 demo: $(VENV)/.installed-demo
 	@$(BIN)/rundial demo $(ARGS)
@@ -51,6 +52,9 @@ faults: $(VENV)/.installed-dev
 
 stress: $(VENV)/.installed-dev
 	@$(PYTEST) -m stress
+
+fuzz: $(VENV)/.installed-dev
+	@$(BIN)/python -m tests.fuzz -max_total_time=600 -print_final_stats=1 $(ARGS)
 
 bench: $(VENV)/.installed-dev
 	@$(BIN)/python -m tests.perf $(ARGS)

@@ -13,13 +13,11 @@ outside it. The reasons are a closed set and are API: they reach the server and 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Literal
 
-from rundial.choices import Reason as Reason
-from rundial.choices import Signal as Signal
 from rundial.reasons import ACCOUNTS as ACCOUNTS
 from rundial.reasons import REASONS as REASONS
 from rundial.reasons import SIGNALS as SIGNALS
+from rundial.typed import Literal
 
 DiagnosticsHealth = Literal["healthy", "degraded", "offline_buffering", "error"]
 

@@ -25,10 +25,7 @@ import os
 import re
 import sys
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from pathlib import Path
-from urllib.parse import urlsplit
+from collections.abc import Mapping
 
 from rundial.errors import ConfigError
 from rundial.typed import TYPE_CHECKING, Any
@@ -121,22 +118,22 @@ class Profiles:
         return None
 
 
-def directory() -> Path:
+def directory() -> str:
     """Return where the two files live; it need not exist."""
     root = os.environ.get("XDG_CONFIG_HOME", "")
     # The XDG specification asks to ignore a relative path.
-    base = Path(root) if os.path.isabs(root) else Path.home() / ".config"
-    return base / "rundial"
+    base = root if os.path.isabs(root) else os.path.expanduser("~/.config")
+    return os.path.join(base, "rundial")
 
 
-def config_path() -> Path:
+def config_path() -> str:
     """Return the path of config.toml."""
-    return directory() / "config.toml"
+    return f"{directory()}/config.toml"
 
 
-def secrets_path() -> Path:
+def secrets_path() -> str:
     """Return the path of secrets.json."""
-    return directory() / "secrets.json"
+    return f"{directory()}/secrets.json"
 
 
 def service(profile: str, endpoint: str) -> str:
@@ -152,6 +149,8 @@ def normalise(endpoint: str) -> str:
     Raises:
         ConfigError: It is not an http or https address, or it carries a user, a query or a fragment.
     """
+    from urllib.parse import urlsplit  # who has no profile and sends nothing needs none
+
     text = endpoint.strip().rstrip("/")
     try:
         parts = urlsplit(text)
@@ -198,11 +197,14 @@ def store_local(endpoint: str, key: str, workspace: str) -> Profile:
     """
     target = normalise(endpoint)
     folder = directory()
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    with _exclusive(folder / ".lock"):
+    os.makedirs(folder, mode=0o700, exist_ok=True)
+    lock = _lock(f"{folder}/.lock")
+    try:
         known = load()
         _store_secret(known.secrets, target, key)
         _store_profile(known, target, workspace)
+    finally:
+        os.close(lock)
     return load().named(LOCAL)
 
 
@@ -250,9 +252,10 @@ def _invalid(error: Exception) -> ConfigError:
     return ConfigError(f"{config_path()} is not valid TOML: {error}; it was left as it is")
 
 
-def _read(path: Path) -> str:
+def _read(path: str) -> str:
     try:
-        return path.read_text(encoding="utf-8")
+        with open(path, encoding="utf-8") as file:
+            return file.read()
     except FileNotFoundError:
         return ""
     except (OSError, UnicodeDecodeError) as error:
@@ -322,12 +325,13 @@ def _parse_secrets(text: str) -> dict[str, dict[str, str]]:
     return table
 
 
-def _write(path: Path, text: str) -> None:
+def _write(path: str, text: str) -> None:
     """Replace a file whole, mode 0600 from its first byte."""
     import tempfile
 
     # mkstemp creates with 0600, so the content is at no moment readable by others.
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    folder, name = os.path.split(path)
+    handle, temporary = tempfile.mkstemp(dir=folder, prefix=f".{name}.")
     try:
         with os.fdopen(handle, "w", encoding="utf-8") as file:
             file.write(text)
@@ -335,17 +339,19 @@ def _write(path: Path, text: str) -> None:
             os.fsync(file.fileno())
         os.replace(temporary, path)
     except BaseException:
-        Path(temporary).unlink(missing_ok=True)
+        if os.path.exists(temporary):
+            os.unlink(temporary)
         raise
 
 
-@contextmanager
-def _exclusive(path: Path) -> Iterator[None]:
+def _lock(path: str) -> int:
+    """Wait until nobody else writes; who closes the descriptor lets the next one in."""
     import fcntl  # absent on Windows, where no server runs
 
     handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         fcntl.flock(handle, fcntl.LOCK_EX)
-        yield
-    finally:
+    except BaseException:
         os.close(handle)
+        raise
+    return handle

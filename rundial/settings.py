@@ -6,8 +6,8 @@ value that cannot be read, or an unknown name is a `ConfigError` that names it.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping
-from pathlib import Path
 
 from rundial.errors import ConfigError
 from rundial.typed import TYPE_CHECKING, Any, Literal, cast
@@ -92,7 +92,7 @@ class Settings:
     tags: tuple[str, ...]
     distributed: Distributed
     mode: Mode
-    spool_directory: Path
+    spool_directory: str
     spool_max_bytes: int
     spool_max_age_seconds: float
     spool_enabled: bool
@@ -225,6 +225,13 @@ def _endpoint(value: Any) -> str:
     return text
 
 
+def _path(value: Any) -> str:
+    path = os.fspath(value)
+    if not isinstance(path, str) or not path or "\0" in path:
+        raise ValueError("must be a path")
+    return path.rstrip("/") or "/"
+
+
 def _integer(value: Any) -> int:
     if isinstance(value, bool):
         raise ValueError("must be a whole number")
@@ -274,7 +281,7 @@ OPTIONS: tuple[Option, ...] = (
     Option("tags", (), _tags, "texts"),
     Option("distributed", "rank0", _choice(*POLICIES), ", ".join(POLICIES)),
     Option("mode", "online", _choice(*MODES), "online, offline, disabled"),
-    Option("spool_directory", Path(".rundial_spool"), Path, "path"),
+    Option("spool_directory", ".rundial_spool", _path, "path"),
     Option("spool_max_bytes", 1 << 30, _integer, "bytes", minimum=1 << 20),
     Option("spool_max_age_seconds", 7 * 86400.0, _number, "seconds", minimum=1),
     Option("spool_enabled", True, _flag, "true, false"),

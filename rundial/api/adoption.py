@@ -29,7 +29,7 @@ def adopt_in_background(
     pipeline: Pipeline, settings: Settings, target: Target, server_id: str | None
 ) -> Thread | None:
     """Start delivering what is left under the run's spool directory; None when there is nothing."""
-    root = settings.spool_directory
+    root = Path(settings.spool_directory)
     own = {attached.spool.path for attached in list(pipeline.attached)}
     left = [path for path in find(root) if path not in own]
     if not left:
@@ -47,10 +47,11 @@ def adopt_in_background(
 def _adopt_all(
     pipeline: Pipeline, settings: Settings, target: Target, server_id: str | None, paths: list[Path]
 ) -> None:
-    sweep(settings.spool_directory)
+    root = Path(settings.spool_directory)
+    sweep(root)
     for path in paths:
         _adopt_if_ours(pipeline, settings, target, server_id, path)
-    adopt.remove_stray_rings(settings.spool_directory)
+    adopt.remove_stray_rings(root)
 
 
 def _adopt_if_ours(

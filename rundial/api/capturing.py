@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import partial
-from typing import TYPE_CHECKING, Any
+
+from rundial.typed import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from typing import Any
+
     from rundial.api.pipeline import Attached
     from rundial.api.run import Run
     from rundial.api.start import Parts

@@ -52,8 +52,8 @@ class Client:
         exchange: How requests travel; tests pass a fake.
         distributed: `rank0`: other ranks record nothing. `all`: every rank records, tagged with its rank.
         distributed_rank: This process's rank; from the launcher's environment when None.
-        spool_enabled: False keeps out of the spool directory: what is under way, and what a server has
-            not taken when the client closes, is in this user's place in the temporary directory.
+        spool_enabled: False keeps nothing on disk: what no server has taken when the client closes, or at
+            the latest when the process ends, is lost, and that is said.
         start_worker_on_init: Makes no difference: threads start with the first record, or with `start`.
         **options: Settings for recording, such as `mode` and `spool_directory`; see the settings page.
 

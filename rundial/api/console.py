@@ -109,13 +109,22 @@ class Tap:
         """Record what is held back, and give back what is still ours."""
         self.is_open = False
         for side in list(self._sides.values()):
-            self._offer(side.lines.rest())
+            self._finish(side)
         # What somebody put there after us is theirs.
         current = getattr(sys, self._name)
         if type(current) is StandIn and current.__dict__["_tap"] is self:
             setattr(sys, self._name, _open_one(self._stream))
         elif getattr(self._stream, "write", None) is self:
             self._restore()
+
+    def _finish(self, side: _Side) -> None:
+        try:
+            self._offer(side.lines.rest())
+        except BaseException:
+            # A signal handler has raised in the midst: what is not held back any more may be nowhere.
+            if side.lines.is_idle:
+                self._run.console_failed(None)
+            raise
 
     def _restore(self) -> None:
         before = self._write

@@ -17,6 +17,7 @@ from rundial.logger import logger
 from rundial.settings import Settings
 from rundial.signals import semconv
 from rundial.typed import TYPE_CHECKING, Any
+from rundial.value import as_dict
 
 if TYPE_CHECKING:
     from rundial.diagnostics import DiagnosticsHealth, Ledger, RundialDiagnostics
@@ -232,7 +233,7 @@ class RunDelivery:
         self._attached.recorder.close()
         if ending is not None and ending.status in self._ends_run:
             self._status = ending.status
-            body = {**ending._asdict(), "finished_unix_ns": time.time_ns()}
+            body = {**as_dict(ending), "finished_unix_ns": time.time_ns()}
             self._attached.recorder.event(semconv.EVENT_RUN_FINISH, body)
 
     def _leave_ring(self, end: float, seal_end: float) -> bool:
@@ -289,7 +290,8 @@ class RunDelivery:
         self._attached.recorder.event(semconv.EVENT_RUN_LEDGER, self._told)
 
     def _drain(self, end: float) -> bool:
-        if self._attached.uploads is None and self._attached.spool.journal.counts().waiting:
+        spool = self._attached.spool
+        if self._attached.uploads is None and spool.has_journal and spool.journal.counts().waiting:
             self._pipeline.see_to_files(self._attached, self._settings)
         sender, source, uploads = self._attached.sender, self._attached.source, self._attached.uploads
         is_sent = (
@@ -303,7 +305,7 @@ class RunDelivery:
         hook = self._attached.hook
         if hook is not None and not self._has_handed_over:
             self._has_handed_over = True
-            path = str(self._attached.spool.path)
+            path = self._attached.spool.directory
             hook.tell("shutdown_spool_handoff", records=self.waiting(), path=path)
 
     def _close(self) -> None:

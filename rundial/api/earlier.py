@@ -45,12 +45,12 @@ class Attempt(NamedTuple):
 
 
 def next_attempt(
-    root: Path, run_id: str, *, resume: str, rank: int | None = None, launch: str = ""
+    directory: str, run_id: str, *, resume: str, rank: int | None = None, launch: str = ""
 ) -> Attempt:
     """Return the attempt that a process makes by attaching to a run now.
 
     Args:
-        root: The spool directory.
+        directory: The spool directory.
         run_id: The run.
         resume: `never`, `allow` or `must`.
         rank: This process's rank in a distributed run, None outside of one.
@@ -59,6 +59,7 @@ def next_attempt(
     Raises:
         ConfigError: The directory knows what `resume` forbids.
     """
+    root = Path(directory)
     known = list(_instances(root / run_id))
     latest = max((meta.attempt for _, meta in known), default=0)
     if not known and resume == "must":

@@ -6,7 +6,8 @@ Pure; on the thread of whoever ends the run.
 from __future__ import annotations
 
 from rundial.interrupts import let_through
-from rundial.typed import Literal, NamedTuple
+from rundial.typed import Literal
+from rundial.value import value
 
 Status = Literal["completed", "failed", "aborted"]
 STATUSES: tuple[Status, ...] = ("completed", "failed", "aborted")
@@ -16,7 +17,8 @@ MAX_REASON_CHARS = 512
 MAX_TRACEBACK_CHARS = 16_384
 
 
-class Ending(NamedTuple):
+@value
+class Ending:
     """How a run ends.
 
     Attributes:

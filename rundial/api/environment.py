@@ -10,7 +10,6 @@ import os
 import platform
 import sys
 from collections.abc import Iterator
-from pathlib import Path
 
 from rundial.api.gatherer import Program
 from rundial.api.git import Git, directory_of
@@ -32,7 +31,7 @@ def parts(program: Program, *, with_diff: bool) -> Iterator[dict[str, Any]]:
     """Yield the environment part by part, the quickest first, with no secrets in it."""
     yield _facts(program)
     yield {"packages": installed(sys.path)}
-    git = Git(directory_of(program.main_file, Path(program.cwd or os.path.sep)))
+    git = Git(directory_of(program.main_file, program.cwd or os.path.sep))
     found = git.facts()
     yield {"git": redact(found) or None}
     if with_diff and found:

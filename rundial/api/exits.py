@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import builtins
 import sys
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, NoReturn
 
 from rundial.api.mainframe import MainFrame, Unknown
+from rundial.typed import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any, NoReturn
+
     from rundial.api.ending import Ending
 
 

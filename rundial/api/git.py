@@ -14,7 +14,6 @@ import re
 import select
 import subprocess
 import time
-from pathlib import Path
 
 from rundial.typed import Any
 
@@ -34,7 +33,7 @@ class Git:
         deadline_s: Seconds that all questions may take together.
     """
 
-    def __init__(self, directory: Path, *, deadline_s: float = DEADLINE_S) -> None:
+    def __init__(self, directory: str, *, deadline_s: float = DEADLINE_S) -> None:
         self._directory = directory
         self._end = time.monotonic() + deadline_s
 
@@ -71,8 +70,12 @@ class Git:
         # Most programs that run outside of one need no process to find out.
         if os.environ.get("GIT_DIR"):
             return True
-        directory = self._directory.absolute()
-        return any((place / ".git").exists() for place in (directory, *directory.parents))
+        place, below = os.path.abspath(self._directory), ""
+        while place != below:
+            if os.path.exists(f"{place}/.git"):
+                return True
+            place, below = os.path.dirname(place), place
+        return False
 
     def _line(self, *question: str) -> str:
         answer = self._ask(*question)
@@ -115,10 +118,10 @@ class Git:
         return answer
 
 
-def directory_of(main_file: str | None, cwd: Path) -> Path:
+def directory_of(main_file: str | None, cwd: str) -> str:
     """Return where a program's own repository is looked for: beside its script, else where it runs."""
     if main_file:
-        parent = Path(main_file).absolute().parent
-        if parent.is_dir() and "site-packages" not in parent.parts:
+        parent = os.path.dirname(os.path.abspath(main_file))
+        if os.path.isdir(parent) and "site-packages" not in parent.split(os.path.sep):
             return parent
     return cwd

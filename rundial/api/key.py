@@ -11,8 +11,8 @@ Threads: any; a key is read and set by single loads and stores.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
-from pathlib import Path
 
 from rundial import profiles
 from rundial.errors import ConfigError
@@ -133,9 +133,9 @@ def _stamps() -> tuple[tuple[int, int, int], ...]:
     return tuple(_stamp(path) for path in (profiles.config_path(), profiles.secrets_path()))
 
 
-def _stamp(path: Path) -> tuple[int, int, int]:
+def _stamp(path: str) -> tuple[int, int, int]:
     try:
-        found = path.stat()
+        found = os.stat(path)
     except OSError:
         return (0, 0, 0)
     return (found.st_mtime_ns, found.st_ino, found.st_size)

@@ -6,6 +6,7 @@ what is left and how to send it.
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from collections.abc import Sequence
@@ -15,6 +16,7 @@ from rundial.api.child import ChildSide
 from rundial.api.ending import MAX_REASON_CHARS, Ending
 from rundial.logger import logger
 from rundial.typed import TYPE_CHECKING
+from rundial.value import changed
 
 if TYPE_CHECKING:
     from rundial.api.run import Run
@@ -101,6 +103,7 @@ def let_go(session: Session, runs: Sequence[Run]) -> None:
     for left in parts.left:
         if left.waiting or left.files:
             _say(left)
+    parts.remove_volatile()
 
 
 def in_child(session: Session) -> None:
@@ -140,7 +143,7 @@ def _end_of(run: Run, ending: Ending) -> Ending:
         return ending
     said = "preempted" if ending.reason is None else f"preempted; {ending.reason}"[:MAX_REASON_CHARS]
     status = "aborted" if ending.status == "completed" else ending.status
-    return ending._replace(status=status, reason=said)
+    return changed(ending, status=status, reason=said)
 
 
 def _say(left: Left) -> None:
@@ -151,12 +154,12 @@ def _say(left: Left) -> None:
             left.run_id,
             _amount(left),
         )
-    elif left.path.exists() and not left.is_volatile:
+    elif os.path.exists(left.directory) and not left.is_volatile:
         logger.warning(
             "run %s: %s wait in %s; send them with: rundial sync %s",
             left.run_id,
             _amount(left),
-            left.path,
+            left.directory,
             left.root,
         )
 

@@ -12,10 +12,12 @@ from __future__ import annotations
 
 import sys
 import threading
-from typing import TYPE_CHECKING, Any, NamedTuple
+
+from rundial.typed import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from types import CodeType, FrameType
+    from typing import Any
 
 # What stands between the instructions that are looked for, on one Python or another.
 _FILLERS = frozenset({"CACHE", "PRECALL", "PUSH_NULL", "NOP", "EXTENDED_ARG"})
@@ -28,7 +30,7 @@ class Unknown:
     """Stands for a status that cannot be known."""
 
 
-class MainFrame(NamedTuple):
+class MainFrame:
     """The main thread's outermost frame, and the one of the module that the program is.
 
     Attributes:
@@ -36,8 +38,9 @@ class MainFrame(NamedTuple):
         module: The frame of `__main__`, often the same; None where there is none.
     """
 
-    outermost: FrameType
-    module: FrameType | None
+    def __init__(self, outermost: FrameType, module: FrameType | None) -> None:
+        self.outermost = outermost
+        self.module = module
 
     @classmethod
     def of_process(cls) -> MainFrame | None:

@@ -10,7 +10,6 @@ import os
 import time
 from binascii import b2a_base64
 from collections.abc import Callable
-from pathlib import Path
 from threading import Lock
 
 from rundial.api.quiet import Quiet
@@ -299,12 +298,12 @@ class Pipeline:
     def _described(self, meta: Meta, slot: int, resource: bytes) -> Meta:
         return changed(
             meta,
-            ring_path=str(self.ring.file.path) if self.ring.file.path else None,
+            ring_path=self.ring.file.name,
             ring_id=self.ring.file.ring_id.hex(),
             run_index=slot,
             resource_b64=b2a_base64(resource, newline=False).decode(),
             host_id=place.host_id(),
-            boot_id=place.boot_id().hex(),
+            boot_id=self.ring.file.boot_id.hex(),
             pid=self.pid,
         )
 
@@ -374,20 +373,18 @@ class Pipeline:
         logger.warning(
             "the spool directory %s was removed while run %s goes on; it was made again, and what had not "
             "been sent from it is counted as lost",
-            old.path,
+            old.directory,
             meta.run_id,
         )
 
     def _move_ring(self) -> None:
         """Make a new ring, because somebody deleted the file: nobody could adopt it after a kill."""
-        self._root.mkdir(mode=0o700, parents=True, exist_ok=True)
+        os.makedirs(self._root, mode=0o700, exist_ok=True)
         self.place, file = _make_ring(self._root, self._ring_bytes)
         # Before the move: from its first record on, the new ring must be found after a kill. The old
         # one has no name any more, so nobody loses it.
         for attached in self.attached:
-            attached.spool.update_meta(
-                ring_path=str(file.path) if file.path else None, ring_id=file.ring_id.hex()
-            )
+            attached.spool.update_meta(ring_path=file.name, ring_id=file.ring_id.hex())
         self.encoder.move_ring(file)
 
 
@@ -419,7 +416,7 @@ def make_sender(timeout_s: float) -> Sender:
     return Sender(HttpTransport(tls), split_request, timeout_s=timeout_s)
 
 
-def _make_ring(root: Path, size_bytes: int) -> tuple[Place, RingFile]:
+def _make_ring(root: str, size_bytes: int) -> tuple[Place, RingFile]:
     """A ring where the rules allow one; in memory when even that fails."""
     chosen = place.choose(root, size_bytes)
     try:

@@ -9,10 +9,8 @@ Threads: any may record. Closing waits at most its deadline.
 from __future__ import annotations
 
 import os
-import tempfile
 import time
 from collections.abc import Mapping
-from pathlib import Path
 from threading import RLock
 from typing import TYPE_CHECKING, Any
 
@@ -22,7 +20,8 @@ from rundial.api.handshake import Answer, steps_of
 from rundial.api.ranks import rank_of
 from rundial.api.recordoptions import OF_A_RUN_VARIABLES
 from rundial.api.target import Target
-from rundial.diagnostics import Reason, RundialDiagnostics, Signal
+from rundial.choices import Reason, Signal
+from rundial.diagnostics import RundialDiagnostics
 from rundial.errors import ConfigError, RundialError, RunFinishedError
 from rundial.interrupts import let_through
 from rundial.settings import Settings, resolve
@@ -53,6 +52,8 @@ class Recording:
         self._client = client
         self._options = options
         self._notices = Notices()
+        # Of a client that keeps nothing; all its runs are in one.
+        self._volatile: str | None = None
         self._runs: dict[tuple[str, str], Run] = {}
         self._past: RundialDiagnostics | None = None
         self._failures: dict[tuple[str, str], tuple[float, Exception]] = {}
@@ -319,28 +320,14 @@ class Recording:
         return changed(settings, workspace=workspace, api_key=self._client.api_key)
 
     def _with_root(self, settings: Settings) -> Settings:
-        if not self._options.spool_enabled:
-            settings = changed(settings, spool_directory=_temporary_root())
-        return changed(settings, spool_directory=start.spool_root(settings))
+        settings = changed(settings, spool_enabled=self._options.spool_enabled and settings.spool_enabled)
+        if settings.spool_enabled or self._volatile is None or not os.path.isdir(self._volatile):
+            root = start.spool_root(settings)
+            self._volatile = None if settings.spool_enabled else root
+            return changed(settings, spool_directory=root)
+        return changed(settings, spool_directory=self._volatile)
 
     def _is_silent_rank(self) -> bool:
         options = self._options
         rank = rank_of(options.distributed_rank, os.environ)
         return options.distributed == "rank0" and rank not in (None, 0)
-
-
-def _temporary_root() -> Path:
-    """Where a client without a spool of its own keeps what is under way: this user's place in the temp dir.
-
-    Raises:
-        ConfigError: Another user has it.
-    """
-    path = Path(tempfile.gettempdir()) / f"rundial-{os.getuid()}"
-    path.mkdir(mode=0o700, exist_ok=True)
-    found = path.lstat()
-    if path.is_symlink() or found.st_uid != os.getuid() or found.st_mode & 0o077:
-        raise ConfigError(
-            f"{path} is not this user's own; nothing was started. Remove it, or give the client a "
-            "spool_directory and leave spool_enabled as it is"
-        )
-    return path

@@ -29,7 +29,7 @@ class RecordOptions(NamedTuple):
         values: Settings that were given, by name.
         distributed: `rank0` or `all`.
         distributed_rank: This process's rank; None leaves it to the launcher's environment.
-        spool_enabled: Whether the spool directory is used; if not, the temporary directory is.
+        spool_enabled: Whether what is not sent is kept on disk, beyond the client's life.
     """
 
     values: Mapping[str, object]

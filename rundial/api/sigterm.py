@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import signal
 import threading
 
@@ -30,6 +29,8 @@ def catch_sigterm(session: Session) -> None:
         session.was_terminated = True
         raise SystemExit(TERMINATED_EXIT)
 
-    # Not settable in a subinterpreter.
-    with contextlib.suppress(ValueError):
+    try:
         signal.signal(signal.SIGTERM, leave)
+    except ValueError:
+        # Not settable in a subinterpreter.
+        return

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
 from threading import Lock, Thread
 
 from rundial.api.capturing import start_capture
@@ -46,7 +45,7 @@ class Left:
         run_id: The run.
         waiting: Points, lines and spans that no server has answered for.
         files: Artifacts that no server has taken.
-        path: Its spool.
+        directory: Its spool.
         root: The directory to give to `rundial sync`.
         is_volatile: It goes with the process.
     """
@@ -54,8 +53,8 @@ class Left:
     run_id: str
     waiting: int
     files: int
-    path: Path
-    root: Path
+    directory: str
+    root: str
     is_volatile: bool
 
     @classmethod
@@ -63,9 +62,8 @@ class Left:
         """Return what a run leaves as it is now."""
         settings = run.settings
         root, is_volatile = settings.spool_directory, not settings.spool_enabled
-        return cls(
-            run.run_id, delivery.waiting(), delivery.waiting_files(), attached.spool.path, root, is_volatile
-        )
+        waiting, files = delivery.waiting(), delivery.waiting_files()
+        return cls(run.run_id, waiting, files, attached.spool.directory, root, is_volatile)
 
 
 class Parts:
@@ -89,7 +87,7 @@ class Parts:
         self.left: list[Left] = []
         self.adopters: list[Thread] = []
         self.beginning = 0
-        self.volatile: list[Path] = []
+        self.volatile: list[str] = [] if settings.spool_enabled else [settings.spool_directory]
         self.gatherer: Gatherer | None = None
         self.descriptors: Descriptors | None = None
         self.pipeline = Pipeline(settings, on_pass=self._beat, after=after)
@@ -108,10 +106,14 @@ class Parts:
             attached.spool.close()
             if attached.hook is not None:
                 attached.hook.close(timeout_s)
-        for path in self.volatile:
+        self.remove_volatile()
+
+    def remove_volatile(self) -> None:
+        """Remove what was to go with the process."""
+        while self.volatile:
             from rundial.api import volatile
 
-            volatile.remove(path)
+            volatile.remove(self.volatile.pop())
 
     def _beat(self) -> None:
         for _, delivery in list(self.live.values()):
@@ -451,7 +453,7 @@ def target_of(settings: Settings) -> Target:
     return Target(settings.endpoint, key)
 
 
-def spool_root(settings: Settings) -> Path:
+def spool_root(settings: Settings) -> str:
     """The spool directory, made; a default one that cannot be made gives way to the user's own.
 
     Raises:
@@ -461,28 +463,29 @@ def spool_root(settings: Settings) -> Path:
         from rundial.api import volatile
 
         return volatile.make()
-    wanted = Path(settings.spool_directory)
+    wanted = settings.spool_directory
     try:
         return _made(wanted)
     except OSError as error:
-        if wanted != Path(DEFAULT_SPOOL):
+        if wanted != DEFAULT_SPOOL:
             raise ConfigError(
                 f"spool_directory {wanted} cannot be used ({error.strerror}); nothing was started. "
                 "Set RUNDIAL_SPOOL_DIR to a directory that this user may write"
             ) from error
-    state = Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state")
+    state = os.environ.get("XDG_STATE_HOME") or os.path.expanduser("~/.local/state")
     try:
-        return _made(state / "rundial" / "spool")
+        return _made(f"{state}/rundial/spool")
     except OSError as error:
         raise ConfigError(
-            f"neither {wanted.absolute()} nor {state} can be written ({error.strerror}); nothing was "
-            "started. Set RUNDIAL_SPOOL_DIR to a directory that this user may write"
+            f"neither {os.path.join(os.getcwd(), wanted)} nor {state} can be written ({error.strerror}); "
+            "nothing was started. Set RUNDIAL_SPOOL_DIR to a directory that this user may write"
         ) from error
 
 
-def _made(path: Path) -> Path:
-    path = path.absolute()
-    path.mkdir(mode=0o700, parents=True, exist_ok=True)
+def _made(path: str) -> str:
+    # Not `abspath`, which takes `..` at its word, also behind a link.
+    path = os.path.join(os.getcwd(), path)
+    os.makedirs(path, mode=0o700, exist_ok=True)
     if not os.access(path, os.W_OK | os.X_OK):
-        raise PermissionError(13, "no permission to write", str(path))
+        raise PermissionError(13, "no permission to write", path)
     return path

@@ -7,7 +7,6 @@ endpoint that it belongs to and nowhere else.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from urllib.parse import unquote, urlsplit
 
 from rundial.api.key import Key
 from rundial.typed import TYPE_CHECKING
@@ -61,6 +60,8 @@ class Target:
     @property
     def origin(self) -> str:
         """Scheme, host and port: requests to one origin go one at a time."""
+        from urllib.parse import urlsplit  # offline runs never need it
+
         parts = urlsplit(self.endpoint)
         return f"{parts.scheme}://{parts.netloc}"
 
@@ -123,6 +124,10 @@ class RunSource:
 
 def _headers(text: str) -> dict[str, str]:
     """Read `key=value,key=value`, percent-encoded, as OpenTelemetry's variable has it."""
+    if not text:
+        return {}
+    from urllib.parse import unquote
+
     found: dict[str, str] = {}
     for pair in text.split(","):
         key, equals, value = pair.partition("=")

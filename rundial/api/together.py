@@ -6,15 +6,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import fields
 from typing import Any
 
-from rundial.diagnostics import (
-    SIGNALS,
-    DiagnosticsHealth,
-    Ledger,
-    Reason,
-    RundialDiagnostics,
-    Signal,
-    SignalLedger,
-)
+from rundial.choices import Reason, Signal
+from rundial.diagnostics import SIGNALS, DiagnosticsHealth, Ledger, RundialDiagnostics, SignalLedger
 
 # From the worst to the best.
 _HEALTH: tuple[DiagnosticsHealth, ...] = ("error", "degraded", "offline_buffering", "healthy")

@@ -16,7 +16,7 @@ _MEMORY = Path("/dev/shm")
 _PREFIX = "rundial-volatile-"
 
 
-def make() -> Path:
+def make() -> str:
     """Return a new directory of this process, mode 0700; also removes those of dead processes.
 
     Raises:
@@ -27,10 +27,10 @@ def make() -> Path:
 
     root = _MEMORY if os.access(_MEMORY, os.W_OK | os.X_OK) else Path(tempfile.gettempdir())
     _sweep(root)
-    return Path(tempfile.mkdtemp(prefix=f"{_PREFIX}{os.getpid()}-", dir=root))
+    return tempfile.mkdtemp(prefix=f"{_PREFIX}{os.getpid()}-", dir=root)
 
 
-def remove(path: Path) -> None:
+def remove(path: str | Path) -> None:
     """Remove such a directory with all that is in it."""
     import shutil
 

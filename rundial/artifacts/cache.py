@@ -54,7 +54,7 @@ class Cache:
     def begin(self, sha256: str) -> Path:
         """Return where the bytes of a file that is on its way go; its directory is there."""
         path = self.path(sha256)
-        durable.make_directory(path.parent)
+        durable.make_directory(str(path.parent))
         return path.with_name(path.name + ".part")
 
     def keep(self, part: Path) -> Path:

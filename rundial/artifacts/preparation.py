@@ -67,7 +67,7 @@ class Preparation:
         if found is not None:
             return found
         directory = self.directory(token)
-        durable.make_directory(directory)
+        durable.make_directory(str(directory))
         used = self._budget.used
         found = _written(directory, made) if job.get("made") else self._taken(job, directory)
         manifests.save(directory, found)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 import click
 
-from rundial.cli import people
+from rundial.cli import people, storage
 from rundial.cli.failure import CommandError
 from rundial.cli.options import Group
 from rundial.cli.output import Output, as_json, write
@@ -23,10 +23,10 @@ from rundial.errors import ConfigError
 
 if TYPE_CHECKING:
     from rundial.server.doors import Doors
-    from rundial.server.serve import Ready
+    from rundial.server.serve import Conduct, Ready
 
 WORKSPACE = "default-workspace"
-NEEDS = ("starlette", "uvicorn", "sqlalchemy", "argon2")
+NEEDS = ("starlette", "uvicorn", "sqlalchemy", "argon2", "zstandard", "prometheus_client")
 
 
 @click.group("server", cls=Group)
@@ -82,6 +82,22 @@ NEEDS = ("starlette", "uvicorn", "sqlalchemy", "argon2")
     metavar="REQUESTS",
     help="Requests a minute that one key may send, beyond which it is told to wait; 0 sets no bound.",
 )
+@click.option(
+    "--drain",
+    "drain_s",
+    type=click.FloatRange(0, 3_600),
+    default=0,
+    show_default=True,
+    metavar="SECONDS",
+    help="Once told to stop, answer for so long without being ready, for a balancer to look elsewhere.",
+)
+@click.option(
+    "--log-format",
+    type=click.Choice(["text", "json"]),
+    default="text",
+    show_default=True,
+    help="Log warnings in words, or each request as a JSON object, to stderr.",
+)
 @click.pass_context
 def server(
     ctx: click.Context,
@@ -93,7 +109,7 @@ def server(
     silence_s: float,
     **outside: Any,
 ) -> None:
-    """Run a Rundial server until it is told to stop, or manage who may use one.
+    """Run a Rundial server until it is told to stop, or manage its data and who may use it.
 
     Without a command, a server is run. The first start makes an owner key in the data directory and stores
     it as the profile `local`, so that training scripts and the other commands of this account find the
@@ -105,6 +121,7 @@ def server(
     require("the server", "server", NEEDS)
     from rundial.server.serve import serve
 
+    conduct = _conduct(drain_s=outside.pop("drain_s"), log_format=outside.pop("log_format"))
     doors = _doors(**outside)
     if doors.certificate is None and not is_loopback(host):
         output.note(
@@ -123,7 +140,16 @@ def server(
     # The server announces itself in words; where JSON is wanted, stdout carries the object alone.
     with redirect_stdout(sys.stderr) if output.is_json else nullcontext():
         place = data or default_data()
-        serve(host, port, place, doors=doors, on_ready=on_ready, silence_s=silence_s, database=database)
+        serve(
+            host,
+            port,
+            place,
+            doors=doors,
+            on_ready=on_ready,
+            silence_s=silence_s,
+            database=database,
+            conduct=conduct,
+        )
 
 
 def _doors(
@@ -137,6 +163,12 @@ def _doors(
     from rundial.server.doors import Doors
 
     return Doors(allowed_host, ssl_certfile, ssl_keyfile, trusted_proxy, rate_limit)
+
+
+def _conduct(*, drain_s: float, log_format: str) -> Conduct:
+    from rundial.server.serve import Conduct
+
+    return Conduct(drain_s, "json" if log_format == "json" else "text")
 
 
 def is_loopback(host: str) -> bool:
@@ -191,5 +223,7 @@ def require(what: str, extra: str, modules: tuple[str, ...]) -> None:
         )
 
 
+for command in storage.COMMANDS:
+    server.add_command(command)
 server.add_command(people.users)
 server.add_command(people.keys)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from rundial.typed import NamedTuple
+from rundial.value import value
 
 GZIP_MAGIC = b"\x1f\x8b"
 MAX_FRAME_POINTS = 8192
 
 
-class Form(NamedTuple):
+@value
+class Form:
     """How requests are written.
 
     Attributes:

@@ -9,11 +9,14 @@ from __future__ import annotations
 import fcntl
 import mmap
 import os
-from pathlib import Path
 
 from rundial.errors import SegmentCorruptError, SpoolLockedError
 from rundial.recorder import layout
 from rundial.recorder.place import Place, boot_id
+from rundial.typed import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 # Header, slots and the first records of a run.
 TOUCHED_BYTES = 128 << 10
@@ -25,15 +28,15 @@ class RingFile:
     Attributes:
         memory: The mapping.
         words: The same bytes as aligned 8-byte words.
-        path: The file, None for anonymous memory.
+        name: The file's path, None for anonymous memory.
         ring_id: 16 random bytes that name this ring.
         capacity: Bytes for records, a multiple of 8.
     """
 
-    def __init__(self, memory: mmap.mmap, descriptor: int, path: Path | None) -> None:
+    def __init__(self, memory: mmap.mmap, descriptor: int, name: str | None) -> None:
         self.memory = memory
         self.words = memoryview(memory).cast("Q")
-        self.path = path
+        self.name = name
         self._descriptor = descriptor
         self.capacity = self.words[layout.WORD_CAPACITY]
         self.ring_id = bytes(memory[layout.WORD_RING_ID * 8 : layout.WORD_RING_ID * 8 + 16])
@@ -53,15 +56,15 @@ class RingFile:
         size = layout.HEADER_BYTES + capacity
         ring_id = os.urandom(16)
         if place.directory is None:
-            memory, descriptor, path = mmap.mmap(-1, size), -1, None
+            memory, descriptor, name = mmap.mmap(-1, size), -1, None
         else:
-            path = place.directory / f"rundial-{ring_id.hex()}.ring"
-            memory, descriptor = _map_new_file(path, size)
+            name = f"{place.directory}/rundial-{ring_id.hex()}.ring"
+            memory, descriptor = _map_new_file(name, size)
         _write_header(memory, capacity, ring_id, created_unix_ns)
-        return cls(memory, descriptor, path)
+        return cls(memory, descriptor, name)
 
     @classmethod
-    def adopt(cls, path: Path) -> RingFile:
+    def adopt(cls, path: str | os.PathLike[str]) -> RingFile:
         """Open the ring of a dead process and hold its lock.
 
         Raises:
@@ -69,28 +72,40 @@ class RingFile:
             SegmentCorruptError: The file is not a ring.
             OSError: The file is gone or cannot be read.
         """
-        descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)
+        name = os.fspath(path)
+        descriptor = os.open(name, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)
         try:
-            _lock(descriptor, path)
+            _lock(descriptor, name)
             size = os.fstat(descriptor).st_size
             if size <= layout.HEADER_BYTES or size % 8:
-                raise SegmentCorruptError(str(path), "no ring has this size")
+                raise SegmentCorruptError(name, "no ring has this size")
             memory = mmap.mmap(descriptor, size)
         except BaseException:
             os.close(descriptor)
             raise
-        ring = cls(memory, descriptor, path)
+        ring = cls(memory, descriptor, name)
         if ring.words[layout.WORD_MAGIC] != layout.MAGIC or ring.capacity != size - layout.HEADER_BYTES:
             ring.close()
-            raise SegmentCorruptError(str(path), "no ring header")
+            raise SegmentCorruptError(name, "no ring header")
         return ring
+
+    @property
+    def path(self) -> Path | None:
+        """The file, for who looks for it; None for anonymous memory."""
+        from pathlib import Path  # as with `Spool.path`
+
+        return None if self.name is None else Path(self.name)
+
+    @property
+    def boot_id(self) -> bytes:
+        """The boot of the machine that it was made in; zeros where no boot has a name."""
+        start = layout.WORD_BOOT * 8
+        return bytes(self.memory[start : start + 16])
 
     @property
     def is_of_this_boot(self) -> bool:
         """Whether the ring was written since the machine started; False where no boot has a name."""
-        start = layout.WORD_BOOT * 8
-        written = bytes(self.memory[start : start + 16])
-        return any(written) and written == boot_id()
+        return any(self.boot_id) and self.boot_id == boot_id()
 
     @property
     def is_linked(self) -> bool:
@@ -113,12 +128,16 @@ class RingFile:
 
     def remove(self) -> None:
         """Delete the file and close."""
-        if self.path is not None and self._descriptor >= 0:
-            self.path.unlink(missing_ok=True)
+        if self.name is not None and self._descriptor >= 0:
+            try:
+                os.unlink(self.name)
+            except FileNotFoundError:
+                # Somebody was quicker.
+                pass
         self.close()
 
 
-def _map_new_file(path: Path, size: int) -> tuple[mmap.mmap, int]:
+def _map_new_file(path: str, size: int) -> tuple[mmap.mmap, int]:
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
     try:
         # Waiting, unlike an adopter: one that found the file before its lock sees that it is no ring
@@ -144,11 +163,11 @@ def _touch(memory: mmap.mmap, size: int) -> None:
         memory[offset] = 0
 
 
-def _lock(descriptor: int, path: Path) -> None:
+def _lock(descriptor: int, path: str) -> None:
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError as error:
-        raise SpoolLockedError(str(path)) from error
+        raise SpoolLockedError(path) from error
 
 
 def _write_header(memory: mmap.mmap, capacity: int, ring_id: bytes, created_unix_ns: int) -> None:

@@ -10,16 +10,14 @@ diagnostics name which.
 from __future__ import annotations
 
 import os
-import re
 import sys
-from pathlib import Path
 
 from rundial.typed import Literal
 from rundial.value import value
 
 # Measured: these keep a preallocated mapping writable whatever the disk does, touched before or not.
 MAPPABLE = frozenset({"ext2", "ext3", "ext4", "xfs", "tmpfs"})
-SHM = Path("/dev/shm")
+SHM = "/dev/shm"
 MIN_SHM_BYTES = 1 << 20
 # Inside a container the directory of its writable layer is out of sight. These are files that
 # container engines mount into it from a directory of theirs, beside that layer.
@@ -39,12 +37,12 @@ class Place:
         size_bytes: The size that fits there.
     """
 
-    directory: Path | None
+    directory: str | None
     durability: Durability
     size_bytes: int
 
 
-def choose(spool_root: Path, size_bytes: int, *, mountinfo: str | None = None, shm: Path = SHM) -> Place:
+def choose(spool_root: str, size_bytes: int, *, mountinfo: str | None = None, shm: str = SHM) -> Place:
     """Return where a ring of about `size_bytes` is to be made.
 
     Args:
@@ -56,13 +54,13 @@ def choose(spool_root: Path, size_bytes: int, *, mountinfo: str | None = None, s
     if not sys.platform.startswith("linux"):
         return Place(None, "memory", size_bytes)
     mounts = _parse(_mountinfo() if mountinfo is None else mountinfo)
-    mount = _mount_of(str(spool_root.resolve()), mounts)
+    mount = _mount_of(os.path.realpath(spool_root), mounts)
     kind = mount.kind if mount else ""
     if kind in MAPPABLE and _has_room(spool_root, size_bytes):
         return Place(spool_root, "host" if kind == "tmpfs" else "disk", size_bytes)
     if mount and kind == "overlay" and _is_over_mappable(mount, mounts) and _has_room(spool_root, size_bytes):
         return Place(spool_root, "container", size_bytes)
-    shared = _mount_of(str(shm.resolve()), mounts)
+    shared = _mount_of(os.path.realpath(shm), mounts)
     share = _free_bytes(shm) // 8
     if shared and shared.kind == "tmpfs" and share >= MIN_SHM_BYTES and os.access(shm, os.W_OK):
         return Place(shm, "host", min(size_bytes, share))
@@ -72,7 +70,7 @@ def choose(spool_root: Path, size_bytes: int, *, mountinfo: str | None = None, s
 def boot_id() -> bytes:
     """Return 16 bytes that change with every boot of the machine; zeros where unknown."""
     try:
-        return bytes.fromhex(Path("/proc/sys/kernel/random/boot_id").read_text().strip().replace("-", ""))
+        return bytes.fromhex(_content("/proc/sys/kernel/random/boot_id").strip().replace("-", ""))
     except (OSError, ValueError):
         return bytes(16)
 
@@ -80,7 +78,7 @@ def boot_id() -> bytes:
 def host_id() -> str:
     """Return a name for this machine that does not change with a boot."""
     try:
-        return Path("/etc/machine-id").read_text().strip() or os.uname().nodename
+        return _content("/etc/machine-id").strip() or os.uname().nodename
     except OSError:
         return os.uname().nodename
 
@@ -94,10 +92,15 @@ class _Mount:
 
 def _mountinfo() -> str:
     try:
-        # Mount points are bytes: one that is no UTF-8 must not keep a run from starting.
-        return os.fsdecode(Path("/proc/self/mountinfo").read_bytes())
+        return _content("/proc/self/mountinfo")
     except OSError:
         return ""
+
+
+def _content(path: str) -> str:
+    with open(path, "rb") as file:
+        # Mount points are bytes: one that is no UTF-8 must not keep a run from starting.
+        return os.fsdecode(file.read())
 
 
 def _parse(mountinfo: str) -> list[_Mount]:
@@ -109,6 +112,8 @@ def _parse(mountinfo: str) -> list[_Mount]:
             continue
         point = columns[4]
         if "\\" in point:
+            import re
+
             point = re.sub(r"\\([0-7]{3})", lambda m: chr(int(m[1], 8)), point)
         mounts.append(_Mount(point, rest[0], rest[2] if len(rest) > 2 else ""))
     return mounts
@@ -136,7 +141,7 @@ def _is_over_mappable(overlay: _Mount, mounts: list[_Mount]) -> bool:
     return bool(upper and kinds) and kinds <= MAPPABLE - {"tmpfs"}
 
 
-def _free_bytes(path: Path) -> int:
+def _free_bytes(path: str) -> int:
     try:
         stats = os.statvfs(path)
     except OSError:
@@ -144,6 +149,6 @@ def _free_bytes(path: Path) -> int:
     return stats.f_bavail * stats.f_frsize
 
 
-def _has_room(path: Path, size_bytes: int) -> bool:
+def _has_room(path: str, size_bytes: int) -> bool:
     # Twice the size: a ring that takes the last block of a disk would starve the spool beside it.
     return _free_bytes(path) >= 2 * size_bytes

@@ -107,7 +107,7 @@ class RunEncoder:
             lane.last.totals[0] if lane.last.totals else 0
             for lane in (spool.lanes["metrics"], spool.lanes["logs"], spool.lanes["traces"])
         ]
-        self.encoded.append(spool.journal.counts().added)
+        self.encoded.append(spool.journal.counts().added if spool.has_journal else 0)
         self.latest: Latest | None = None
         self.failed = [0, 0, 0, 0]
         self.drift = [0, 0, 0, 0]

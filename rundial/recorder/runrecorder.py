@@ -14,7 +14,6 @@ from rundial.recorder import counters
 from rundial.recorder.encoder import Encoder
 from rundial.recorder.keysets import Attributes, KeySet, KeySets
 from rundial.recorder.layout import SIGNAL_INDEX, Kind
-from rundial.recorder.made import Made, MadeStore
 from rundial.recorder.ring import Ring
 from rundial.recorder.runencoder import KeyReader, RunEncoder
 from rundial.recorder.slots import RunSlot
@@ -25,6 +24,7 @@ from rundial.value import value
 if TYPE_CHECKING:
     from rundial.choices import Reason, Signal
     from rundial.diagnostics import Ledger, SignalLedger
+    from rundial.recorder.made import Made, MadeStore
 
 # Explicit times carry a counter below the millisecond, odd where the clock's own times are even, so
 # that two points which a user stamped alike are still two points.
@@ -93,7 +93,7 @@ class RunRecorder:
         self._carried: dict[str, Carried] = {}
         self._final: tuple[dict[str, dict[str, int]], dict[str, int]] | None = None
         self._capacity = capacity
-        self.made = MadeStore()
+        self._made: MadeStore | None = None
         # Guards the count of what is in the ring against another thread's record; only with a capacity.
         self._counting = RLock()
         self._write_row = ring.row_writer(slot)
@@ -121,6 +121,16 @@ class RunRecorder:
         """Offer one event in the life of the run."""
         return self._ring.record(Kind.EVENT, self.slot, records.pack_event(name, body))
 
+    @property
+    def made(self) -> MadeStore:
+        """What waits in memory for a file of its own."""
+        if self._made is None:
+            from rundial.recorder.made import MadeStore
+
+            with self._counting:
+                self._made = self._made or MadeStore()
+        return self._made
+
     def job(self, job: Mapping[str, object], made: Made | None = None, size: int = 0) -> bool:
         """Offer a file, a directory, or something made of which a file is still to be written.
 
@@ -134,8 +144,9 @@ class RunRecorder:
         """
         body = dumps(job, separators=(",", ":")).encode()
         token = str(job["token"])
-        counts = self._run.spool.journal.counts()
-        if counts.waiting >= MAX_JOBS or (made is not None and not self.made.put(token, made, size)):
+        if self._run.spool.journal.waiting >= MAX_JOBS or (
+            made is not None and not self.made.put(token, made, size)
+        ):
             self._ring.drop(self.slot, "artifacts", "queue_full", 1)
             return False
         is_taken = self._ring.record(Kind.JOB, self.slot, body, signal="artifacts")

@@ -20,8 +20,10 @@ from rundial.clock import Clock
 from rundial.server.authentication import authenticate
 from rundial.server.bodies import BodyReader
 from rundial.server.doors import Doors
+from rundial.server.janitor import Janitor
 from rundial.server.known import Known
 from rundial.server.owner import prepare
+from rundial.server.ownotel import OwnOtel
 from rundial.server.problems import Problem
 from rundial.server.routes import (
     agents,
@@ -34,6 +36,7 @@ from rundial.server.routes import (
     logs,
     members,
     otlp,
+    runedits,
     runs,
     series,
     spans,
@@ -46,6 +49,8 @@ from rundial.server.services import Services
 from rundial.server.store.apikeys import keep_uses
 from rundial.server.store.engine import open_engines
 from rundial.server.store.intake import Intake
+from rundial.server.store.transfer import check_finished
+from rundial.server.telemetry import Observed, Telemetry
 from rundial.server.writer import Writer
 
 _log: Final = logging.getLogger("rundial.server")
@@ -62,6 +67,7 @@ _ROUTES: Final = [
     *audit.ROUTES,
     *targets.ROUTES,
     *runs.ROUTES,
+    *runedits.ROUTES,
     *control.ROUTES,
     *series.ROUTES,
     *logs.ROUTES,
@@ -76,6 +82,7 @@ def open_services(
     bodies: BodyReader | None = None,
     silence_s: float = DEFAULT_SILENCE_S,
     database: str | None = None,
+    otel: OwnOtel | None = None,
 ) -> Services:
     """Open a data directory, and the database, and start its writer.
 
@@ -85,29 +92,43 @@ def open_services(
         bodies: Bounds on bodies; the usual ones when None.
         silence_s: How long a run that sent heartbeats may be silent before it has crashed, seconds.
         database: As `open_engines`.
+        otel: Where the server's own spans and metrics go; None for nowhere.
 
     Raises:
         ConfigError: The database cannot be used, or the directory holds what this server cannot use.
     """
     engines = open_engines(data_dir, database)
-    with engines.writing.begin() as connection:
-        server_id = prepare(connection, data_dir, clock)
+    try:
+        with engines.writing.begin() as connection:
+            check_finished(connection, engines.where)
+            server_id = prepare(connection, data_dir, clock)
+    except BaseException:
+        engines.close()
+        raise
     intake = Intake()
     writer = Writer(engines, on_rollback=intake.forget)
     silence_ns = int(silence_s * 1e9)
-    # Another process may change the rows of any store but SQLite's, which is one server's alone.
-    known = Known(remembers=engines.writing.dialect.name == "sqlite")
-    return Services(server_id, engines, writer, intake, bodies or BodyReader(), clock, silence_ns, known)
+    janitor = Janitor(writer, clock, on_deletion=intake.forget)
+    known = Known(remembers=not engines.is_shared)
+    bodies = bodies or BodyReader()
+    gauges = {"waiting_rows": lambda: writer.waiting_weight, "held_body_bytes": lambda: bodies.held_bytes}
+    telemetry = Telemetry(gauges, otel)
+    return Services(
+        server_id, engines, writer, intake, bodies, clock, silence_ns, janitor, telemetry, known=known
+    )
 
 
 def close_services(services: Services) -> None:
     """Finish what was accepted and close the store; blocks until it is done."""
+    services.janitor.close()
     uses = services.known.all_uses()
     if uses:
         with suppress(Problem):  # when each key was used last is not worth more than one attempt
             services.writer.submit(lambda connection: keep_uses(connection, uses))
     services.writer.close()
     services.engines.close()
+    if services.telemetry.otel is not None:
+        services.telemetry.otel.close()
 
 
 def build_app(services: Services, doors: Doors | None = None, *, host: str = "") -> ASGIApp:
@@ -131,13 +152,14 @@ def build_app(services: Services, doors: Doors | None = None, *, host: str = "")
         exception_handlers={Problem: _problem, HTTPException: _http_problem, Exception: _failure},
     )
     app.state.services = services
-    return Guard(
+    guarded = Guard(
         app,
         allowed_hosts=[host, *doors.allowed_hosts],
         authenticate=partial(authenticate, services),
         clock=services.clock,
         requests_per_minute=doors.requests_per_minute,
     )
+    return Observed(guarded, app.routes, services.telemetry)
 
 
 async def _problem(request: Request, error: Exception) -> Response:

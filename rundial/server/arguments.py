@@ -37,13 +37,17 @@ class Arguments:
             raise invalid(f"{name} is missing", f"send {name} as a text that is not empty")
         return value
 
-    def optional_text(self, name: str) -> str | None:
-        """A text, None when it is absent or null."""
+    def has(self, name: str) -> bool:
+        """Whether it is there, null too."""
+        return name in self._values
+
+    def optional_text(self, name: str, *, greatest: int = 4096) -> str | None:
+        """A text of at most so many characters, None when it is absent or null."""
         value = self._values.get(name)
         if value is None:
             return None
-        if not isinstance(value, str) or len(value) > 4096:
-            raise invalid(f"{name} is not a text of at most 4,096 characters")
+        if not isinstance(value, str) or len(value) > greatest:
+            raise invalid(f"{name} is not a text of at most {greatest:,} characters")
         return value
 
     def texts(self, name: str) -> list[str]:

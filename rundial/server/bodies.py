@@ -8,17 +8,41 @@ from __future__ import annotations
 
 import asyncio
 import zlib
-from typing import Final
+from collections.abc import Callable
+from typing import Final, Protocol
 
+import zstandard
 from starlette.requests import ClientDisconnect, Request
 
 from rundial.server.problems import Problem, busy
 
 MAX_WIRE_BYTES: Final = 16 * 2**20
-MAX_PLAIN_BYTES: Final = 64 * 2**20
+MAX_PLAIN_BYTES: Final = 32 * 2**20
 MAX_JSON_BYTES: Final = 16 * 2**20
-MAX_HELD_BYTES: Final = 256 * 2**20
+MAX_HELD_BYTES: Final = 64 * 2**20
 READ_TIMEOUT_S: Final = 60.0
+MAX_STREAMS: Final = 1_000
+# What is given to an unpacker at once can grow a thousandfold with gzip, and with zstd 32,000-fold: so much
+# may be in memory beyond the bound.
+_GZIP_CHUNK_BYTES: Final = 4096
+_ZSTD_CHUNK_BYTES: Final = 256
+# What RFC 8878 asks every decoder to support, and no more.
+_ZSTD_WINDOW_BYTES: Final = 8 * 2**20
+
+
+class _Unpacker(Protocol):
+    """One compressed stream."""
+
+    @property
+    def eof(self) -> bool:
+        """Whether the stream has ended."""
+
+    @property
+    def unused_data(self) -> bytes:
+        """What stood behind its end."""
+
+    def decompress(self, data: bytes, /) -> bytes:
+        """Unpack further bytes."""
 
 
 class BodyReader:
@@ -43,6 +67,11 @@ class BodyReader:
         self._max_held_bytes = max_held_bytes
         self._timeout_s = timeout_s
         self._held_bytes = 0
+
+    @property
+    def held_bytes(self) -> int:
+        """What is in memory of bodies that are being read."""
+        return self._held_bytes
 
     async def read(self, request: Request) -> bytes:
         """Read a request's body as it was sent.
@@ -86,41 +115,62 @@ def unpack(body: bytes, encoding: str, *, max_bytes: int = MAX_PLAIN_BYTES) -> b
 
     Args:
         body: As it was sent.
-        encoding: The header's value; `gzip`, `identity` or empty.
+        encoding: The header's value; `gzip`, `zstd`, `identity` or empty.
         max_bytes: Bound on the result.
 
     Raises:
-        Problem: 415 unknown encoding, 400 not gzip or torn, 413 the result is larger than the bound.
+        Problem: 415 unknown encoding, 400 not what it says or torn, 413 the result is larger than the bound.
     """
     name = encoding.strip().lower()
     if name in ("", "identity"):
         if len(body) > max_bytes:
             raise _too_large_unpacked(max_bytes)
         return body
-    if name != "gzip":
-        raise Problem(415, f"content-encoding {name[:40]!r} is not read here", "send gzip, or no encoding")
+    if name == "gzip":
+        return _unpacked(body, name, lambda: zlib.decompressobj(wbits=31), _GZIP_CHUNK_BYTES, max_bytes)
+    if name == "zstd":
+        return _unpacked(body, name, _zstd, _ZSTD_CHUNK_BYTES, max_bytes)
+    raise Problem(415, f"content-encoding {name[:40]!r} is not read here", "send gzip, zstd, or no encoding")
+
+
+def _zstd() -> _Unpacker:
+    return zstandard.ZstdDecompressor(max_window_size=_ZSTD_WINDOW_BYTES).decompressobj()
+
+
+def _unpacked(
+    body: bytes, name: str, make: Callable[[], _Unpacker], chunk_bytes: int, max_bytes: int
+) -> bytes:
+    """Unpack streams that stand one after the other, a little at a time."""
     parts: list[bytes] = []
-    room = max_bytes
-    rest = body
-    while rest:  # a gzip body may be several members one after the other
-        part, rest = _member(rest, room)
-        room -= len(part)
-        if room < 0:
-            raise _too_large_unpacked(max_bytes)
-        parts.append(part)
+    size = streams = 0
+    unpacker: _Unpacker | None = None
+    for start in range(0, len(body), chunk_bytes):
+        rest = body[start : start + chunk_bytes]
+        while rest:
+            if unpacker is None:
+                unpacker = make()
+                streams += 1
+            part, rest, unpacker = _step(unpacker, rest, name)
+            size += len(part)
+            if size > max_bytes:
+                raise _too_large_unpacked(max_bytes)
+            if streams > MAX_STREAMS:
+                raise Problem(413, f"the body is more than {MAX_STREAMS:,} {name} streams", "send one")
+            parts.append(part)
+    if unpacker is not None:
+        raise Problem(400, f"the {name} body ends too early", "send the whole of it")
     return b"".join(parts)
 
 
-def _member(data: bytes, room: int) -> tuple[bytes, bytes]:
-    """Unpack one gzip member to at most one byte more than there is room for."""
-    unpacker = zlib.decompressobj(wbits=31)
+def _step(unpacker: _Unpacker, data: bytes, name: str) -> tuple[bytes, bytes, _Unpacker | None]:
+    """Unpack some bytes: what came out, what is left, and what goes on with it; None at a stream's end."""
     try:
-        part = unpacker.decompress(data, room + 1)
-    except zlib.error as error:
-        raise Problem(400, "the body says gzip and is not", "send valid gzip, or no encoding") from error
-    if not unpacker.eof and len(part) <= room:
-        raise Problem(400, "the gzip body ends too early", "send the whole of it")
-    return part, unpacker.unused_data
+        part = unpacker.decompress(data)
+    except (zlib.error, zstandard.ZstdError) as error:
+        raise Problem(
+            400, f"the body says {name} and is not", f"send valid {name}, or no encoding"
+        ) from error
+    return (part, unpacker.unused_data, None) if unpacker.eof else (part, b"", unpacker)
 
 
 def _too_large_unpacked(limit: int) -> Problem:

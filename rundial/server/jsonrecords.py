@@ -81,7 +81,7 @@ def read_json(body: bytes) -> dict[str, Any]:
     except (ValueError, RecursionError) as error:
         raise invalid("the body is not JSON, or nested too deeply", "send a JSON object in UTF-8") from error
     if not isinstance(found, dict):
-        raise invalid("the body is not a JSON object")
+        raise invalid("the body is not a JSON object", "send {…}")
     return found
 
 

@@ -49,7 +49,7 @@ def _make_owner(connection: Connection, path: Path, now_unix_ns: int) -> None:
     if parts is None:
         raise ConfigError(f"{path} holds no API key of ours; move it away and start the server again")
     key_id, secret = parts
-    workspace = create_workspace(
+    workspace, _ = create_workspace(
         connection, WORKSPACE, name="Default workspace", actor=SYSTEM, now_unix_ns=now_unix_ns
     )
     principal = Principal(key_id, "owner", frozenset({ADMIN}), home_workspace_id=workspace.id)

@@ -17,6 +17,7 @@ CODES: Final = {
     405: "INVALID_REQUEST",
     408: "REQUEST_TIMEOUT",
     409: "CONFLICT",
+    410: "GONE",
     413: "PAYLOAD_TOO_LARGE",
     415: "UNSUPPORTED_ENCODING",
     429: "RATE_LIMITED",
@@ -54,6 +55,10 @@ class Problem(Exception):
             "error": {"code": self.code, "message": self.message, "details": details},
             "requestId": request_id,
         }
+
+
+class StoreProblem(Problem):
+    """The store cannot be written, for want of space or for worse; nothing of the request is stored."""
 
 
 def invalid(message: str, hint: str = "") -> Problem:

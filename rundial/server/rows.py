@@ -187,6 +187,13 @@ class Refusals:
         if reason not in self.reasons and len(self.reasons) < self.MAX_REASONS:
             self.reasons.append(reason)
 
+    def merge(self, other: Refusals) -> None:
+        """Add what another part of the request was refused."""
+        self.items += other.items
+        for reason in other.reasons:
+            if reason not in self.reasons and len(self.reasons) < self.MAX_REASONS:
+                self.reasons.append(reason)
+
     @property
     def message(self) -> str:
         """The reasons in one line."""

@@ -25,6 +25,8 @@ from rundial.server.anyvalue import canonical
 from rundial.server.registers import Omitted, Register, Registers, Stamp, capped, values_of, written
 from rundial.signals import semconv
 
+# Stands where telemetry has `service.instance.id`, for what a person wrote over what the run said.
+EDITOR: Final = "edit"
 DEFAULT_SILENCE_S: Final = 90.0
 # How far a record may lag and still prove that its run lives. Older ones are a late sync: they bring
 # news of the past. It is also how far a host's clock may be behind before its live run looks crashed.
@@ -144,7 +146,8 @@ class RunLife:
     @property
     def latest_start_unix_ns(self) -> int:
         """When the last start happened, by its own clock; 0 before any."""
-        return max((register[0] for register in self.fields.values()), default=0)
+        told = (register[0] for register in self.fields.values() if register[1] != EDITOR)
+        return max(told, default=0)
 
     @property
     def finished_unix_ns(self) -> int | None:
@@ -192,6 +195,11 @@ def fold(life: RunLife, happening: Happening) -> RunLife:
     if happening.name == semconv.EVENT_RUN_HEARTBEAT:
         return replace(life, has_beaten=True)
     return life
+
+
+def edited(life: RunLife, values: Mapping[str, object], now_ns: int) -> RunLife:
+    """Return the life with `name` or `tags` as a person wants them, until a later start says otherwise."""
+    return replace(life, fields=_written(life.fields, values, (now_ns, EDITOR, 0)))
 
 
 def seen_attempt(life: RunLife, attempt: int) -> RunLife:

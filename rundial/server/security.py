@@ -4,8 +4,8 @@ It wraps the whole application, so a route that someone adds is guarded before i
 - Host must be a loopback name, the bound host, or one that was allowed; compared without the port.
   This is what stops a web page from reaching a local server by rebinding its own name.
 - A method other than GET, HEAD and OPTIONS that carries an Origin must come from this very host.
-- Every path but `/health/ready` and the login needs a key or a session, also on loopback: other users and
-  other programs of the machine are on loopback too.
+- Every path but `/health/live`, `/health/ready` and the login needs a key or a session, also on loopback:
+  other users and other programs of the machine are on loopback too.
 - A key or session that sends more than its rate is told when to come back; nothing of it is read.
 """
 
@@ -31,7 +31,7 @@ _log: Final = logging.getLogger("rundial.server")
 LOOPBACK: Final = frozenset({"localhost", "127.0.0.1", "::1"})
 SAFE_METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 LOGIN_PATH: Final = "/api/v1/auth/login/credentials"
-OPEN_PATHS: Final = frozenset({"/health/ready", LOGIN_PATH})
+OPEN_PATHS: Final = frozenset({"/health/live", "/health/ready", LOGIN_PATH})
 PRINCIPAL: Final = "rundial.principal"
 REQUEST_ID: Final = "rundial.request_id"
 

@@ -18,6 +18,7 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from types import FrameType
 from typing import Final
 
 import uvicorn
@@ -27,7 +28,10 @@ from rundial.clock import SystemClock
 from rundial.errors import ConfigError
 from rundial.server.app import build_app, open_services
 from rundial.server.doors import Doors
+from rundial.server.logs import LogFormat, set_up
 from rundial.server.owner import KEY_FILE
+from rundial.server.ownotel import open_otel
+from rundial.server.patience import HEAD_TIMEOUT_S, patient
 from rundial.server.runlife import DEFAULT_SILENCE_S
 from rundial.server.security import host_name
 from rundial.server.store.engine import is_shared
@@ -40,6 +44,20 @@ _BACKLOG: Final = 512
 # SQLite's driver gives up the interpreter's lock at each statement; at the usual 5 ms the writer would
 # wait that long to get it back whenever another thread decodes.
 _SWITCH_INTERVAL_S: Final = 0.0005
+
+
+@dataclass(frozen=True, slots=True)
+class Conduct:
+    """How a server logs and leaves.
+
+    Attributes:
+        drain_s: How long to go on answering, but no longer ready, once told to stop, seconds: a balancer
+            needs it to look elsewhere. A second signal stops at once.
+        log_format: What is written to stderr: warnings in words, or every request as JSON.
+    """
+
+    drain_s: float = 0.0
+    log_format: LogFormat = "text"
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +93,7 @@ def serve(  # noqa: PLR0913 -- one argument an option of the command
     on_ready: Callable[[Ready], None] | None = None,
     silence_s: float = DEFAULT_SILENCE_S,
     database: str | None = None,
+    conduct: Conduct | None = None,
 ) -> None:
     """Run the server until it is told to stop.
 
@@ -90,32 +109,46 @@ def serve(  # noqa: PLR0913 -- one argument an option of the command
         silence_s: How long a run that sent heartbeats may be silent before it has crashed, seconds.
         database: As `open_engines`; on PostgreSQL any number of servers share one, and may share a
             data directory.
+        conduct: How to log and to leave.
 
     Raises:
         ConfigError: The address is taken, or the directory, the database or the certificate cannot be used.
     """
     doors = doors or Doors()
     tls = doors.tls()
+    conduct = conduct or Conduct()
+    set_up(conduct.log_format)
     directory = Path(data_dir).resolve()
-    lock = _claim(directory, is_shared=is_shared(directory, database))
+    lock = claim(directory, is_shared=is_shared(directory, database))
     try:
         listener = listen(host, port)
         with listener:
-            services = open_services(directory, SystemClock(), silence_s=silence_s, database=database)
+            otel = open_otel(frozenset({listener.getsockname()[1]}))
+            services = open_services(
+                directory, SystemClock(), silence_s=silence_s, database=database, otel=otel
+            )
             url = _url(doors.scheme, host, listener)
             ready = Ready(url, services.server_id, directory / KEY_FILE, directory)
             config = config_of(build_app(services, doors, host=host), doors, tls)
             sys.setswitchinterval(min(sys.getswitchinterval(), _SWITCH_INTERVAL_S))
-            _run(_Announcing(config, ready, on_ready), listener)
+            leaving = _Leaving(services.draining, conduct.drain_s)
+            _run(_Announcing(config, ready, on_ready, leaving), listener)
     finally:
         os.close(lock)
 
 
-def config_of(app: ASGIApp, doors: Doors | None = None, tls: ssl.SSLContext | None = None) -> uvicorn.Config:
-    """How uvicorn serves the application."""
+def config_of(
+    app: ASGIApp,
+    doors: Doors | None = None,
+    tls: ssl.SSLContext | None = None,
+    *,
+    head_timeout_s: float = HEAD_TIMEOUT_S,
+) -> uvicorn.Config:
+    """How uvicorn serves the application; a request's head may take `head_timeout_s` seconds to come."""
     proxies = list(doors.trusted_proxies) if doors is not None else []
     config = uvicorn.Config(
         app,
+        http=patient(head_timeout_s),
         log_config=None,
         access_log=False,
         lifespan="on",
@@ -133,18 +166,45 @@ def config_of(app: ASGIApp, doors: Doors | None = None, tls: ssl.SSLContext | No
     return config
 
 
+@dataclass(frozen=True, slots=True)
+class _Leaving:
+    """How a server leaves: the event that says so, and how long it still answers then, seconds."""
+
+    has_begun: threading.Event
+    drain_s: float
+
+
 class _Announcing(uvicorn.Server):
-    """uvicorn's server, saying once that it is ready."""
+    """uvicorn's server, saying once that it is ready, and draining before it leaves."""
 
     def __init__(
-        self, config: uvicorn.Config, ready: Ready, on_ready: Callable[[Ready], None] | None
+        self,
+        config: uvicorn.Config,
+        ready: Ready,
+        on_ready: Callable[[Ready], None] | None,
+        leaving: _Leaving,
     ) -> None:
         super().__init__(config)
         self._ready = ready
         self._on_ready = on_ready
+        self._leaving = leaving
+        self._loop: asyncio.AbstractEventLoop | None = None
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """Begin to leave at the first signal, and leave at once at the second."""
+        is_first = not self._leaving.has_begun.is_set()
+        self._leaving.has_begun.set()
+        if is_first and self._loop is not None and self._leaving.drain_s > 0:
+            # From a signal's handler, on the loop's own thread, and the loop may be asleep.
+            self._loop.call_soon_threadsafe(
+                self._loop.call_later, self._leaving.drain_s, super().handle_exit, sig, frame
+            )
+        else:
+            super().handle_exit(sig, frame)
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Start, then announce."""
+        self._loop = asyncio.get_running_loop()
         await super().startup(sockets)
         if self.should_exit:
             return
@@ -168,10 +228,13 @@ def _run(server: uvicorn.Server, listener: socket.socket) -> None:
             signal.signal(each, handler)
 
 
-def _claim(directory: Path, *, is_shared: bool) -> int:
+def claim(directory: Path, *, is_shared: bool) -> int:
     """Make the directory and lock it, against other processes unless the database lets them in.
 
-    The lock goes with the process, however that ends.
+    The lock goes with the process, however that ends, or with the descriptor that is returned.
+
+    Raises:
+        ConfigError: Another process has it, or the directory cannot be used.
     """
     try:
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)

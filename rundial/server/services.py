@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Final, TypeVar
@@ -17,15 +18,17 @@ from starlette.requests import Request
 
 from rundial.clock import Clock
 from rundial.server.bodies import BodyReader
+from rundial.server.janitor import Janitor
 from rundial.server.keys import Principal, StoredKey
 from rundial.server.known import Known
 from rundial.server.passwords import PasswordBook
-from rundial.server.problems import Problem
+from rundial.server.problems import Problem, StoreProblem
 from rundial.server.security import PRINCIPAL
 from rundial.server.store.apikeys import find_key, keep_uses
 from rundial.server.store.engine import Engines
 from rundial.server.store.intake import Intake
 from rundial.server.store.users import find_session
+from rundial.server.telemetry import Telemetry
 from rundial.server.throttle import Throttle
 from rundial.server.writer import Writer
 
@@ -34,6 +37,8 @@ _T = TypeVar("_T")
 # Decoding holds the interpreter's lock; more threads at it would only take turns.
 _DECODERS: Final = 2
 _READERS: Final = 8
+# As long as clients wait between attempts, so that one that is alone is not met by a server that forgot.
+_BROKEN_FOR_S: Final = 10.0
 # Ten attempts at once, then one in 30 s: a person who mistypes does not notice, a guesser does.
 _ACCOUNT_LOGINS: Final = {"interval_s": 30.0, "burst": 10}
 # An office behind one address logs in on a Monday morning.
@@ -42,6 +47,22 @@ _ADDRESS_LOGINS: Final = {"interval_s": 3.0, "burst": 60}
 
 def _throttle(rate: Mapping[str, float]) -> Callable[[], Throttle]:
     return lambda: Throttle(interval_s=rate["interval_s"], burst=int(rate["burst"]))
+
+
+@dataclass(slots=True)
+class StoreState:
+    """When the store last failed to take a change; of a full disk, `/health/ready` tells by it.
+
+    A change that succeeds proves little: on a full disk a small one may still find room.
+
+    Threads: the event loop's alone.
+    """
+
+    failed_s: float | None = None
+
+    def is_broken(self, now_s: float) -> bool:
+        """Whether a change failed a moment ago, by the monotonic clock."""
+        return self.failed_s is not None and now_s - self.failed_s < _BROKEN_FOR_S
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +77,10 @@ class Services:
         bodies: Reads request bodies within bounds.
         clock: The time that arrivals are stamped with.
         silence_ns: How long a run that sent heartbeats may be silent before it has crashed.
+        janitor: Removes what was deleted.
+        telemetry: What the server counts of itself.
+        draining: Set once it is to leave: it still answers, and is no longer ready.
+        store: Whether changes can be written.
         known: Keys and sessions that were found before.
         passwords: Makes and compares their hashes.
         account_logins: How often someone may try to be one person.
@@ -69,6 +94,10 @@ class Services:
     bodies: BodyReader
     clock: Clock
     silence_ns: int
+    janitor: Janitor
+    telemetry: Telemetry
+    draining: threading.Event = field(default_factory=threading.Event)
+    store: StoreState = field(default_factory=StoreState)
     known: Known = field(default_factory=Known)
     passwords: PasswordBook = field(default_factory=PasswordBook)
     account_logins: Throttle = field(default_factory=_throttle(_ACCOUNT_LOGINS))
@@ -97,7 +126,11 @@ class Services:
         Raises:
             Problem: 503, the queue is full, the server is leaving, or the store cannot write.
         """
-        return await asyncio.wrap_future(self.writer.submit(job, weight=weight, locks=locks))
+        try:
+            return await asyncio.wrap_future(self.writer.submit(job, weight=weight, locks=locks))
+        except StoreProblem:
+            self.store.failed_s = self.clock.monotonic_s()
+            raise
 
     async def change_identities(self, job: Callable[[Connection], _T]) -> _T:
         """Run a change of people, keys or agents; what was known of them before is forgotten with its commit.

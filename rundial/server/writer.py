@@ -24,7 +24,7 @@ from typing import Any, Final, TypeVar
 from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 
-from rundial.server.problems import Problem, busy
+from rundial.server.problems import Problem, StoreProblem, busy
 from rundial.server.store.engine import Engines, drop_if_lost, is_in_the_way
 
 _log: Final = logging.getLogger("rundial.server")
@@ -81,6 +81,12 @@ class Writer:
     def is_alive(self) -> bool:
         """Whether jobs are still taken and run."""
         return self._thread.is_alive() and not self._is_closed
+
+    @property
+    def waiting_weight(self) -> int:
+        """About how many rows wait to be written."""
+        with self._has_work:
+            return self._weight
 
     def has_room(self) -> bool:
         """Whether a further job would be taken."""
@@ -206,7 +212,7 @@ def _fail(group: list[_Job], error: Exception) -> None:
 
 def _storage_problem(error: Exception) -> Problem:
     if isinstance(error, DBAPIError):
-        return Problem(
+        return StoreProblem(
             503, "the store could not write", "see the server's log; free disk space", retry_after_s=5
         )
     return Problem(500, "the server failed", "see the server's log")

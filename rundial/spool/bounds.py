@@ -14,7 +14,6 @@ them, and `rejected/` has a bound of its own.
 from __future__ import annotations
 
 import threading
-from contextlib import contextmanager, nullcontext
 
 from rundial.errors import SpoolFullError
 from rundial.spool.segment import HEADER_BYTES
@@ -22,7 +21,7 @@ from rundial.typed import TYPE_CHECKING, Literal, Protocol
 from rundial.value import value
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
     from contextlib import AbstractContextManager
 
     from rundial.clock import Clock
@@ -65,28 +64,34 @@ class Limits:
 
 
 class Room(Protocol):
-    """Where a lane asks for room before it appends."""
+    """Where a lane asks for room before it appends; all is called with the lock held."""
 
-    def hold(self, needed_bytes: int) -> AbstractContextManager[None]:
-        """Make room and keep it while the context lasts; SpoolFullError when there is none."""
+    @property
+    def lock(self) -> AbstractContextManager[object]:
+        """Keeps the room that was made until it is filled."""
+        ...
+
+    def make(self, needed_bytes: int) -> None:
+        """Make room; SpoolFullError when there is none."""
         ...
 
     def on_seal(self) -> None:
-        """Take note that a segment was sealed; called within `hold`."""
+        """Take note that a segment was sealed."""
         ...
 
     def reclaim(self) -> bool:
-        """Free what is answered, for the disk is full; called within `hold`. Whether that freed anything."""
+        """Free what is answered, for the disk is full; whether that freed anything."""
         ...
 
 
 class Unbounded:
     """Room without end, for a lane on its own."""
 
-    def hold(self, needed_bytes: int) -> AbstractContextManager[None]:
+    def __init__(self) -> None:
+        self.lock = threading.Lock()  # guards nothing, as there is room for all
+
+    def make(self, needed_bytes: int) -> None:
         """Grant any wish."""
-        del needed_bytes
-        return nullcontext()
 
     def on_seal(self) -> None:
         """Take no note."""
@@ -101,6 +106,9 @@ class Bounds:
 
     Threads: appends from any; one lock makes room and append one step, so that two lanes never
     fill the same room. It is taken before a lane's own lock, never inside it.
+
+    Attributes:
+        lock: Held by who makes room, until it is filled.
     """
 
     def __init__(self, path: str, limits: Limits, clock: Clock) -> None:
@@ -108,30 +116,18 @@ class Bounds:
         self._limits = limits
         self._clock = clock
         self._lanes: Sequence[Lane] = ()
-        self._lock = threading.Lock()  # guards the room that is left
+        self.lock = threading.Lock()  # guards the room that is left
 
     def watch(self, lanes: Sequence[Lane]) -> None:
         """Take the lanes to bound, before anything is appended."""
         self._lanes = lanes
 
-    @contextmanager
-    def hold(self, needed_bytes: int) -> Iterator[None]:
-        """Make room and keep it while the context lasts.
-
-        Raises:
-            SpoolFullError: The bound leaves no room, whatever is evicted; nothing was.
-            OSError: An eviction could not be put on disk.
-        """
-        with self._lock:
-            self._make_room(needed_bytes)
-            yield
-
     def on_seal(self) -> None:
-        """Evict what is too old; called within `hold`."""
+        """Evict what is too old."""
         self.evict_expired()
 
     def reclaim(self) -> bool:
-        """Free the segments that hold nothing but answered frames; called within `hold`."""
+        """Free the segments that hold nothing but answered frames."""
         has_freed = False
         for lane in self._lanes:
             try:
@@ -155,7 +151,13 @@ class Bounds:
             # Nothing of it was given up: it waits for the next seal, or is delivered late.
             return
 
-    def _make_room(self, needed_bytes: int) -> None:
+    def make(self, needed_bytes: int) -> None:
+        """Make room.
+
+        Raises:
+            SpoolFullError: The bound leaves no room, whatever is evicted; nothing was.
+            OSError: An eviction could not be put on disk.
+        """
         limit = self._limits.max_bytes
         if self._total() + needed_bytes <= limit:
             return

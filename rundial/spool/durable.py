@@ -10,13 +10,11 @@ from __future__ import annotations
 import errno
 import os
 import sys
-from contextlib import suppress
 
 from rundial.typed import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from pathlib import Path
 
 FILE_MODE = 0o600
 DISK_FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
@@ -90,19 +88,26 @@ def overwrite(descriptor: int, content: bytes, offset: int, *, sync: bool) -> No
         os.close(descriptor)
 
 
-def make_directory(path: Path) -> None:
+def make_directory(path: str) -> None:
     """Make a directory and the missing ones above it, each with mode 0700; existing ones keep theirs."""
-    if path.is_dir():
+    if os.path.isdir(path):
         return
-    if path.parent != path:
-        make_directory(path.parent)
-    path.mkdir(mode=DIRECTORY_MODE, exist_ok=True)
+    above = os.path.dirname(path)
+    if above not in (path, ""):
+        make_directory(above)
+    try:
+        os.mkdir(path, DIRECTORY_MODE)
+    except FileExistsError:
+        if not os.path.isdir(path):
+            raise
 
 
 def remove_files(paths: Sequence[str]) -> None:
     """Remove files that nobody needs any more."""
     for path in paths:
-        # Gone already, or on a disk that refuses it: whoever opens the directory next removes
-        # what lies behind the cursor, and never counts it.
-        with suppress(OSError):
+        try:
             os.unlink(path)
+        except OSError:  # noqa: PERF203 - each file on its own
+            # Gone already, or on a disk that refuses it: whoever opens the directory next removes
+            # what lies behind the cursor, and never counts it.
+            continue

@@ -168,6 +168,11 @@ class Journal:
         """Return a waiting job, None for one that is settled or unknown."""
         return self._waiting.get(token)
 
+    @property
+    def waiting(self) -> int:
+        """How many jobs have no fate; waits for nothing."""
+        return len(self._waiting)
+
     def counts(self) -> JobCounts:
         """Return what became of the jobs so far."""
         with self._lock:

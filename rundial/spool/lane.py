@@ -20,8 +20,8 @@ segment that it did not begin.
 from __future__ import annotations
 
 import errno
+import os
 import threading
-from contextlib import suppress
 
 from rundial.clock import Clock, SystemClock
 from rundial.spool import durable, inventory, segment
@@ -36,7 +36,6 @@ from rundial.typed import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from pathlib import Path
 
     from rundial.spool.ack import Ack, EvictionReason
     from rundial.spool.spare import Spare
@@ -56,7 +55,7 @@ class Lane:
 
     def __init__(
         self,
-        directory: Path,
+        directory: str,
         name: str,
         *,
         limits: Limits | None = None,
@@ -67,12 +66,12 @@ class Lane:
         self.name = name
         self.unkept_copies = 0
         self.failed_syncs = 0
-        self._directory = str(directory)
+        self._directory = directory
         self._limits = limits or Limits()
         self._clock = clock or SystemClock()
         self._room = room or Unbounded()
         self._spare = spare
-        self._refused = Rejected(f"{directory.parent}/{REJECTED}", name)
+        self._refused = Rejected(f"{os.path.dirname(directory)}/{REJECTED}", name)
         self._lock = threading.Lock()  # guards everything below
         self._acks = AckFile(self._directory)
         found = inventory.read(self._directory, name)
@@ -95,7 +94,8 @@ class Lane:
         parts = (pack_head(frame), frame.body)
         size = OVERHEAD_BYTES + len(frame.body)
         # A segment may have to be begun for it, so its header is asked for as well.
-        with self._room.hold(size + HEADER_BYTES):
+        with self._room.lock:
+            self._room.make(size + HEADER_BYTES)
             try:
                 self._write(frame, parts, size)
             except OSError as error:
@@ -370,9 +370,11 @@ class Lane:
                 doomed = doomed + books.evict_first(settled, reason)
             finally:
                 self._discard(sealed, [])
-        # Else a power cut could take the count and not the files' removal, and they would pass for delivered.
-        with suppress(OSError):
+        try:
             self._acks.sync()
+        except OSError:
+            # A power cut could now take the count and not the files' removal: they would pass for delivered.
+            pass
         durable.remove_files(doomed)
         return settled.units - before.units
 

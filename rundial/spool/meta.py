@@ -6,7 +6,6 @@ Written whole or not at all, mode 0600. It holds no key: who adopts a spool brin
 from __future__ import annotations
 
 import json
-from urllib.parse import urlsplit, urlunsplit
 
 from rundial.errors import SpoolError
 from rundial.spool import durable
@@ -128,5 +127,9 @@ def load(directory: str) -> Meta:
 
 
 def _without_user(url: str) -> str:
+    if "@" not in url:
+        return url
+    from urllib.parse import urlsplit, urlunsplit
+
     parts = urlsplit(url)
     return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))

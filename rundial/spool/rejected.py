@@ -13,7 +13,6 @@ Threads: the lane's sender.
 from __future__ import annotations
 
 import os
-from pathlib import Path
 
 from rundial.spool import durable
 from rundial.spool.ack import Cursor
@@ -78,7 +77,7 @@ class Rejected:
             raise
 
 
-def keep_aside(spool: Path, *, max_age_s: float, now_unix_ns: int) -> Path | None:
+def keep_aside(spool: str, *, max_age_s: float, now_unix_ns: int) -> str | None:
     """Move the copies out of a spool that is about to go; also remove those that are too old.
 
     Args:
@@ -92,12 +91,14 @@ def keep_aside(spool: Path, *, max_age_s: float, now_unix_ns: int) -> Path | Non
     Raises:
         OSError: They cannot be moved.
     """
-    copies, kept = spool / NAME, spool.parent.parent / KEPT
+    above, instance_id = os.path.split(spool)
+    root, run_id = os.path.split(above)
+    copies, kept = f"{spool}/{NAME}", f"{root}/{KEPT}"
     _remove_old(kept, now_unix_ns - int(max_age_s * 1e9))
-    if not copies.is_dir():
+    if not os.path.isdir(copies):
         return None
     durable.make_directory(kept)
-    target = kept / f"{spool.parent.name}.{spool.name}"
+    target = f"{kept}/{run_id}.{instance_id}"
     import shutil
 
     # A copy of a spool that was delivered before: what it refused is the same.
@@ -106,13 +107,13 @@ def keep_aside(spool: Path, *, max_age_s: float, now_unix_ns: int) -> Path | Non
     return target
 
 
-def _remove_old(kept: Path, before_unix_ns: int) -> None:
+def _remove_old(kept: str, before_unix_ns: int) -> None:
     try:
-        old = [path for path in kept.iterdir() if path.stat().st_mtime_ns < before_unix_ns]
+        old = [entry for entry in os.scandir(kept) if entry.stat().st_mtime_ns < before_unix_ns]
     except OSError:
         # None are kept, or another process is about the same.
         return
     if old:
         import shutil
-    for path in old:
-        shutil.rmtree(path, ignore_errors=True)
+    for entry in old:
+        shutil.rmtree(entry, ignore_errors=True)

@@ -12,7 +12,6 @@ After a crash: the file is there or it is not; nobody reads it.
 from __future__ import annotations
 
 import os
-from contextlib import suppress
 
 from rundial.spool import durable
 
@@ -36,9 +35,11 @@ class Spare:
         """Make the block if it is not there; on a disk without room it is tried again next time."""
         if self._is_there:
             return
-        with suppress(OSError):
+        try:
             self._make()
-            self._is_there = True
+        except OSError:
+            return
+        self._is_there = True
 
     def become(self, path: str, content: bytes) -> int | None:
         """Turn the block into a file of a given content; return its descriptor, opened to append.

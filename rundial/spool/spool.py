@@ -21,7 +21,6 @@ from __future__ import annotations
 
 import os
 import threading
-from pathlib import Path
 
 from rundial.clock import Clock, SystemClock
 from rundial.errors import SpoolError
@@ -29,7 +28,6 @@ from rundial.spool import durable, rejected
 from rundial.spool import meta as meta_file
 from rundial.spool.bounds import MAX_AGE_S, MAX_BYTES, SEGMENT_BYTES, Bounds, Durability, Limits
 from rundial.spool.frame import LANES
-from rundial.spool.journal import Journal
 from rundial.spool.lane import Lane
 from rundial.spool.lock import NAME as LOCK_NAME
 from rundial.spool.lock import DirectoryLock
@@ -38,6 +36,9 @@ from rundial.typed import TYPE_CHECKING, Any
 from rundial.value import changed
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
+    from rundial.spool.journal import Journal
     from rundial.spool.meta import Meta
 
 _MAX_ID_CHARS = 128
@@ -52,34 +53,36 @@ class Spool:
     """The frames of one instance on disk.
 
     Attributes:
-        path: Its directory.
+        directory: Where they are.
         lanes: By name, in the order of `LANES`.
-        journal: The files that the run wants delivered.
     """
 
-    def __init__(self, path: Path, lock: DirectoryLock, meta: Meta, limits: Limits, clock: Clock) -> None:
-        self.path = path
+    def __init__(self, directory: str, lock: DirectoryLock, meta: Meta, limits: Limits, clock: Clock) -> None:
+        self.directory = directory
         self._lock = lock
         self._meta = meta
         self._meta_lock = threading.Lock()  # guards _meta and its file
         self._limits = limits
         self._clock = clock
-        self._bounds = Bounds(str(path), limits, clock)
-        self._spare = Spare(str(path))
+        self._bounds = Bounds(directory, limits, clock)
+        self._spare = Spare(directory)
         self._spare.keep()
         self.lanes: dict[str, Lane] = {}
         for name in LANES:
-            durable.make_directory(path / name)
+            lane = f"{directory}/{name}"
+            durable.make_directory(lane)
             self.lanes[name] = Lane(
-                path / name, name, limits=limits, clock=clock, room=self._bounds, spare=self._spare
+                lane, name, limits=limits, clock=clock, room=self._bounds, spare=self._spare
             )
         self._bounds.watch(tuple(self.lanes.values()))
-        self.journal = Journal(str(path), is_power_safe=limits.is_power_safe)
+        self._journal: Journal | None = None
+        # Guards the making of it.
+        self._journal_lock = threading.RLock()
 
     @classmethod
     def create(  # noqa: PLR0913 - each bound is a setting of its own
         cls,
-        root: Path,
+        root: str | os.PathLike[str],
         meta: Meta,
         *,
         max_bytes: int = MAX_BYTES,
@@ -111,20 +114,20 @@ class Spool:
                 raise SpoolError(
                     f"{each!r} cannot name a spool directory: letters, digits, '_', '-', '.' only"
                 )
-        run_directory = root / meta.run_id
+        run_directory = os.path.join(root, meta.run_id)
         fresh = _make_fresh(run_directory, meta.instance_id)
-        path = run_directory / meta.instance_id
+        directory = f"{run_directory}/{meta.instance_id}"
         lock = None
         try:
-            lock = DirectoryLock.take(str(fresh), create=True)
+            lock = DirectoryLock.take(fresh, create=True)
             for name in LANES:
-                durable.make_directory(fresh / name)
-            meta_file.save(str(fresh), meta, sync=limits.is_power_safe)
-            os.rename(fresh, path)
+                durable.make_directory(f"{fresh}/{name}")
+            meta_file.save(fresh, meta, sync=limits.is_power_safe)
+            os.rename(fresh, directory)
             if limits.is_power_safe:
-                durable.sync_directory(str(run_directory))
-            lock.directory = str(path)
-            return cls(path, lock, meta, limits, clock)
+                durable.sync_directory(run_directory)
+            lock.directory = directory
+            return cls(directory, lock, meta, limits, clock)
         except BaseException:
             if lock is not None:
                 lock.close()
@@ -136,7 +139,7 @@ class Spool:
     @classmethod
     def adopt(
         cls,
-        path: Path,
+        path: str | os.PathLike[str],
         *,
         max_bytes: int = MAX_BYTES,
         max_age_s: float = MAX_AGE_S,
@@ -160,15 +163,23 @@ class Spool:
             OSError: It cannot be read or written.
         """
         limits = Limits(max_bytes, max_age_s, segment_bytes, durability)
-        path = Path(path)
-        lock = DirectoryLock.take(str(path), create=False)
+        directory = os.fspath(path)
+        lock = DirectoryLock.take(directory, create=False)
         try:
-            spool = cls(path, lock, meta_file.load(str(path)), limits, clock or SystemClock())
+            spool = cls(directory, lock, meta_file.load(directory), limits, clock or SystemClock())
             spool._bounds.evict_expired(with_last=True)
         except BaseException:
             lock.close()
             raise
         return spool
+
+    @property
+    def path(self) -> Path:
+        """The directory, for who looks into it."""
+        # No run needs it before it ends, and its import costs as much as all else that `create` does.
+        from pathlib import Path
+
+        return Path(self.directory)
 
     @property
     def meta(self) -> Meta:
@@ -180,6 +191,25 @@ class Spool:
         """What it was made with."""
         return self._limits
 
+    @property
+    def journal(self) -> Journal:
+        """The files that the run wants delivered; read when it is first asked for."""
+        journal = self._journal
+        if journal is not None:
+            return journal
+        from rundial.spool.journal import Journal
+
+        with self._journal_lock:
+            made = Journal(self.directory, is_power_safe=self._limits.is_power_safe)
+            # A signal handler may have made one while we did.
+            self._journal = self._journal or made
+            return self._journal
+
+    @property
+    def has_journal(self) -> bool:
+        """Whether there is, or was, any such file."""
+        return self._journal is not None or os.path.exists(f"{self.directory}/journal")
+
     def update_meta(self, **changes: Any) -> Meta:
         """Change facts of the meta, on disk first.
 
@@ -189,7 +219,7 @@ class Spool:
         """
         with self._meta_lock:
             fresh = changed(self._meta, **changes)
-            meta_file.save(str(self.path), fresh, sync=self._limits.is_power_safe)
+            meta_file.save(self.directory, fresh, sync=self._limits.is_power_safe)
             self._meta = fresh
         return fresh
 
@@ -201,17 +231,18 @@ class Spool:
     def is_empty(self) -> bool:
         """Whether no frame waits for an answer, published or not, and no file."""
         is_sent = all(lane.waiting_frames == 0 for lane in self.lanes.values())
-        return is_sent and self.journal.counts().waiting == 0
+        return is_sent and (not self.has_journal or self.journal.counts().waiting == 0)
 
     def exists(self) -> bool:
         """Whether the directory is still there under its name; if not, the owner makes a new spool."""
-        return self._lock.is_held_at(str(self.path))
+        return self._lock.is_held_at(self.directory)
 
     def close(self) -> None:
         """Release files and lock; the directory stays, free to adopt. May be called again."""
         for lane in self.lanes.values():
             lane.close()
-        self.journal.close()
+        if self._journal is not None:
+            self._journal.close()
         self._lock.close()
 
     def remove(self) -> None:
@@ -223,21 +254,23 @@ class Spool:
         """
         for lane in self.lanes.values():
             lane.close()
-        self.journal.close()
+        if self._journal is not None:
+            self._journal.close()
         try:
             if not self.exists():
-                raise SpoolError(f"spool at {self.path} is not ours; nothing was removed")
+                raise SpoolError(f"spool at {self.directory} is not ours; nothing was removed")
             self._keep_rejected()
             # Renamed first and unlocked last: at no moment can a half-removed one be adopted.
-            gone = self.path.with_name(f"{_GONE}{self.path.name}-{os.urandom(4).hex()}")
-            os.rename(self.path, gone)
+            above, name = os.path.split(self.directory)
+            gone = f"{above}/{_GONE}{name}-{os.urandom(4).hex()}"
+            os.rename(self.directory, gone)
             import shutil
 
             shutil.rmtree(gone)
         finally:
             self._lock.close()
         try:
-            self.path.parent.rmdir()
+            os.rmdir(above)
         except OSError:
             # Other instances of the run still live in it.
             return
@@ -245,7 +278,7 @@ class Spool:
     def _keep_rejected(self) -> None:
         try:
             rejected.keep_aside(
-                self.path, max_age_s=self._limits.max_age_s, now_unix_ns=self._clock.time_unix_ns()
+                self.directory, max_age_s=self._limits.max_age_s, now_unix_ns=self._clock.time_unix_ns()
             )
         except OSError:
             # They are counted, and the count is told: copies that find no room go with the spool.
@@ -255,7 +288,8 @@ class Spool:
         """Let go of everything in a forked child; the parent's hold and files stay as they are."""
         for lane in self.lanes.values():
             lane.abandon_in_child()
-        self.journal.abandon_in_child()
+        if self._journal is not None:
+            self._journal.abandon_in_child()
         self._lock.close()
 
 
@@ -292,8 +326,8 @@ def sweep(root: Path, clock: Clock | None = None) -> int:
     return swept
 
 
-def _make_fresh(run_directory: Path, instance_id: str) -> Path:
-    fresh = run_directory / f"{_NEW}{instance_id}-{os.urandom(4).hex()}"
+def _make_fresh(run_directory: str, instance_id: str) -> str:
+    fresh = f"{run_directory}/{_NEW}{instance_id}-{os.urandom(4).hex()}"
     try:
         durable.make_directory(fresh)
     except FileNotFoundError:

@@ -6,7 +6,6 @@ Disk and network are the machine's counters since it started, as they always wer
 from __future__ import annotations
 
 import os
-from pathlib import Path
 from typing import Any
 
 from rundial.clock import Clock
@@ -26,12 +25,12 @@ class Host:
         clock: What CPU time is measured against.
     """
 
-    def __init__(self, directory: Path, *, cgroup: Cgroup | None = None, clock: Clock | None = None) -> None:
+    def __init__(self, directory: str, *, cgroup: Cgroup | None = None, clock: Clock | None = None) -> None:
         # Imported on the sampler's thread: a run that ends before its first sample does without.
         import psutil
 
         self._psutil = psutil
-        self._directory = str(directory)
+        self._directory = directory
         self._cgroup = cgroup or Cgroup()
         self._times = self._cpu_times()
         limit = self._cgroup.cpu()

@@ -20,7 +20,7 @@ RUNTIME = {
     "tomlkit",
     "urllib3",
 }
-EXTRAS = {"server", "media", "demo", "cli", "docs", "dev"}
+EXTRAS = {"server", "postgres", "media", "demo", "cli", "docs", "dev"}
 
 
 @pytest.fixture(scope="module")

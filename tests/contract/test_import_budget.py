@@ -32,6 +32,12 @@ NOT_FOR_INIT = (
     *(name for name in HEAVY if name != "opentelemetry.sdk"),
     "dataclasses",
     "typing",
+    "contextlib",
+    "pathlib",
+    "fnmatch",
+    "urllib",
+    "ipaddress",
+    "subprocess",
     "inspect",
     "logging",
     "traceback",
@@ -121,6 +127,17 @@ def test_an_offline_run_loads_neither_protobuf_nor_a_network_stack(tmp_path: Pat
     assert sorted(_loaded_by(script) & heavy) == []
 
 
+def test_an_offline_run_imports_at_no_time_what_only_annotations_need(tmp_path: Path) -> None:
+    """What `init` does without is not made up for by the encoder's thread, nor at the end of the run."""
+    script = (
+        "import rundial as rd\n"
+        f"run = rd.init(project='x', mode='offline', spool_directory={str(tmp_path)!r})\n"
+        "assert run.log({'a': 1.0}) and run.log_text('line') and run.finish()"
+    )
+
+    assert sorted(_loaded_by(script) & {"typing", "pathlib", "urllib", "ipaddress"}) == []
+
+
 def test_offline_init_and_the_first_records_load_no_module_that_they_can_do_without(tmp_path: Path) -> None:
     """A script waits for no parser, no HTTP and no encoder at its start, nor at its first record."""
     environ = {**os.environ, "XDG_CONFIG_HOME": str(tmp_path / "config")}
@@ -136,7 +153,7 @@ def test_offline_init_and_the_first_records_load_no_module_that_they_can_do_with
 
     assert "rundial.recorder.ring" in loaded
     assert sorted(loaded & set(NOT_FOR_INIT)) == []
-    assert len([name for name in loaded if name.startswith("rundial.")]) <= 75
+    assert len([name for name in loaded if name.startswith("rundial.")]) <= 76
 
 
 @pytest.mark.parametrize("extra", ["rich", "keyring", "numpy", "starlette", "sqlalchemy", "uvicorn"])

@@ -108,7 +108,7 @@ def test_a3_a_spool_that_is_removed_offline_is_counted(start: Start) -> None:
     account = run.diagnostics().ledger.points
     assert (account.recorded, account.lost, account.waiting, account.closes) == (150, 50, 100, True)
     assert run.diagnostics().health == "degraded"
-    assert recorded.read(run.settings.spool_directory).values("x") == list(range(50, 150))
+    assert recorded.read(Path(run.settings.spool_directory)).values("x") == list(range(50, 150))
 
 
 def test_a3_a_spool_that_cannot_be_made_is_named_at_init(start: Start, tmp_path: Path) -> None:
@@ -124,7 +124,7 @@ def test_a3_a_default_spool_that_cannot_be_made_gives_way(start: Start, home: Pa
     Path(".rundial_spool").write_text("in the way")
     run = start(spool_directory=None)
 
-    assert run.settings.spool_directory == home / ".local" / "state" / "rundial" / "spool"
+    assert Path(run.settings.spool_directory) == home / ".local" / "state" / "rundial" / "spool"
     assert run.log({"x": 1})
     assert run.finish(10)
 

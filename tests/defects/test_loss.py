@@ -53,7 +53,7 @@ def test_l1_a_failing_server_loses_nothing(start: Start, collector: Collector, a
         assert run.log({"x": step}, step=step)
 
     insist(run, faulty)
-    assert recorded.read(run.settings.spool_directory).values("x") == list(range(1000))
+    assert recorded.read(Path(run.settings.spool_directory)).values("x") == list(range(1000))
     assert run.diagnostics().health == "degraded"
     faulty.mend()
     assert run.flush(10)
@@ -135,7 +135,7 @@ def test_l3_one_bad_point_costs_one_point(start: Start, collector: Collector) ->
     account = run.diagnostics().ledger.points
     assert (account.delivered, account.rejected, account.closes) == (199, 1, True)
     assert run.diagnostics().health == "degraded"
-    assert [path for path in run.settings.spool_directory.rglob("rejected/*") if path.stat().st_size]
+    assert [path for path in Path(run.settings.spool_directory).rglob("rejected/*") if path.stat().st_size]
 
 
 def test_l4_a_login_page_is_no_acceptance(start: Start, collector: Collector) -> None:

@@ -193,9 +193,8 @@ def test_killed_passer_costs_no_output(spool_dir: Path) -> None:
     before = os.readlink("/proc/self/fd/1")
     print("before", flush=True)
     assert run.flush(20)
-    other = passer()
-    os.kill(other, 9)
     (thread,) = [each for each in threading.enumerate() if each.name == "rundial-console"]
+    os.kill(passer(), 9)
     thread.join(20)
     print("after", os.readlink("/proc/self/fd/1") != before, flush=True)
     subprocess.run(["echo", "child"])

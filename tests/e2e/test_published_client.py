@@ -162,7 +162,8 @@ def test_its_commands_work(published: PublishedClient, trained: dict[str, Any], 
     assert published.command("auth", "whoami")["whoami"]["authenticated"] is True
     assert published.command("project", "ls")["projects"][0]["projectSlug"] == "digits"
     checks = {each["name"]: each["ok"] for each in published.command("doctor")["checks"]}
-    assert (checks["health_ready"], checks["auth"]) == (True, True)
+    assert checks == {"health_ready": True, "capabilities": True, "auth": True, "secret_store": True}
+    assert published.command("doctor-capabilities")["capabilities"]["version"]
 
 
 def test_a_run_of_its_command_sends_no_heartbeat_and_stays(

@@ -65,6 +65,7 @@ class Sender:
     What is not acknowledged is sent again, as a client does.
 
     Attributes:
+        instance: Who it is.
         acknowledged: Requests that were answered with 200, for each run.
         refused: How many were answered otherwise, or not at all.
     """
@@ -72,7 +73,7 @@ class Sender:
     def __init__(self, cluster: Cluster, instance: str, runs: list[str], batches: int | None) -> None:
         self.acknowledged = dict.fromkeys(runs, 0)
         self.refused = 0
-        self._cluster, self._instance, self._batches = cluster, instance, batches
+        self._cluster, self.instance, self._batches = cluster, instance, batches
         self._stop = threading.Event()
         self._has_moved = threading.Condition()
         self._thread = threading.Thread(target=self._work, daemon=True)
@@ -109,7 +110,7 @@ class Sender:
     def _is_taken(self, pool: urllib3.PoolManager, run: str, batch: int) -> bool:
         first = batch * _STEPS
         points = [otlp.point(step, float(step)) for step in range(first, first + _STEPS)]
-        body = otlp.metrics((otlp.resource(run, instance=self._instance), [otlp.gauge("loss", points)]))
+        body = otlp.metrics((otlp.resource(run, instance=self.instance), [otlp.gauge("loss", points)]))
         try:
             return self._cluster.send("metrics", body, pool) == 200
         except urllib3.exceptions.HTTPError:
@@ -219,11 +220,30 @@ def test_postgresql_restarted_under_load_loses_nothing_that_was_acknowledged(
         for run in ("night", "noon"):
             counts, counted = stored(cluster, run)
             for sender in senders:
-                batches, rest = divmod(counts[sender._instance], _STEPS)
+                batches, rest = divmod(counts[sender.instance], _STEPS)
                 # One more may be stored whose answer was lost.
                 assert rest == 0
                 assert batches - sender.acknowledged[run] in (0, 1)
             assert counted == sum(counts.values())
+
+
+def test_a_server_killed_under_load_loses_nothing_and_the_other_goes_on(cluster: Cluster) -> None:
+    """What a server acknowledged is in the database; what it did not, its clients send to the other."""
+    senders = [Sender(cluster, f"rank-{rank}", ["night", "noon"], batches=None) for rank in range(3)]
+    senders[0].wait_for(6)
+
+    cluster.servers[0].kill()
+    for sender in senders:
+        sender.wait_for(6)
+        sender.stop()
+
+    for run in ("night", "noon"):
+        counts, counted = stored(cluster, run, server=1)
+        for sender in senders:
+            batches, rest = divmod(counts[sender.instance], _STEPS)
+            assert rest == 0
+            assert batches - sender.acknowledged[run] in (0, 1)
+        assert counted == sum(counts.values())
 
 
 def test_two_servers_that_start_at_once_make_one_workspace_and_one_owner(

@@ -31,8 +31,8 @@ from rundial.server.keys import Principal, parse
 from rundial.server.rows import Delivery
 from rundial.server.serve import _SWITCH_INTERVAL_S
 from rundial.server.services import Services
+from rundial.server.store.apikeys import find_key
 from rundial.server.store.engine import FILE_NAME
-from rundial.server.store.places import find_key
 from rundial.signals.split import count_items
 from rundial.signals.wire import fields
 from rundial.spool.frame import scan

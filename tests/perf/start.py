@@ -27,25 +27,27 @@ print(f'{{"import": {perf_counter() - wall}, "import_own": {thread_time() - own}
 """
 INIT = """
 import sys
+{before}
 from time import perf_counter, thread_time
 import rundial as rd
 wall, own = perf_counter(), thread_time()
 run = rd.init(project="bench", mode="offline", spool_directory=sys.argv[1])
 begun, begun_own = perf_counter(), thread_time()
-run.log({"loss": 1.0, "accuracy": 0.5})
+run.log({{"loss": 1.0, "accuracy": 0.5}})
 first = perf_counter()
 run.finish()
 end = perf_counter()
-print(f'{{"init": {begun - wall}, "init_own": {begun_own - own}, "log": {first - begun}, '
-      f'"finish": {end - first}}}')
+print('{{"init": %s, "init_own": %s, "log": %s, "finish": %s}}'
+      % (begun - wall, begun_own - own, first - begun, end - first))
 """
+BARE_INIT, NUMPY_INIT = INIT.format(before=""), INIT.format(before="import numpy")
 
 
 def run_section(plan: Plan) -> list[Figure]:
     """Measure."""
     place = str(plan.place("spool"))
     # Once for nothing: what is compiled and read from disk is from here on in memory.
-    for text in (BARE, IMPORT, INIT):
+    for text in (BARE, IMPORT, BARE_INIT, NUMPY_INIT):
         _run(text, place)
     found: dict[str, list[float]] = {}
     for _ in range(plan.repeats):
@@ -59,6 +61,8 @@ def run_section(plan: Plan) -> list[Figure]:
         ("import_own", "its thread's own work", None, ""),
         ("init", "rd.init offline, first in its process", 20.0, "no config file"),
         ("init_own", "its thread's own work", None, ""),
+        ("beside", "rd.init offline, in a process that has imported numpy", None, "as most that train"),
+        ("beside_own", "its thread's own work", None, ""),
         ("log", "the first run.log", None, "2 metrics"),
         ("finish", "finish, right after it", None, ""),
         ("script", "import, init, a record, finish and exit, above a bare interpreter", None, ""),
@@ -68,9 +72,10 @@ def run_section(plan: Plan) -> list[Figure]:
 
 def _round(place: str) -> dict[str, float]:
     """Run the three programs and return what they took, in ms."""
-    bare, whole, script = _run(BARE), _run(IMPORT), _run(INIT, place)
+    bare, whole, script = _run(BARE), _run(IMPORT), _run(BARE_INIT, place)
+    beside = _run(NUMPY_INIT, place)
     above = {"above": whole["whole"] - bare["whole"], "script": script["whole"] - bare["whole"]}
-    return {**bare, **whole, **script, **above}
+    return {**bare, **whole, **script, **above, "beside": beside["init"], "beside_own": beside["init_own"]}
 
 
 def _run(text: str, place: str = "") -> dict[str, float]:

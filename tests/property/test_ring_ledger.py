@@ -10,7 +10,8 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from rundial.diagnostics import ACCOUNTS, SIGNALS, Signal
+from rundial.choices import Signal
+from rundial.diagnostics import ACCOUNTS, SIGNALS
 from rundial.recorder.layout import HEADER_BYTES, Kind
 from rundial.recorder.recovery import recover
 from tests.unit.recorder.builders import (

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 import signal
 import stat
 import subprocess
@@ -67,29 +66,6 @@ def _stored(server: ServerProgram) -> dict[str, int]:
     return {each["instanceId"]: each["counts"]["points"] for each in instances}
 
 
-@pytest.mark.parametrize("seed", range(4))
-def test_kill_9_loses_nothing_that_was_acknowledged(server: ServerProgram, seed: int) -> None:
-    """A 200 makes the client delete its copy, so what it stands for survives any death of the server."""
-    senders = [_Sender(server.url, server.key, f"rank-{rank}") for rank in range(2)]
-    for sender in senders:
-        sender.start()
-    for sender in senders:
-        assert sender.has_some.wait(20)
-    threading.Event().wait(random.Random(seed).uniform(0.0, 0.5))
-    server.kill()
-    for sender in senders:
-        sender.join(20)
-
-    server.start()
-
-    stored = _stored(server)
-    for sender in senders:
-        # One more batch may have been committed whose answer never came; it is whole, or not there.
-        batches, rest = divmod(stored[sender.name.removeprefix("sender-")], _STEPS)
-        assert rest == 0
-        assert batches in (sender.acknowledged, sender.acknowledged + 1)
-
-
 def test_sigterm_answers_what_was_accepted_and_leaves_with_0(server: ServerProgram) -> None:
     """A restart of the server during training costs the client nothing but a retry."""
     sender = _Sender(server.url, server.key, "rank-0")
@@ -113,17 +89,6 @@ def test_a_restart_keeps_the_port_the_key_and_the_server_id(server: ServerProgra
     server.start()
 
     assert (server.url, server.key, server.get("/health/ready")["serverId"]) == before
-
-
-def test_a_second_server_on_the_same_data_is_refused_in_words(server: ServerProgram) -> None:
-    """Two servers can never write one database."""
-    command = [sys.executable, "-m", "rundial.server", "--port", "0", "--data", str(server.data)]
-
-    second = subprocess.run(command, capture_output=True, text=True, check=False, timeout=20)
-
-    assert second.returncode != 0
-    assert "another server is using" in second.stderr
-    assert server.get("/health/ready")["status"] == "ready"
 
 
 def test_a_taken_port_is_refused_in_words(server: ServerProgram, tmp_path: Path) -> None:

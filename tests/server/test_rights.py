@@ -26,10 +26,11 @@ SEES_ALL = {"owner's key"}
 SEES_THE_WORKSPACE = {"owner", "member", "viewer", "admin key"}
 
 
-@pytest.fixture(scope="module")
-def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
-    """One server for all: each request is about things of its own."""
-    with LocalServer(tmp_path_factory.mktemp("world"), ManualClock()) as server:
+@pytest.fixture(scope="module", params=["sqlite", "postgresql"])
+def world(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    """One server of each engine for all: each request is about things of its own."""
+    database = None if request.param == "sqlite" else request.getfixturevalue("postgres").database()
+    with LocalServer(tmp_path_factory.mktemp("world"), ManualClock(), database=database) as server:
         yield World(server)
 
 

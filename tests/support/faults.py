@@ -17,6 +17,7 @@ SPANS = "spans"
 ONLINE = "online"
 OFFLINE = "offline"
 SYNC = "sync"
+SERVER = "server"
 BOTH = f"{ONLINE}, {OFFLINE}"
 KEPT = f"{ONLINE}, {SYNC}"
 
@@ -27,7 +28,8 @@ class Fault(NamedTuple):
     Attributes:
         what: What goes wrong.
         signals: What is logged while it does.
-        modes: How the run delivers: `online`, `offline` and later, `sync` itself.
+        modes: How the run delivers: `online`, `offline` and later, `sync` itself; `server` where no run
+            of ours sends.
     """
 
     what: str
@@ -242,6 +244,40 @@ FAULTS: dict[str, dict[str, Fault]] = {
         ),
         "test_a_busy_server_is_left_alone_for_as_long_as_it_asks": Fault(
             "429 with Retry-After in seconds and as a date", ALL, ONLINE
+        ),
+    },
+    "test_shared_database": {
+        "test_two_servers_take_one_run_at_once_and_count_each_point_once": Fault(
+            "two servers on one database take one run at once", POINTS, ONLINE
+        ),
+        "test_a_run_recorded_through_the_proxy_is_complete": Fault(
+            "each request of a run goes to another server", ALL, ONLINE
+        ),
+        "test_points_that_one_server_took_after_the_other_show": Fault(
+            "two servers take one series by turns", POINTS, ONLINE
+        ),
+        "test_postgresql_restarted_under_load_loses_nothing_that_was_acknowledged": Fault(
+            "PostgreSQL restarted under load", POINTS, ONLINE
+        ),
+        "test_two_servers_that_start_at_once_make_one_workspace_and_one_owner": Fault(
+            "two servers start at once on an empty database", POINTS, ONLINE
+        ),
+    },
+    "test_server": {
+        "test_a_server_killed_under_load_has_all_that_it_acknowledged": Fault(
+            "kill -9 of the server under load, again and again", ALL, SERVER
+        ),
+        "test_a_full_disk_is_answered_503_and_nothing_half_written_and_mends_itself": Fault(
+            "the server's disk full under load", ALL, SERVER
+        ),
+        "test_a_second_server_on_the_same_data_refuses_in_words_and_the_first_goes_on": Fault(
+            "a second server on one SQLite directory", ALL, SERVER
+        ),
+        "test_a_clock_that_jumps_costs_no_record_and_ends_no_run_for_good": Fault(
+            "the server's and the client's clock an hour or a year ahead, or back", "points, lines", SERVER
+        ),
+        "test_clients_that_leave_in_the_middle_of_a_body_cost_nobody_anything": Fault(
+            "half a body, then gone", ALL, SERVER
         ),
     },
 }

@@ -13,7 +13,7 @@ from types import TracebackType
 from typing import Any
 from urllib.request import Request, urlopen
 
-READY = re.compile(r"Rundial is listening on (http://\S+)")
+READY = re.compile(r"Rundial is listening on (https?://\S+)")
 START_TIMEOUT_S = 30.0
 STOP_TIMEOUT_S = 15.0
 
@@ -86,6 +86,12 @@ class ServerProgram:
         return "".join(self._lines)
 
     @property
+    def pid(self) -> int:
+        """The process's id."""
+        assert self._child is not None
+        return self._child.pid
+
+    @property
     def key(self) -> str:
         """The owner's API key, as the server wrote it."""
         return (self.data / "owner.key").read_text().strip()
@@ -93,6 +99,11 @@ class ServerProgram:
     def stop(self) -> int:
         """Ask it to leave with SIGTERM; return its exit status."""
         return self._end(signal.SIGTERM)
+
+    def signal(self, number: signal.Signals) -> None:
+        """Send it a signal and wait for nothing."""
+        assert self._child is not None
+        self._child.send_signal(number)
 
     def kill(self) -> int:
         """End it as `kill -9` does; return its exit status."""

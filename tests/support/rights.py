@@ -70,6 +70,17 @@ def _of_run(verb: str, **body: Any) -> Callable[[World], Call]:
     return call
 
 
+def _run_of_its_own(verb: str, **body: Any) -> Callable[[World], Call]:
+    """A change of a run that stands for nothing else."""
+
+    def call(world: World) -> Call:
+        run = fresh("run")
+        world.made("/api/v1/runs/start", {"projectId": world.ids["digits"], "runId": run})
+        return Call(f"{_P}/runs/{run}{verb}", body)
+
+    return call
+
+
 def _owner_of_telemetry() -> Any:
     return otlp.resource(
         fresh("run"), rundial__project="digits", rundial__workspace=HOME, instance=fresh("i")
@@ -88,6 +99,28 @@ def _events(_world: World) -> Call:
 
 def _traces(world: World) -> Call:
     return Call("/v1/traces", otlp.spans(_owner_of_telemetry(), [otlp.span(world.number(), "x")]))
+
+
+def _json(world: World, path: str, **record: Any) -> Call:
+    """A record of the published client's, in a run of its own."""
+    place = {"projectId": world.ids["digits"], "runId": fresh("run"), "timestampMs": 1}
+    return Call(f"/api/v1/ingest/{path}", {_LISTS[path]: [place | record]})
+
+
+_LISTS: Final = {"metrics": "points", "logs": "lines", "traces": "spans"}
+
+
+def _json_points(world: World) -> Call:
+    return _json(world, "metrics", metricKey="x", step=1, value=0.5)
+
+
+def _json_lines(world: World) -> Call:
+    return _json(world, "logs", sequence=1, level="info", message="x")
+
+
+def _json_spans(world: World) -> Call:
+    ids = {"traceId": f"{world.number():032x}", "spanId": f"{world.number():016x}"}
+    return _json(world, "traces", **ids, name="x", kind="internal", startNs="1", endNs="2", status="ok")
 
 
 def _revoke_key(place: str) -> Callable[[World], Call]:
@@ -133,8 +166,25 @@ def _member(verb: str, **body: Any) -> Callable[[World], Call]:
     return lambda world: Call(f"{_W}/members/{world.fresh_member()}/{verb}", body)
 
 
+def _json(signal: str, **record: Any) -> Callable[[World], Call]:
+    """A request of the published client with one record."""
+    lists = {"metrics": "points", "logs": "lines", "traces": "spans"}
+
+    def call(world: World) -> Call:
+        place = {"projectId": world.ids["digits"], "runId": RUN, "timestampMs": world.number()}
+        span = {"traceId": f"{world.number():032x}", "spanId": f"{world.number():016x}"}
+        return Call(f"/api/v1/ingest/{signal}", {lists[signal]: [{**place, **span, **record}]})
+
+    return call
+
+
 RIGHTS: Final[dict[tuple[str, str], Right]] = {
     ("GET", "/health/ready"): Right(_ANYONE, _get("/health/ready")),
+    ("GET", "/health/live"): Right(_ANYONE, _get("/health/live")),
+    ("GET", "/metrics"): Right(_OWNER | {"admin key"}, _get("/metrics")),
+    ("POST", "/api/v1/ingest/metrics"): Right(_MAKERS | {"agent", "key:metrics:write"}, _json_points),
+    ("POST", "/api/v1/ingest/logs"): Right(_MAKERS | {"agent", "key:logs:write"}, _json_lines),
+    ("POST", "/api/v1/ingest/traces"): Right(_MAKERS | {"agent", "key:traces:write"}, _json_spans),
     ("POST", "/v1/metrics"): Right(_MAKERS | {"agent", "key:metrics:write"}, _metrics),
     ("POST", "/v1/logs"): Right(_WRITERS, _events),
     ("POST", "/v1/traces"): Right(_MAKERS | {"agent", "key:traces:write"}, _traces),
@@ -214,6 +264,21 @@ RIGHTS: Final[dict[tuple[str, str], Right]] = {
     ),
     ("GET", "/api/v1/workspaces/{workspace}/projects/{project}/runs/query"): Right(
         _READERS, _get(f"{_P}/runs/query")
+    ),
+    ("PATCH", "/api/v1/workspaces/{workspace}/projects/{project}"): Right(
+        _ADMINS | {"project admin key"}, lambda _: Call(_P, {"retentionDays": 9})
+    ),
+    ("PATCH", "/api/v1/workspaces/{workspace}/projects/{project}/runs/{run_id}"): Right(
+        _WRITERS, _run_of_its_own("", notes="x")
+    ),
+    ("POST", "/api/v1/workspaces/{workspace}/projects/{project}/runs/{run_id}/archive"): Right(
+        _WRITERS, _run_of_its_own("/archive")
+    ),
+    ("POST", "/api/v1/workspaces/{workspace}/projects/{project}/runs/{run_id}/restore"): Right(
+        _WRITERS, _run_of_its_own("/restore")
+    ),
+    ("DELETE", "/api/v1/workspaces/{workspace}/projects/{project}/runs/{run_id}"): Right(
+        _ADMINS | {"project admin key"}, _run_of_its_own("")
     ),
     ("GET", "/api/v1/workspaces/{workspace}/projects/{project}/runs/{run_id}"): Right(
         _READERS, _get(f"{_P}/runs/{RUN}")

@@ -71,6 +71,7 @@ class LocalServer:
         *,
         bodies: BodyReader | None = None,
         silence_s: float = 90,
+        head_timeout_s: float = 20,
         database: str | None = None,
         doors: Doors | None = None,
     ) -> None:
@@ -81,7 +82,7 @@ class LocalServer:
         self._listener = listen("127.0.0.1", 0)
         self.url = f"http://127.0.0.1:{self._listener.getsockname()[1]}"
         app = build_app(self.services, doors or Doors(allowed_hosts=("tracker.example",)))
-        self._server = uvicorn.Server(config_of(app))
+        self._server = uvicorn.Server(config_of(app, head_timeout_s=head_timeout_s))
         self._thread = threading.Thread(
             target=self._server.run, kwargs={"sockets": [self._listener]}, name="local-server"
         )

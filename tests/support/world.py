@@ -56,6 +56,8 @@ class World:
 
     def __init__(self, server: LocalServer) -> None:
         self.server = server
+        # What was deleted stays: removing it meanwhile would look like a deed of whoever was refused.
+        server.services.janitor.close()
         self._numbers = itertools.count(1)
         self._hash = PasswordHasher(time_cost=1, memory_cost=64, parallelism=1).hash(PASSWORD)
         self.ids: dict[str, str] = {}

@@ -17,9 +17,9 @@ HERE = "http://127.0.0.1:8787"
 
 
 def _write_config(text: str) -> Path:
-    profiles.directory().mkdir(parents=True, exist_ok=True)
-    profiles.config_path().write_text(text)
-    return profiles.config_path()
+    Path(profiles.directory()).mkdir(parents=True, exist_ok=True)
+    Path(profiles.config_path()).write_text(text)
+    return Path(profiles.config_path())
 
 
 def test_nothing_on_disk_is_no_profile() -> None:
@@ -27,7 +27,7 @@ def test_nothing_on_disk_is_no_profile() -> None:
     known = profiles.load()
 
     assert (known.active, known.key_for(HERE)) == (None, None)
-    assert not profiles.directory().exists()
+    assert not Path(profiles.directory()).exists()
 
 
 def test_first_local_server_becomes_the_active_profile() -> None:
@@ -73,7 +73,7 @@ def test_key_is_returned_for_its_own_endpoint_only() -> None:
 def test_key_does_not_follow_an_endpoint_edited_by_hand() -> None:
     """Pointing a profile elsewhere does not take its key along."""
     profiles.store_local(HERE, "rdk_one", "default-workspace")
-    path = profiles.config_path()
+    path = Path(profiles.config_path())
     path.write_text(path.read_text().replace(HERE, "http://evil.example"))
 
     assert profiles.load().key_for("http://evil.example") is None
@@ -82,10 +82,10 @@ def test_key_does_not_follow_an_endpoint_edited_by_hand() -> None:
 def test_key_of_an_entry_under_another_endpoints_name_is_refused() -> None:
     """The address decides, not the hash that names the entry."""
     profiles.store_local(HERE, "rdk_one", "default-workspace")
-    secrets = json.loads(profiles.secrets_path().read_text())
+    secrets = json.loads(Path(profiles.secrets_path()).read_text())
     (entry,) = secrets.values()
     name = profiles.service("local", "http://evil.example")
-    profiles.secrets_path().write_text(json.dumps({name: entry}))
+    Path(profiles.secrets_path()).write_text(json.dumps({name: entry}))
 
     assert profiles.load().key_for("http://evil.example") is None
 
@@ -104,7 +104,7 @@ def test_keys_of_local_servers_are_bounded() -> None:
     for port in range(9000, 9040):
         profiles.store_local(f"http://127.0.0.1:{port}", f"rdk_{port}", "default-workspace")
 
-    assert len(json.loads(profiles.secrets_path().read_text())) == 16
+    assert len(json.loads(Path(profiles.secrets_path()).read_text())) == 16
     assert profiles.load().key_for("http://127.0.0.1:9039") == "rdk_9039"
 
 
@@ -112,18 +112,18 @@ def test_files_are_for_the_owner_alone() -> None:
     """Nobody else on the machine can read a key or the folder it is in."""
     profiles.store_local(HERE, "rdk_one", "default-workspace")
 
-    modes = [profiles.directory(), profiles.config_path(), profiles.secrets_path()]
+    modes = [Path(profiles.directory()), Path(profiles.config_path()), Path(profiles.secrets_path())]
     assert [stat.S_IMODE(path.stat().st_mode) for path in modes] == [0o700, 0o600, 0o600]
 
 
 def test_unchanged_profile_is_not_written_again() -> None:
     """Restarting the same server touches no file."""
     profiles.store_local(HERE, "rdk_one", "default-workspace")
-    before = [path.stat() for path in (profiles.config_path(), profiles.secrets_path())]
+    before = [path.stat() for path in (Path(profiles.config_path()), Path(profiles.secrets_path()))]
 
     profiles.store_local(HERE + "/", "rdk_one", "default-workspace")
 
-    after = [path.stat() for path in (profiles.config_path(), profiles.secrets_path())]
+    after = [path.stat() for path in (Path(profiles.config_path()), Path(profiles.secrets_path()))]
     assert [(s.st_ino, s.st_mtime_ns) for s in before] == [(s.st_ino, s.st_mtime_ns) for s in after]
 
 
@@ -137,19 +137,19 @@ def test_broken_config_names_the_place_and_stays_as_it_is() -> None:
         profiles.store_local(HERE, "rdk_one", "default-workspace")
 
     assert path.read_text() == "version = 2\n[profiles.team\n"
-    assert not profiles.secrets_path().exists()
+    assert not Path(profiles.secrets_path()).exists()
 
 
 def test_broken_secrets_are_neither_shown_nor_overwritten() -> None:
     """A damaged secrets file is reported without its content and stays as it is."""
     profiles.store_local(HERE, "rdk_one", "default-workspace")
-    profiles.secrets_path().write_text('{"a": {"api_key": "rdk_secret"')
+    Path(profiles.secrets_path()).write_text('{"a": {"api_key": "rdk_secret"')
 
     with pytest.raises(ConfigError) as raised:
         profiles.store_local(HERE, "rdk_two", "default-workspace")
 
     assert "rdk_secret" not in str(raised.value)
-    assert "rdk_secret" in profiles.secrets_path().read_text()
+    assert "rdk_secret" in Path(profiles.secrets_path()).read_text()
 
 
 @pytest.mark.parametrize(

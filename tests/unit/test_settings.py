@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import pickle
 from pathlib import Path
@@ -12,7 +13,7 @@ import rundial as rd
 from rundial import profiles
 from rundial.api import session
 from rundial.errors import ConfigError
-from rundial.settings import OPTIONS, Settings, resolve
+from rundial.settings import OPTIONS, Option, Settings, resolve
 
 
 def of(
@@ -69,6 +70,63 @@ def test_every_setting_has_a_variable(option: object) -> None:
     shown = getattr(resolve({}, environ={"RUNDIAL_PROJECT": "digits", env: given}, profile={}), name)
 
     assert str(shown).lower().removesuffix(".0") == text
+
+
+def two_of(option: Option) -> tuple[str, str]:
+    """Two values of a setting, as texts."""
+    if option.unit in ("true, false", "true, false, fd"):
+        return "true", "false"
+    if ", " in option.unit:
+        one, other, *_ = option.unit.split(", ")
+        return one, other
+    if option.unit == "URL":
+        return "http://one:1", "http://two:1"
+    if option.unit == "share":
+        return "0.25", "0.5"
+    return ("2000001", "2000002") if option.minimum is not None else ("one", "two")
+
+
+@pytest.mark.parametrize(
+    "option", [option for option in OPTIONS if option.unit != "callable"], ids=lambda option: option.name
+)
+def test_precedence_holds_for_each_setting(option: Option) -> None:
+    """Of every row of the table, an argument counts before its variable, and that before the profile."""
+    one, other = two_of(option)
+    known = {} if option.name == "project" else {"project": "digits"}
+    if option.name in ("mode", "spool_enabled"):
+        # Offline without a spool is refused whatever it was that said so.
+        known["spool_directory"] = "/somewhere"
+
+    def found(argument: str | None, variable: str | None, profile: str | None) -> object:
+        environ = {} if variable is None else {option.env: variable}
+        given = {**known, option.name: argument}
+        return getattr(resolve(given, environ=environ, profile={option.name: profile}), option.name)
+
+    alone = found(one, None, None)
+    assert found(None, one, None) == found(None, None, one) == alone
+    assert found(one, other, other) == alone
+    assert found(None, one, other) == alone
+    assert found(None, None, other) != alone
+
+
+@pytest.mark.parametrize(
+    "option", [option for option in OPTIONS if option.minimum is not None], ids=lambda option: option.name
+)
+def test_each_bound_takes_its_minimum_and_refuses_the_next_below(option: Option) -> None:
+    """Every row with a minimum, also one that is added later, is held to it exactly, by each of its names."""
+    assert option.minimum is not None
+    least = option.minimum
+    below = (
+        least - 1 if option.read(5.0) == 5 and isinstance(option.read(5), int) else math.nextafter(least, -1)
+    )
+
+    for name in option.names:
+        assert getattr(of({name: least}), option.name) == least
+        with pytest.raises(ConfigError, match=rf"{name} .* is below its minimum of"):
+            of({name: below})
+    for variable in option.variables:
+        with pytest.raises(ConfigError, match=rf"{variable} .* is below its minimum of"):
+            of(environ={variable: str(below)})
 
 
 @pytest.mark.parametrize("blank", ["", "   "])
@@ -212,7 +270,7 @@ def test_init_takes_every_setting_as_an_option(tmp_path: Path) -> None:
     """What is in the table can be handed to `init` by name."""
     with rd.init(project="digits", mode="disabled", spool_directory=tmp_path, ring_bytes=2 << 20) as run:
         assert run.settings.ring_bytes == 2 << 20
-        assert run.settings.spool_directory == tmp_path
+        assert run.settings.spool_directory == str(tmp_path)
 
 
 @pytest.mark.parametrize("share", [-0.1, 1.1, float("nan"), "much"])

@@ -81,6 +81,7 @@ class Whoami(_Caller, total=False):
     principal: str
     apiKey: KeyFacts
     user: dict[str, Any]
+    agent: dict[str, Any]
     serverId: str
 
 
@@ -361,6 +362,8 @@ class ApiKey(_ApiKey, total=False):
     createdAtMs: int
     expiresAtMs: int | None
     revokedAtMs: int | None
+    lastUsedAtMs: int | None
+    agentId: str
 
 
 class CreatedApiKey(TypedDict, total=False):
@@ -406,3 +409,4 @@ class AuditEvent(_AuditEvent, total=False):
     targetKind: str | None
     targetId: str | None
     agentId: str | None
+    details: dict[str, Any]

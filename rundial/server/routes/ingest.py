@@ -65,6 +65,7 @@ async def _take(request: Request, signal: Signal, principal: Principal) -> Answe
     accepted = sum(delivery.items() - len(delivery.events) for delivery in decoded.deliveries)
     if decoded.deliveries:
         await services.write(store, weight=max(1, accepted))
+    services.telemetry.count_records(signal, accepted=accepted, refused=decoded.refusals.items)
     answer = {"accepted": accepted, "requestId": request.scope[REQUEST_ID]}
     if decoded.refusals.items:
         answer |= {"rejected": decoded.refusals.items, "reasons": decoded.refusals.reasons}

@@ -1,4 +1,4 @@
-"""OTLP/HTTP: POST /v1/metrics, /v1/logs, /v1/traces. Answered after the commit."""
+"""OTLP/HTTP: POST /v1/metrics, /v1/logs, /v1/traces, in protobuf or JSON. Answered after the commit."""
 
 from __future__ import annotations
 
@@ -10,14 +10,16 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from rundial.server import keys
-from rundial.server.bodies import unpack
+from rundial.server.bodies import MAX_JSON_BYTES, unpack
 from rundial.server.ingest import answer, decode
 from rundial.server.keys import Principal
+from rundial.server.otlpjson import decode_otlp_json, encode_otlp_json
 from rundial.server.problems import Problem, busy
 from rundial.server.rows import Decoded, Delivery, Refusals, Signal
 from rundial.server.services import Services, principal_of, services_of
 
-CONTENT_TYPE: Final = "application/x-protobuf"
+PROTOBUF: Final = "application/x-protobuf"
+JSON: Final = "application/json"
 
 
 async def metrics(request: Request) -> Response:
@@ -42,15 +44,30 @@ async def traces(request: Request) -> Response:
 async def _take(request: Request, signal: Signal, principal: Principal) -> Response:
     services = services_of(request)
     content_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if content_type != CONTENT_TYPE:
-        raise Problem(415, f"content-type {content_type[:80]!r} is not read here", f"send {CONTENT_TYPE}")
+    if content_type not in (PROTOBUF, JSON):
+        raise Problem(
+            415, f"content-type {content_type[:80]!r} is not read here", f"send {PROTOBUF} or {JSON}"
+        )
     if not services.writer.has_room():
         raise busy("the server's write queue is full")  # before the body is read: it would only take memory
     body = await services.bodies.read(request)
     encoding = request.headers.get("content-encoding", "")
-    decoded = await services.decode(lambda: decode(signal, unpack(body, encoding)))
+    is_json = content_type == JSON
+    decoded = await services.decode(lambda: _decode(signal, body, encoding, is_json=is_json))
     refusals = await _store(services, principal, decoded)
-    return Response(answer(signal, refusals), media_type=CONTENT_TYPE)
+    items = sum(delivery.items() for delivery in decoded.deliveries)
+    refused_later = refusals.items - decoded.refusals.items
+    services.telemetry.count_records(signal, accepted=items - refused_later, refused=refusals.items)
+    found = answer(signal, refusals)
+    # The answer is in the request's own form, as OTLP wants it.
+    encoded = encode_otlp_json(found) if is_json else found.SerializeToString()
+    return Response(encoded, media_type=content_type)
+
+
+def _decode(signal: Signal, body: bytes, encoding: str, *, is_json: bool) -> Decoded:
+    if is_json:
+        return decode_otlp_json(signal, unpack(body, encoding, max_bytes=MAX_JSON_BYTES))
+    return decode(signal, unpack(body, encoding))
 
 
 async def _store(services: Services, principal: Principal, decoded: Decoded) -> Refusals:
@@ -65,6 +82,8 @@ async def _store(services: Services, principal: Principal, decoded: Decoded) -> 
             if problem is not None:
                 forbidden.append(problem)
                 refusals.add(delivery.items(), problem.message)
+        # Of a deleted run the sender is told by the count, and keeps nothing for it.
+        forbidden = [each for each in forbidden if each.status == 403]
         if forbidden and len(forbidden) == len(decoded.deliveries):
             raise forbidden[0]  # nothing of it may be written: the sender keeps it until it may
         return refusals

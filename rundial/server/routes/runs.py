@@ -180,7 +180,13 @@ async def query(request: Request) -> Answer:
     if unknown:
         raise invalid(f"{unknown[0][:80]!r} is no status", f"use {', '.join(sorted(STATUSES))}")
     wanted = RunFilter(
-        column, is_descending, statuses, arguments.optional_text("search") or "", now_ns, silence_ns
+        column,
+        is_descending,
+        statuses,
+        arguments.optional_text("search") or "",
+        now_ns,
+        silence_ns,
+        is_archived=arguments.one_of("archived", ("false", "true")) == "true",
     )
     place = request.path_params
 
@@ -236,6 +242,7 @@ def _brief(run: AnyRow, now_ns: int, silence_ns: int) -> dict[str, object]:
         "runName": run.name or run.run_id,
         "startedAtMs": run.started_unix_ns // _MS,
         "updatedAtMs": run.updated_unix_ns // _MS,
+        "archived": run.archived_unix_ns is not None,
     }
 
 
@@ -250,6 +257,7 @@ def _full(run: AnyRow, rows: Sequence[AnyRow]) -> dict[str, object]:
         "config": life.config_values(),
         "configOmitted": len(life.config_omitted),
         "tags": life.value("tags") or [],
+        "notes": run.notes,
         "group": life.value("group"),
         "jobType": life.value("job_type"),
         "counts": counts,

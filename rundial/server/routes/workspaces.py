@@ -24,7 +24,6 @@ from rundial.server.store.places import (
     find_project,
     find_project_by_public_id,
     find_workspace,
-    is_taken,
 )
 from rundial.server.store.users import find_user, set_role
 
@@ -78,11 +77,11 @@ async def make_workspace(request: Request) -> JSONResponse:
     now_ns = services.clock.time_unix_ns()
 
     def change(connection: Connection) -> Workspace:
-        if is_taken(connection, workspace_slug):
-            raise Problem(409, f"there is a workspace {workspace_slug!r} already", "choose another name")
-        made = create_workspace(
+        made, is_new = create_workspace(
             connection, workspace_slug, name=name, actor=principal.doer, now_unix_ns=now_ns
         )
+        if not is_new:  # whoever may see it: nobody comes to own what another has made
+            raise Problem(409, f"there is a workspace {workspace_slug!r} already", "choose another name")
         if principal.is_person:
             user = find_user(connection, public_id=principal.doer.id)
             assert user is not None

@@ -150,6 +150,7 @@ def _open_sqlite(path: Path) -> Engines:
 def _sqlite(path: Path, begin: str, *, is_reader: bool) -> Engine:
     engine = create_engine(
         f"sqlite+pysqlite:///{path}",
+        hide_parameters=True,  # an error names its statement, and never people's data or a key's hash
         connect_args={"check_same_thread": False, "timeout": _BUSY_MS / 1000, "cached_statements": 256},
         **(
             {"poolclass": QueuePool, "pool_size": 8, "max_overflow": 8}
@@ -192,6 +193,7 @@ def _open_postgresql(url: URL) -> Engines:
     options: dict[str, Any] = {
         "connect_args": {"connect_timeout": _CONNECT_TIMEOUT_S, "application_name": "rundial"},
         "pool_pre_ping": True,
+        "hide_parameters": True,
     }
     # A writer that waited for another process's row sees what that one committed.
     writing = create_engine(url, isolation_level="READ COMMITTED", pool_size=1, max_overflow=1, **options)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from sqlalchemy import Connection, Row, and_, func, or_, select, true, tuple_
 from sqlalchemy.sql.elements import ColumnElement
@@ -18,6 +18,7 @@ from rundial.server.store.tables import events, instances, projects, runs, works
 from rundial.signals import semconv
 
 AnyRow = Row[Any]
+_IS_THERE: Final = runs.c.deleted_unix_ns.is_(None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +32,7 @@ class RunFilter:
         search: Part of the name or the id; empty for all.
         now_unix_ns: The time of the look, which decides what has crashed.
         silence_ns: How long a run that sent heartbeats may be silent.
+        is_archived: The archived ones instead of the others.
     """
 
     order_by: str
@@ -39,6 +41,7 @@ class RunFilter:
     search: str
     now_unix_ns: int
     silence_ns: int
+    is_archived: bool = False
 
 
 def workspaces_of(
@@ -57,7 +60,7 @@ def projects_of(
     connection: Connection, principal: Principal, workspace: int, *, after: str | None, limit: int
 ) -> Sequence[AnyRow]:
     """Projects of a workspace that the key may see, by slug, with the number of their runs."""
-    count = select(func.count()).where(runs.c.project_id == projects.c.id).scalar_subquery()
+    count = select(func.count()).where(runs.c.project_id == projects.c.id, _IS_THERE).scalar_subquery()
     query = (
         select(projects, count.label("run_count"))
         .where(projects.c.workspace_id == workspace)
@@ -73,7 +76,7 @@ def projects_of(
 
 def find_run(connection: Connection, project: int, run_id: str) -> AnyRow | None:
     """A run of a project by its id."""
-    query = select(runs).where(runs.c.project_id == project, runs.c.run_id == run_id)
+    query = select(runs).where(runs.c.project_id == project, runs.c.run_id == run_id, _IS_THERE)
     return connection.execute(query).one_or_none()
 
 
@@ -98,7 +101,7 @@ def runs_with_id(connection: Connection, principal: Principal, run_id: str) -> S
     query = (
         select(runs, projects.c.public_id)
         .join(projects, projects.c.id == runs.c.project_id)
-        .where(runs.c.run_id == run_id)
+        .where(runs.c.run_id == run_id, _IS_THERE)
     )
     if principal.reach is not None:
         query = query.where(projects.c.workspace_id.in_(principal.reach))
@@ -125,7 +128,9 @@ def page_of_runs(
         limit: Most rows.
     """
     key = (runs.c[wanted.order_by], runs.c.id)
-    query = select(runs).where(runs.c.project_id == project, _has_status(wanted))
+    is_archived = runs.c.archived_unix_ns.is_not(None)
+    query = select(runs).where(runs.c.project_id == project, _IS_THERE, _has_status(wanted))
+    query = query.where(is_archived if wanted.is_archived else ~is_archived)
     if wanted.search:
         is_named = runs.c.name.contains(wanted.search, autoescape=True)
         query = query.where(or_(is_named, runs.c.run_id.contains(wanted.search, autoescape=True)))

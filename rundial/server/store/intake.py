@@ -52,7 +52,11 @@ def _accept(dialect: Dialect) -> CompilerElement:
 
 
 _ACCEPT: Final = Prepared(_accept)
-_LOCK: Final = Prepared(select(runs.c.life).where(runs.c.id == bindparam("b_run")).with_for_update())
+_LOCK: Final = Prepared(
+    select(runs.c.life, runs.c.deleted_unix_ns, runs.c.run_id)
+    .where(runs.c.id == bindparam("b_run"))
+    .with_for_update()
+)
 _COUNT: Final = Prepared(
     update(instances)
     .where(instances.c.id == bindparam("b_instance"))
@@ -111,7 +115,8 @@ class Intake:
         """Store one delivery.
 
         Returns:
-            None when it is stored; 403 when the key may not write there, and then nothing of it is.
+            None when it is stored; 403 when the key may not write there, 410 when its run was deleted, and
+            then nothing of it is.
         """
         if not delivery.items():
             return None  # nothing to keep must not make a run
@@ -120,9 +125,9 @@ class Intake:
         target = delivery.target
         try:
             project = self._project(connection, principal, target, received_ns)
+            run = self._run(connection, project, target, received_ns)
         except Problem as problem:
             return problem
-        run = self._run(connection, project, target, received_ns)
         instance, attempt = self._instance(connection, run.id, target)
         stored = {
             "points": self._store_points(connection, run.id, instance, delivery.blocks, attempt),
@@ -160,11 +165,12 @@ class Intake:
     def _run(self, connection: Connection, project: Project, target: Target, now_ns: int) -> _KnownRun:
         key = (project.id, target.run_id)
         if key not in self._runs:
-            self._runs[key] = _KnownRun(claim_run(connection, project.id, target, now_ns), "")
-        run = self._runs[key]
-        if not run.life or dialect_of(connection) == POSTGRESQL:
+            run = _KnownRun(claim_run(connection, project.id, target, now_ns), "")
             run.see(locked_life(connection, run.id))
-        return run
+            self._runs[key] = run
+        elif dialect_of(connection) == POSTGRESQL:
+            self._runs[key].see(locked_life(connection, self._runs[key].id))
+        return self._runs[key]
 
     def _instance(self, connection: Connection, run: int, target: Target) -> tuple[int, int]:
         key = (run, target.instance)
@@ -308,8 +314,15 @@ def claim_run(connection: Connection, project: int, target: Target, now_ns: int)
 
 
 def locked_life(connection: Connection, run: int) -> str:
-    """Lock a run against other processes and return its life as they left it."""
-    return str(_LOCK.run(connection, b_run=run).scalar_one())
+    """Lock a run against other processes and return its life as they left it.
+
+    Raises:
+        Problem: 410, the run was deleted.
+    """
+    life, deleted_ns, run_id = tuple(_LOCK.run(connection, b_run=run).one())
+    if deleted_ns is not None:
+        raise Problem(410, f"the run {run_id!r} was deleted", "record under another run id")
+    return str(life)
 
 
 def keep_life(connection: Connection, run: int, life: RunLife) -> str:

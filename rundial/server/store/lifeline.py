@@ -9,16 +9,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, update
 
 from rundial.server.attempts import Known, Seat, Start, place
 from rundial.server.problems import Problem
 from rundial.server.rows import Target
-from rundial.server.runlife import TERMINAL, Happening, RunLife, fold, load
+from rundial.server.runlife import TERMINAL, Happening, RunLife, edited, fold, load
 from rundial.server.store.dialect import exclude_others
 from rundial.server.store.history import AnyRow, find_run, run_instances
 from rundial.server.store.intake import claim_instance, claim_run, hear, keep_life, locked_life
 from rundial.server.store.steps import Steps, steps_before
+from rundial.server.store.tables import runs
 from rundial.signals import semconv
 
 # Stands where telemetry has `service.instance.id`; a control request belongs to no process.
@@ -136,6 +137,25 @@ def set_config(
     keep_life(connection, run.id, life)
     hear(connection, run.id, alive_ns=0, now_ns=now_ns)
     return life.config_values()
+
+
+def edit_run(
+    connection: Connection, run: AnyRow, fields: Mapping[str, object], notes: str | None, now_ns: int
+) -> None:
+    """Write a run's name and tags, as a person wants them, and its notes."""
+    life = load(locked_life(connection, run.id))
+    if fields:
+        keep_life(connection, run.id, edited(life, fields, now_ns))
+    if notes is not None:
+        connection.execute(update(runs).where(runs.c.id == run.id).values(notes=notes))
+
+
+def set_archived(connection: Connection, run: AnyRow, archived_ns: int | None) -> None:
+    """Archive a run, or bring it back with None; repeating it changes nothing."""
+    locked_life(connection, run.id)
+    is_archived = run.archived_unix_ns is not None
+    if is_archived != (archived_ns is not None):
+        connection.execute(update(runs).where(runs.c.id == run.id).values(archived_unix_ns=archived_ns))
 
 
 def _target(start: Start, attempt: int) -> Target:

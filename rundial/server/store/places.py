@@ -47,34 +47,34 @@ def fact(connection: Connection, name: str) -> str | None:
 
 def create_workspace(
     connection: Connection, slug: str, *, name: str, actor: Actor, now_unix_ns: int
-) -> Workspace:
-    """Add a workspace; one that another process has just added stays as it is."""
+) -> tuple[Workspace, bool]:
+    """Add a workspace; the one that is there stays as it is.
+
+    Returns:
+        The workspace of this slug, and whether it is new.
+    """
     is_new = insert_new(connection, workspaces, {"slug": slug, "name": name, "created_unix_ns": now_unix_ns})
     row = connection.execute(select(workspaces).where(workspaces.c.slug == slug)).one()
     if is_new:
         deed = Deed("workspace.create", "workspace", slug)
         record(connection, row.id, actor, deed, now_unix_ns=now_unix_ns)
-    return Workspace(row.id, row.slug, row.name)
+    return Workspace(row.id, row.slug, row.name), is_new
 
 
 def create_project(
     connection: Connection, workspace: Workspace, slug: str, *, name: str, actor: Actor, now_unix_ns: int
 ) -> Project:
-    """Add a project; one that another process has just added stays as it is."""
+    """Add a project; the one that is there stays as it is."""
     public_id = f"{_ID_PREFIX}{secrets.token_hex(8)}"
     new = {"public_id": public_id, "name": name, "created_unix_ns": now_unix_ns}
-    is_new = insert_new(connection, projects, {"workspace_id": workspace.id, "slug": slug, **new})
-    if is_new:
+    # Another process may make it at this moment: then its project is the one.
+    if insert_new(connection, projects, {"workspace_id": workspace.id, "slug": slug, **new}):
         deed = Deed("project.create", "project", slug, details={"projectId": public_id})
         record(connection, workspace.id, actor, deed, now_unix_ns=now_unix_ns)
-    here = (projects.c.workspace_id == workspace.id, projects.c.slug == slug)
-    row = connection.execute(select(projects).where(*here)).one()
+    row = connection.execute(
+        select(projects).where(projects.c.workspace_id == workspace.id, projects.c.slug == slug)
+    ).one()
     return Project(row.id, row.public_id, row.slug, row.name, workspace)
-
-
-def is_taken(connection: Connection, slug: str) -> bool:
-    """Whether a workspace bears this slug, whoever may see it."""
-    return connection.execute(select(workspaces.c.id).where(workspaces.c.slug == slug)).first() is not None
 
 
 def find_workspace(connection: Connection, principal: Principal, slug: str | None) -> Workspace | None:
@@ -177,7 +177,8 @@ def _claim_workspace(connection: Connection, principal: Principal, slug: str, no
             f"this key may not write to workspace {slug!r}",
             "use the key's own workspace (leave the workspace out), or the owner's key, which may make one",
         )
-    return create_workspace(connection, slug, name=slug, actor=principal.doer, now_unix_ns=now_unix_ns)
+    made, _ = create_workspace(connection, slug, name=slug, actor=principal.doer, now_unix_ns=now_unix_ns)
+    return made
 
 
 def _is_within(principal: Principal, workspace_id: int) -> bool:

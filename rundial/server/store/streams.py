@@ -60,7 +60,9 @@ def series_keys(
     if run is not None:
         query = query.where(series.c.run == run)
     else:
-        query = query.join(runs, runs.c.id == series.c.run).where(runs.c.project_id == project)
+        query = query.join(runs, runs.c.id == series.c.run).where(
+            runs.c.project_id == project, runs.c.deleted_unix_ns.is_(None)
+        )
     if after is not None:
         query = query.where(tuple_(series.c.name, series.c.id) > tuple_(*after))
     return connection.execute(query).all()

@@ -75,6 +75,8 @@ projects: Final = Table(
     Column("slug", _ORDERED, nullable=False),
     Column("name", Text, nullable=False),
     Column("created_unix_ns", BigInteger, nullable=False),
+    # A run that has not been heard of for so long is removed; NULL is never.
+    Column("retention_days", Integer),
     UniqueConstraint("workspace_id", "slug"),
 )
 
@@ -110,10 +112,21 @@ runs: Final = Table(
     Column("started_unix_ns", BigInteger, nullable=False),
     Column("updated_unix_ns", BigInteger, nullable=False),
     Column("alive_unix_ns", BigInteger, nullable=False),
+    Column("notes", Text, nullable=False, server_default=""),
+    Column("archived_unix_ns", BigInteger),
+    # A deleted run's row stays, without what it said, so that late records of it do not make it anew.
+    Column("deleted_unix_ns", BigInteger),
     UniqueConstraint("project_id", "run_id"),
     Index("runs_by_id", "run_id"),
     Index("runs_by_update", "project_id", "updated_unix_ns"),
     Index("runs_by_start", "project_id", "started_unix_ns"),
+)
+
+# Deleted runs of which something is still stored.
+removals: Final = Table(
+    "removals",
+    metadata,
+    Column("run", _ID, ForeignKey("runs.id"), primary_key=True, autoincrement=False),
 )
 
 instances: Final = Table(

@@ -78,7 +78,7 @@ def test_worker_joins_the_run_that_it_was_given(start: Start, tmp_path: Path) ->
     run.finish()
 
     assert done.returncode == 0, done.stderr
-    found = recorded.read(run.settings.spool_directory)
+    found = recorded.read(Path(run.settings.spool_directory))
     assert {point.name for point in found.points} == {"worker", "parent"}
     assert {point.resource["rundial.run.id"] for point in found.points} == {run.run_id}
     assert len({point.resource["service.instance.id"] for point in found.points}) == 2

@@ -6,6 +6,7 @@ import signal
 import threading
 import warnings
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -104,7 +105,7 @@ def test_preempted_run_that_nobody_finishes_ends_as_aborted(start: Start, read: 
         assert run.is_preempting
         leaving.at_exit(session)
 
-    found = recorded.read(run.settings.spool_directory)
+    found = recorded.read(Path(run.settings.spool_directory))
     assert bodies(found, "rundial.run.preempting") == [{"reason": "SIGUSR1 from SLURM"}]
     (end,) = bodies(found, "rundial.run.finish")
     assert (end["status"], end["reason"]) == ("aborted", "preempted")

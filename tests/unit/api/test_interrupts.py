@@ -182,7 +182,7 @@ def test_an_exception_of_a_signal_handler_at_any_moment_of_a_call_spoils_nothing
     assert sum(each.lost for each in account.signals().values()) <= len(doubtful)
 
 
-@pytest.mark.timeout(120)  # a run for each line that finish has
+@pytest.mark.timeout(90)  # it ends a run at hundreds of places
 def test_a_finish_that_is_interrupted_goes_on_where_it_was(
     start: Callable[..., Run], spool_dir: Path, out: TextIO
 ) -> None:
@@ -205,8 +205,10 @@ def test_a_finish_that_is_interrupted_goes_on_where_it_was(
         assert run.diagnostics().ledger.closes
         assert run not in session.current().parts.live
         found = recorded.read(spool_dir / run.run_id)
-        # A line that was struck while it was recorded is the one thing that is nowhere.
+        # A line that was struck while it was recorded may be nowhere, and is counted then.
         assert [line.body for line in found.lines] in ([], ["half a line"])
+        lost = run.diagnostics().ledger.lines.lost
+        assert lost == 1 or (found.lines and lost == 0)
         assert "rundial.run.finish" in [event.event_name for event in found.events]
     assert runs > 100
     assert found.lines

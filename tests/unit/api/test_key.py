@@ -55,10 +55,10 @@ def test_a_stored_key_that_is_gone_or_unreadable_leaves_the_last_one(home: Path,
     store("rdk_first")
     key = Key("rdk_first", stored_for=HERE)
 
-    profiles.secrets_path().write_text(content)
+    Path(profiles.secrets_path()).write_text(content)
 
     assert key.value == "rdk_first"
-    store_again = profiles.secrets_path()
+    store_again = Path(profiles.secrets_path())
     store_again.unlink()
     store("rdk_second")
     assert key.value == "rdk_second"

@@ -225,7 +225,7 @@ def test_run_without_a_spool_leaves_nothing_behind(
     """With `spool_enabled=False` the run is delivered and no file is made where spools are kept."""
     run = online(spool_enabled=False)
     run.log({"x": 1}, step=1)
-    place = run.settings.spool_directory
+    place = Path(run.settings.spool_directory)
     assert run.finish(10)
 
     assert [point.value for point in collector.points] == [1.0]

@@ -33,8 +33,8 @@ def test_server_that_is_ready_becomes_the_local_profile() -> None:
 
 def test_profile_that_cannot_be_stored_is_only_said(capsys: pytest.CaptureFixture[str]) -> None:
     """A broken config file does not keep a server from serving."""
-    profiles.directory().mkdir(parents=True)
-    profiles.config_path().write_text("[broken\n")
+    Path(profiles.directory()).mkdir(parents=True)
+    Path(profiles.config_path()).write_text("[broken\n")
     remember(Output(), "http://127.0.0.1:9000", "rdk_one")
 
     told = capsys.readouterr().err

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any, cast
 
 import click
@@ -97,7 +98,7 @@ def test_several_or_none_is_an_error_that_says_what_to_do(projects: list[str], w
 def test_profile_flag_selects_a_profile() -> None:
     """`--profile` counts for one command and changes nothing on disk."""
     profiles.store_local(HERE, "rdk_one", "w")
-    path = profiles.config_path()
+    path = Path(profiles.config_path())
     path.write_text(path.read_text() + f'\n[profiles.other]\nendpoint = "{THERE}"\nworkspace = "o"\n')
     before = path.read_bytes()
     target = session_of(_context(profile="other")).target

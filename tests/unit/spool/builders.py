@@ -31,7 +31,7 @@ def number_of(found: Frame) -> int:
 def open_lane(directory: Path, *, segment_bytes: int = 1000, name: str = "metrics") -> Lane:
     """Return a lane on a directory, made when missing, that seals its segments early."""
     (directory / name).mkdir(parents=True, exist_ok=True)
-    return Lane(directory / name, name, limits=Limits(segment_bytes=segment_bytes), clock=ManualClock())
+    return Lane(f"{directory}/{name}", name, limits=Limits(segment_bytes=segment_bytes), clock=ManualClock())
 
 
 def copy_of(directory: Path, target: Path) -> Path:

@@ -34,8 +34,8 @@ def test_replace_on_a_full_disk_leaves_the_old_content(tmp_path: Path) -> None:
 def test_directories_are_made_private_and_existing_ones_keep_their_mode(tmp_path: Path) -> None:
     """What a run records is nobody else's business; a directory that the user made stays the user's."""
     tmp_path.chmod(0o755)
-    durable.make_directory(tmp_path / "run" / "instance")
-    durable.make_directory(tmp_path)
+    durable.make_directory(f"{tmp_path}/run/instance")
+    durable.make_directory(str(tmp_path))
 
     modes = [path.stat().st_mode & 0o777 for path in (tmp_path, tmp_path / "run", tmp_path / "run/instance")]
     assert modes == [0o755, 0o700, 0o700]
@@ -50,7 +50,7 @@ def test_directory_made_by_many_at_once_is_there_for_all(tmp_path: Path) -> None
         for round_ in range(40):
             start.wait(10)
             try:
-                durable.make_directory(tmp_path / f"{round_}" / "run" / "instance")
+                durable.make_directory(f"{tmp_path}/{round_}/run/instance")
             except OSError as error:
                 failed.append(error)
 

@@ -318,7 +318,7 @@ def test_closed_lane_changes_nothing_on_disk(tmp_path: Path) -> None:
 def test_power_durability_delivers_the_same(tmp_path: Path) -> None:
     """Waiting for the disk changes when an append returns, nothing else."""
     (tmp_path / "logs").mkdir()
-    lane = Lane(tmp_path / "logs", "logs", limits=Limits(segment_bytes=500, durability="power"))
+    lane = Lane(str(tmp_path / "logs"), "logs", limits=Limits(segment_bytes=500, durability="power"))
     for number in range(1, 6):
         lane.append(frame(number))
     lane.publish()

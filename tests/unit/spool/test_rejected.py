@@ -74,18 +74,18 @@ def test_copies_outlive_the_spool_and_go_when_they_are_old(tmp_path: Path) -> No
     for run in ("old", "new"):
         spool = tmp_path / run / "instance"
         Rejected(str(spool / "rejected"), "logs").keep(Cursor(1, 0), run.encode(), 1)
-    kept_old = keep_aside(tmp_path / "old" / "instance", max_age_s=60, now_unix_ns=time.time_ns())
-    assert kept_old == tmp_path / ".rejected" / "old.instance"
+    kept_old = keep_aside(f"{tmp_path}/old/instance", max_age_s=60, now_unix_ns=time.time_ns())
+    assert kept_old == f"{tmp_path}/.rejected/old.instance"
     os.utime(kept_old, (0, 0))
-    kept_new = keep_aside(tmp_path / "new" / "instance", max_age_s=60, now_unix_ns=time.time_ns())
+    kept_new = keep_aside(f"{tmp_path}/new/instance", max_age_s=60, now_unix_ns=time.time_ns())
 
     assert kept_new is not None
     assert [path.name for path in (tmp_path / ".rejected").iterdir()] == ["new.instance"]
-    assert [frame.body for _, frame, _ in scan((kept_new / "logs.seg").read_bytes())] == [b"new"]
+    assert [frame.body for _, frame, _ in scan(Path(kept_new, "logs.seg").read_bytes())] == [b"new"]
     assert (tmp_path / ".rejected").stat().st_mode & 0o777 == 0o700
 
 
 def test_a_spool_that_nothing_was_refused_of_leaves_nothing(tmp_path: Path) -> None:
     """A delivered spool leaves no directory behind."""
-    assert keep_aside(tmp_path / "run" / "instance", max_age_s=60, now_unix_ns=time.time_ns()) is None
+    assert keep_aside(f"{tmp_path}/run/instance", max_age_s=60, now_unix_ns=time.time_ns()) is None
     assert not (tmp_path / ".rejected").exists()

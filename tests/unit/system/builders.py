@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from rundial.diagnostics import Reason, Signal
+from rundial.choices import Reason, Signal
 from rundial.recorder.keysets import KeySet, KeySets
 from rundial.system.cgroup import Cgroup
 from rundial.system.watch import Attributes

@@ -24,7 +24,7 @@ def no_limits(tmp_path: Path) -> Cgroup:
 
 def test_host_tells_cpu_memory_load_and_file_system(tmp_path: Path, no_limits: Cgroup) -> None:
     """The machine's figures are there, in their ranges."""
-    host = Host(tmp_path, cgroup=no_limits)
+    host = Host(str(tmp_path), cgroup=no_limits)
     found = host.memory() | host.load() | host.file_system()
     wait_until(lambda: "system/cpu.percent" in host.cpu(), 10)
 
@@ -38,7 +38,7 @@ def test_host_tells_cpu_memory_load_and_file_system(tmp_path: Path, no_limits: C
 
 def test_host_has_no_cpu_share_of_a_moment(tmp_path: Path, no_limits: Cgroup) -> None:
     """A share of almost no time is left out rather than made up."""
-    assert "system/cpu.percent" not in Host(tmp_path, cgroup=no_limits).cpu()
+    assert "system/cpu.percent" not in Host(str(tmp_path), cgroup=no_limits).cpu()
 
 
 def test_network_leaves_the_loopback_out(tmp_path: Path, no_limits: Cgroup) -> None:
@@ -46,7 +46,7 @@ def test_network_leaves_the_loopback_out(tmp_path: Path, no_limits: Cgroup) -> N
     counts = psutil.net_io_counters(pernic=True, nowrap=False)
     real = sum(count.bytes_sent for name, count in counts.items() if name not in ("lo", "lo0"))
 
-    found = Host(tmp_path, cgroup=no_limits).network()["system/network.sent_mb"]
+    found = Host(str(tmp_path), cgroup=no_limits).network()["system/network.sent_mb"]
     assert real / MIB <= found < real / MIB + 1024
 
 
@@ -62,7 +62,7 @@ def test_host_in_a_container_is_measured_against_its_limits(tmp_path: Path, cloc
             "cg/cpu.max": "50000 100000", "cg/cpu.stat": "usage_usec 0",
         },
     )  # fmt: skip  # the pairs read better side by side
-    host = Host(tmp_path, cgroup=limits, clock=clock)
+    host = Host(str(tmp_path), cgroup=limits, clock=clock)
     clock.advance(10)
     write(tmp_path, {"sys/cg/cpu.stat": "usage_usec 4000000"})
 
@@ -77,7 +77,7 @@ def test_a_limit_beyond_the_machine_is_none(tmp_path: Path) -> None:
     total = psutil.virtual_memory().total
     files = {"cg/memory.max": str(4 * total), "cg/memory.current": "1", "cg/cpu.max": "99900000 100000"}
     limits = cgroup(tmp_path, groups="0::/", mounts=["/ cg cgroup2 rw"], files=files)
-    host = Host(tmp_path, cgroup=limits)
+    host = Host(str(tmp_path), cgroup=limits)
 
     assert host.memory()["system/memory.total_mb"] == total / MIB
     assert host.cpu()["system/cpu.count"] <= (os.cpu_count() or 1)
@@ -85,7 +85,7 @@ def test_a_limit_beyond_the_machine_is_none(tmp_path: Path) -> None:
 
 def test_host_without_its_directory_tells_the_rest(tmp_path: Path, no_limits: Cgroup) -> None:
     """A spool directory that somebody removed costs one figure."""
-    found = Readings(Host(tmp_path / "gone", cgroup=no_limits).sources)()
+    found = Readings(Host(str(tmp_path / "gone"), cgroup=no_limits).sources)()
 
     assert "system/disk.percent" not in found
     assert "system/memory.percent" in found

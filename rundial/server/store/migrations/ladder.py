@@ -20,7 +20,7 @@ from sqlalchemy import Connection, insert, inspect, select
 
 from rundial.errors import ConfigError
 from rundial.server.store.dialect import exclude_others, set_fact
-from rundial.server.store.migrations import m0002_people
+from rundial.server.store.migrations import m0002_people, m0003_run_editing
 from rundial.server.store.migrations.changes import create
 from rundial.server.store.tables import facts, metadata, schema_migrations
 
@@ -44,7 +44,10 @@ class Step:
 
 
 # In the order of their numbers. Numbers may be left out, but never used twice.
-STEPS: Final[tuple[Step, ...]] = (Step(2, "people", m0002_people.upgrade),)
+STEPS: Final[tuple[Step, ...]] = (
+    Step(2, "people", m0002_people.upgrade),
+    Step(3, "run editing", m0003_run_editing.upgrade),
+)
 
 
 def bring_up(connection: Connection, *, where: str, steps: Sequence[Step] = STEPS) -> list[int]:

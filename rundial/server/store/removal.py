@@ -1,0 +1,121 @@
+"""Taking runs away: at once out of sight, then their rows bit by bit, so that ingest never waits for long.
+
+A deleted run's own row stays, emptied: records of it that come late are refused by name, and do not make the
+run anew. Everything else that hangs on it goes.
+
+Threads: the writer's alone.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from sqlalchemy import BigInteger, Connection, Table, cast, delete, insert, literal, select, tuple_, update
+
+from rundial.server.runlife import RunLife, dump
+from rundial.server.store.tables import (
+    events,
+    instances,
+    lines,
+    points,
+    projects,
+    removals,
+    runs,
+    series,
+    spans,
+)
+
+# Some 10 ms of the writer's time.
+ROWS_AT_ONCE: Final = 5_000
+DAY_NS: Final = 86_400 * 10**9
+
+# What a statement costs beside its rows, in rows.
+_STATEMENT: Final = 50
+
+# Tables whose rows go with their series, their instance, or their run.
+OF_SERIES: Final = (points,)
+OF_INSTANCE: Final = (events,)
+OF_RUN: Final = (lines, spans)
+
+
+def delete_run(connection: Connection, run: int, now_ns: int) -> None:
+    """Take a run out of sight; `remove_some` takes its rows. Repeating it changes nothing.
+
+    The caller makes the intake forget its ids.
+    """
+    where = runs.c.id == run
+    query = select(runs.c.deleted_unix_ns).where(where).with_for_update()
+    if connection.execute(query).scalar_one() is not None:
+        return
+    emptied = {
+        "life": dump(RunLife()),
+        "name": "",
+        "notes": "",
+        "status": "deleted",
+        "deleted_unix_ns": now_ns,
+    }
+    connection.execute(update(runs).where(where).values(emptied))
+    connection.execute(insert(removals).values(run=run))
+
+
+def delete_expired(connection: Connection, now_ns: int, *, limit: int = 100) -> int:
+    """Delete runs that were not heard of for longer than their project keeps runs; returns how many."""
+    # In 64 bits, also where the days of a column have 32.
+    kept_ns = cast(projects.c.retention_days, BigInteger) * literal(DAY_NS, BigInteger)
+    since = runs.c.updated_unix_ns < literal(now_ns, BigInteger) - kept_ns
+    found = (
+        select(runs.c.id)
+        .join(projects, projects.c.id == runs.c.project_id)
+        .where(projects.c.retention_days.is_not(None), runs.c.deleted_unix_ns.is_(None), since)
+        .limit(limit)
+    )
+    expired = list(connection.execute(found).scalars())
+    for run in sorted(expired):
+        delete_run(connection, run, now_ns)
+    return len(expired)
+
+
+def remove_some(connection: Connection, *, budget: int = ROWS_AT_ONCE) -> bool:
+    """Remove some rows of one deleted run; returns whether there was anything to remove.
+
+    Args:
+        connection: The writer's.
+        budget: About how many rows; a statement counts as some rows of its own.
+    """
+    run = connection.execute(select(removals.c.run).order_by(removals.c.run).limit(1)).scalar()
+    if run is None:
+        return False
+    for parent, children in ((series, OF_SERIES), (instances, OF_INSTANCE)):
+        while budget > 0 and (owner := _first_of(connection, parent, run)) is not None:
+            budget = _remove_owner(connection, parent, owner, children, budget)
+    for table in OF_RUN:
+        if budget > 0:
+            budget -= _delete(connection, table, table.c.run == run, budget)
+    if budget > 0:
+        connection.execute(delete(removals).where(removals.c.run == run))
+    return True
+
+
+def _first_of(connection: Connection, parent: Table, run: int) -> int | None:
+    found: int | None = connection.execute(select(parent.c.id).where(parent.c.run == run).limit(1)).scalar()
+    return found
+
+
+def _remove_owner(
+    connection: Connection, parent: Table, owner: int, children: tuple[Table, ...], budget: int
+) -> int:
+    """Remove what hangs on a series or an instance, and then itself; returns what is left of the budget."""
+    column = "series" if parent is series else "instance"
+    for child in children:
+        budget -= _delete(connection, child, child.c[column] == owner, budget)
+        if budget <= 0:
+            return budget
+    connection.execute(delete(parent).where(parent.c.id == owner))
+    return budget - _STATEMENT
+
+
+def _delete(connection: Connection, table: Table, where: Any, limit: int) -> int:
+    """Delete up to so many rows; returns what that cost."""
+    key = list(table.primary_key)
+    some = select(*key).where(where).limit(limit)
+    return _STATEMENT + int(connection.execute(delete(table).where(tuple_(*key).in_(some))).rowcount)

@@ -1,0 +1,1 @@
+"""What anyone may send to the server, mutated without end: `make fuzz`."""
