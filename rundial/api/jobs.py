@@ -75,7 +75,7 @@ def artifact(  # noqa: PLR0913 - the fields of an artifact
         retention=_retention(retention),
         step=step,
     )
-    if len(json.dumps(job)) > MAX_JOB_BYTES:
+    if (listed or metadata or aliases) and len(json.dumps(job)) > MAX_JOB_BYTES:
         raise ValueError(f"name, metadata and references exceed {MAX_JOB_BYTES:,} bytes; nothing was logged")
     return job
 

@@ -88,11 +88,13 @@ class _Shipment:
             return found
         if is_resumed and found.get("files"):
             found = self._missing()
+        why = ""
         for _ in range(MAX_ROUNDS):
             if not isinstance(found, dict):
                 return found
             trouble = self._send_pages(found)
             if isinstance(trouble, Refused):
+                why = trouble.why
                 found = self._missing()
                 continue
             if trouble is not None:
@@ -100,9 +102,11 @@ class _Shipment:
             done = self._finalize()
             if not isinstance(done, Conflict):
                 return done
+            why = f"finalize answered {done.status}"
             # 410: the upload is over on the server's side; the same key makes a new one.
             found = self._initiate() if done.status == 410 else self._missing()
-        return Retry(None, f"the server kept asking for parts of {self._request.facts.get('name')} again")
+        name = self._request.facts.get("name")
+        return Retry(None, f"the server kept asking for parts of {name} again ({why})")
 
     def _initiate(self) -> dict[str, Any] | Failure:
         request = self._request

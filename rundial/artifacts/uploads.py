@@ -124,6 +124,8 @@ class Uploads:
         self._small_since_s = 0.0
         self._ready: list[_Ready] = []
         self._is_preparing = False
+        # Senders at work; also once a job is settled, its files are still being removed.
+        self._busy = 0
         self._is_stopping = False
         self._threads: list[Thread] = []
         self._rng = random.Random()
@@ -156,7 +158,7 @@ class Uploads:
             return self.prepared(deadline_s)
         self.wake()
         self.hurry()
-        return self._wait(lambda: self._journal.counts().waiting == 0, deadline_s)
+        return self._wait(lambda: not (self._journal.waiting or self._busy or self._is_preparing), deadline_s)
 
     def hurry(self) -> None:
         """Try again at once what waits for a person's help."""
@@ -292,6 +294,7 @@ class Uploads:
                 ready = self._next()
                 if ready is None:
                     return
+                self._busy += 1
             try:
                 self._send(ready)
             except Stopped:
@@ -299,6 +302,10 @@ class Uploads:
             except Exception as error:  # noqa: BLE001 - whatever it is, it is tried again
                 let_through(error)
                 self._again(ready, Retry(None, f"{type(error).__name__}: {error}"))
+            finally:
+                with self._changed:
+                    self._busy -= 1
+                    self._changed.notify_all()
 
     def _next(self) -> _Ready | None:
         """Return what may go now, None at the end; with the lock held."""

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Mapping, Sequence
-from json import dumps
+from json import JSONEncoder
 from threading import RLock
 
 from rundial.recorder import counters
@@ -32,6 +32,7 @@ _EXPLICIT = itertools.count(1, 2)
 _MS = 1_000_000
 # A program that names files without end must not fill a disk with their names.
 MAX_JOBS = 100_000
+_ENCODER = JSONEncoder(separators=(",", ":"))
 LANE_OF = {"points": "metrics", "lines": "logs", "spans": "traces"}
 
 
@@ -142,11 +143,10 @@ class RunRecorder:
         Returns:
             Whether it was accepted; a refused one is counted.
         """
-        body = dumps(job, separators=(",", ":")).encode()
+        body = _ENCODER.encode(job).encode()
         token = str(job["token"])
-        if self._run.spool.journal.waiting >= MAX_JOBS or (
-            made is not None and not self.made.put(token, made, size)
-        ):
+        is_full = self._run.spool.waiting_jobs >= MAX_JOBS
+        if is_full or (made is not None and not self.made.put(token, made, size)):
             self._ring.drop(self.slot, "artifacts", "queue_full", 1)
             return False
         is_taken = self._ring.record(Kind.JOB, self.slot, body, signal="artifacts")

@@ -206,6 +206,11 @@ class Spool:
             return self._journal
 
     @property
+    def waiting_jobs(self) -> int:
+        """Files of this process's own that wait; looks at no disk and waits for nothing."""
+        return 0 if self._journal is None else self._journal.waiting
+
+    @property
     def has_journal(self) -> bool:
         """Whether there is, or was, any such file."""
         return self._journal is not None or os.path.exists(f"{self.directory}/journal")
