@@ -323,6 +323,34 @@ def test_s1_download_verifies_every_digest(begin: Start, files: ArtifactServer, 
     assert (run.use_artifact("a:v0").download(tmp_path / "target") / "a.txt").read_text() == "secret"
 
 
+def test_download_goes_on_where_it_broke_off(
+    begin: Start, files: ArtifactServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What came before is not fetched again, nor is what the cache has; many files come together."""
+    monkeypatch.setenv("RUNDIAL_CACHE_DIR", str(tmp_path / "cache"))
+    run, source = begin(), tmp_path / "data"
+    source.mkdir()
+    for number in range(20):
+        (source / f"f{number}").write_bytes(os.urandom(100))
+    (source / "big").write_bytes(content := os.urandom(300_000))
+    assert run.log_artifact(source)
+    assert run.flush(10)
+    sha256 = files.versions["data"][0].files["big"]["sha256"]
+    part = tmp_path / "cache" / sha256[:2] / f"{sha256}.part"
+    part.parent.mkdir(parents=True)
+    part.write_bytes(content[:200_000])
+
+    run.use_artifact("data").download(tmp_path / "one")
+    assert sorted(files.ranges) == [0] * 20 + [200_000]
+    run.use_artifact("data").download(tmp_path / "two")
+    run.use_artifact("data").download(tmp_path / "two")
+
+    assert len(files.ranges) == 21
+    for place in ("one", "two"):
+        found = {path.name: path.read_bytes() for path in (tmp_path / place).iterdir()}
+        assert found == {path.name: path.read_bytes() for path in source.iterdir()}
+
+
 def test_the_key_goes_to_the_api_and_to_no_store(begin: Start, files: ArtifactServer, tmp_path: Path) -> None:
     """A pre-signed URL is the right by itself: no PUT and no GET of bytes carries the key."""
     run, source = begin(), tmp_path / "a.txt"

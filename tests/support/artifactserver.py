@@ -61,6 +61,7 @@ class ArtifactServer:
         blobs: Bytes by digest, of small files.
         sizes: Size by digest.
         seen: Method, path and authorization of each request.
+        ranges: First byte of each download.
     """
 
     def __init__(self, *, part_bytes: int = 1 << 20, page: int = 10_000) -> None:
@@ -73,6 +74,7 @@ class ArtifactServer:
         self.sizes: dict[str, int] = {}
         self.seen: list[tuple[str, str, str]] = []
         self.generation = 0
+        self.ranges: list[int] = []
         self._uploads: dict[str, Upload] = {}
         self._by_key: dict[str, Upload] = {}
         self._lock = threading.RLock()
@@ -280,6 +282,7 @@ class _Handler(BaseHTTPRequestHandler):
             return self._say(200, dict(FOUND))
         body = self.artifacts.blobs[self.path.rpartition("/")[2]]
         first = int((self.headers.get("range") or "bytes=0-")[6:].rstrip("-"))
+        self.artifacts.ranges.append(first)
         self.send_response(206 if first else 200)
         self.send_header("content-length", str(len(body) - first))
         self.end_headers()

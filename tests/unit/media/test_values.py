@@ -132,6 +132,28 @@ def test_pil_image_is_taken_as_it_was(tmp_path: Path) -> None:
     assert np.array_equal(_shown((tmp_path / "image.png").read_bytes()), BYTES[:, :, :3])
 
 
+@pytest.mark.parametrize(
+    "array", [np.zeros((2, 2)), np.zeros((2, 2), np.uint8), Tensor(np.zeros((3, 2, 2), np.float32))]
+)
+def test_buffer_that_is_used_again_is_written_as_it_was(tmp_path: Path, array: Any) -> None:
+    """Whatever the number type: what comes after the call is not seen by the worker."""
+    snapshot = rd.Image(array).snapshot()
+    (array.numpy() if isinstance(array, Tensor) else array)[:] = 1
+    snapshot.write(str(tmp_path))
+
+    assert _shown((tmp_path / "image.png").read_bytes()).max() == 0
+
+
+@pytest.mark.parametrize("values", [np.zeros(4), [0.0] * 4])
+def test_values_that_change_are_counted_as_they_were(tmp_path: Path, values: Any) -> None:
+    """A histogram is of the values at the call."""
+    snapshot = rd.Histogram(values, bins=1).snapshot()
+    values[0] = 1000.0
+    snapshot.write(str(tmp_path))
+
+    assert json.loads((tmp_path / "histogram.json").read_bytes())["edges"] == [-0.5, 0.5]
+
+
 def test_table_is_valid_json_of_plain_values(tmp_path: Path) -> None:
     """Numbers stay numbers, what is not finite is named beside, and anything else is text."""
     rows: list[Any] = [
