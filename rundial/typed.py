@@ -6,7 +6,7 @@ stand in for it: they name nothing, and are called, subclassed and subscripted a
 `NamedTuple` does something, which is what it says.
 
 What is public and may be asked for its choices is in `rundial.choices`, made of the real thing.
-See `docs/decisions/0010-what-a-start-costs.md`.
+See `docs/decisions/0015-what-a-start-costs.md`.
 """
 
 from __future__ import annotations

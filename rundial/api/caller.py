@@ -79,6 +79,21 @@ class Caller:
         answer = self._send(request, what)
         return answers.interpret(answer, what=what, endpoint=self.endpoint, stale_advice=stale_advice)
 
+    def delete(self, path: str, *, what: str, query: Mapping[str, object] | None = None) -> Json:
+        """Return the object that a DELETE answers.
+
+        Args:
+            path: From the endpoint on, escaped.
+            what: What is asked, in words, for an error's message.
+            query: Parameters of the query string.
+
+        Raises:
+            RundialRequestError: No answer, an error, or not the API's JSON.
+        """
+        url = self.endpoint + path + (f"?{urlencode(query)}" if query else "")
+        request = Request("DELETE", url, self._headers(sends_key=True, has_body=False))
+        return answers.interpret(self._send(request, what), what=what, endpoint=self.endpoint)
+
     def sign(
         self, path: str, body: Mapping[str, object], *, origin: str | None, what: str, sends_key: bool
     ) -> tuple[Json, Answer]:

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 
 from rundial.api import surroundings
 from rundial.api.caller import Caller
-from rundial.api.calls import access, files, places, reading, runs, signin, writing
+from rundial.api.calls import access, artifacts, files, places, reading, runs, signin, writing
 from rundial.api.exchange import Exchange, HttpExchange
 from rundial.api.key import Key
 from rundial.api.recordoptions import MIN_CALL_S, RecordOptions
@@ -233,6 +233,19 @@ class Client:
     iter_lines = reading.iter_lines
     list_spans = reading.list_spans
     use_artifact = files.use_artifact
+
+    # Artifacts and media.
+
+    list_artifacts = artifacts.list_artifacts
+    iter_artifacts = artifacts.iter_artifacts
+    artifact = artifacts.artifact
+    note_artifact_use = artifacts.note_artifact_use
+    update_artifact_aliases = artifacts.update_artifact_aliases
+    delete_artifact = artifacts.delete_artifact
+    verify_artifact = artifacts.verify_artifact
+    collect_artifacts = artifacts.collect_artifacts
+    lineage = artifacts.lineage
+    list_media = artifacts.list_media
 
     # Recording.
 

@@ -47,6 +47,12 @@ NEEDS = ("starlette", "uvicorn", "sqlalchemy", "argon2", "zstandard", "prometheu
     "[default: an SQLite file in the data directory]",
 )
 @click.option(
+    "--blobs",
+    metavar="URL",
+    help="s3://bucket/prefix to keep artifacts in, with boto3's own credentials.  "
+    "[default: the data directory]",
+)
+@click.option(
     "--allowed-host", multiple=True, metavar="NAME", help="Answer to this Host name too; repeatable."
 )
 @click.option(
@@ -99,13 +105,14 @@ NEEDS = ("starlette", "uvicorn", "sqlalchemy", "argon2", "zstandard", "prometheu
     help="Log warnings in words, or each request as a JSON object, to stderr.",
 )
 @click.pass_context
-def server(
+def server(  # noqa: PLR0913 -- one argument an option
     ctx: click.Context,
     /,
     host: str,
     port: int,
     data: Path | None,
     database: str | None,
+    blobs: str | None,
     silence_s: float,
     **outside: Any,
 ) -> None:
@@ -149,6 +156,7 @@ def server(
             silence_s=silence_s,
             database=database,
             conduct=conduct,
+            blobs=blobs,
         )
 
 

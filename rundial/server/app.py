@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
@@ -18,6 +19,7 @@ from starlette.types import ASGIApp
 
 from rundial.clock import Clock
 from rundial.server.authentication import authenticate
+from rundial.server.blobs.opening import BlobOptions, open_artifacts
 from rundial.server.bodies import BodyReader
 from rundial.server.doors import Doors
 from rundial.server.janitor import Janitor
@@ -28,23 +30,30 @@ from rundial.server.problems import Problem
 from rundial.server.routes import (
     agents,
     apikeys,
+    artifacts,
     audit,
     auth,
+    blobs,
     control,
+    curves,
+    exports,
     health,
     ingest,
     logs,
+    media,
     members,
+    openapi,
     otlp,
     runedits,
     runs,
     series,
     spans,
     targets,
+    uploads,
     workspaces,
 )
 from rundial.server.runlife import DEFAULT_SILENCE_S
-from rundial.server.security import REQUEST_ID, Guard, render
+from rundial.server.security import REQUEST_ID, Guard, render, shown_path
 from rundial.server.services import Services
 from rundial.server.store.apikeys import keep_uses
 from rundial.server.store.engine import open_engines
@@ -70,17 +79,25 @@ _ROUTES: Final = [
     *runedits.ROUTES,
     *control.ROUTES,
     *series.ROUTES,
+    *curves.ROUTES,
+    *exports.ROUTES,
     *logs.ROUTES,
     *spans.ROUTES,
+    *uploads.ROUTES,
+    *artifacts.ROUTES,
+    *blobs.ROUTES,
+    *media.ROUTES,
+    *openapi.ROUTES,
 ]
 
 
-def open_services(
+def open_services(  # noqa: PLR0913 -- one argument an option of the server
     data_dir: Path,
     clock: Clock,
     *,
     bodies: BodyReader | None = None,
     silence_s: float = DEFAULT_SILENCE_S,
+    blob_options: BlobOptions | None = None,
     database: str | None = None,
     otel: OwnOtel | None = None,
 ) -> Services:
@@ -91,6 +108,7 @@ def open_services(
         clock: Stamps arrivals.
         bodies: Bounds on bodies; the usual ones when None.
         silence_s: How long a run that sent heartbeats may be silent before it has crashed, seconds.
+        blob_options: Where the bytes of artifacts are kept; in the data directory when None.
         database: As `open_engines`.
         otel: Where the server's own spans and metrics go; None for nowhere.
 
@@ -108,13 +126,24 @@ def open_services(
     intake = Intake()
     writer = Writer(engines, on_rollback=intake.forget)
     silence_ns = int(silence_s * 1e9)
+    artifacts = open_artifacts(data_dir, clock, blob_options or BlobOptions())
     janitor = Janitor(writer, clock, on_deletion=intake.forget)
     known = Known(remembers=not engines.is_shared)
     bodies = bodies or BodyReader()
     gauges = {"waiting_rows": lambda: writer.waiting_weight, "held_body_bytes": lambda: bodies.held_bytes}
     telemetry = Telemetry(gauges, otel)
     return Services(
-        server_id, engines, writer, intake, bodies, clock, silence_ns, janitor, telemetry, known=known
+        server_id,
+        engines,
+        writer,
+        intake,
+        bodies,
+        clock,
+        silence_ns,
+        artifacts,
+        janitor,
+        telemetry,
+        known=known,
     )
 
 
@@ -143,7 +172,10 @@ def build_app(services: Services, doors: Doors | None = None, *, host: str = "")
 
     @asynccontextmanager
     async def lifespan(_app: Starlette) -> AsyncIterator[None]:
+        sweeping = asyncio.create_task(services.sweeper.run(services))
         yield
+        await services.roller.close()
+        sweeping.cancel()
         await to_thread.run_sync(close_services, services)
 
     app = Starlette(
@@ -171,7 +203,8 @@ async def _http_problem(request: Request, error: Exception) -> Response:
     """The router's own answers (no such path, no such method) in our form."""
     assert isinstance(error, HTTPException)
     hints = {404: "see the API page of the documentation", 405: "the path exists, this method does not"}
-    messages = {404: f"there is nothing at {request.url.path[:200]}", 405: "this method is not answered here"}
+    nothing = f"there is nothing at {shown_path(request.url.path)}"
+    messages = {404: nothing, 405: "this method is not answered here"}
     message = messages.get(error.status_code, str(error.detail))
     return render(
         Problem(error.status_code, message, hints.get(error.status_code, "")), request.scope[REQUEST_ID]
@@ -179,6 +212,6 @@ async def _http_problem(request: Request, error: Exception) -> Response:
 
 
 async def _failure(request: Request, error: Exception) -> Response:
-    _log.error("%s %s failed", request.method, request.url.path, exc_info=error)
+    _log.error("%s %s failed", request.method, shown_path(request.url.path), exc_info=error)
     problem = Problem(500, "the server failed", "see the server's log", retry_after_s=5)
     return render(problem, request.scope[REQUEST_ID])

@@ -13,11 +13,14 @@ from typing import Any, Final
 
 from starlette.requests import Request
 
+from rundial.server.bodies import unpack
 from rundial.server.problems import Problem, invalid
 from rundial.server.services import services_of
 
 MAX_BODY_BYTES: Final = 4 * 2**20
 MAX_LIMIT: Final = 1_000
+_MS: Final = 1_000_000
+_END_OF_TIME: Final = 2**63 - 1
 
 
 class Arguments:
@@ -57,6 +60,17 @@ class Arguments:
             return []
         if not isinstance(value, list) or not all(isinstance(each, str) for each in value):
             raise invalid(f"{name} is not a list of texts")
+        return value
+
+    def mappings(self, name: str, most: int) -> list[dict[str, Any]]:
+        """A list of at most `most` JSON objects, empty when it is absent."""
+        value = self._values.get(name)
+        if value is None:
+            return []
+        if not isinstance(value, list) or not all(isinstance(each, dict) for each in value):
+            raise invalid(f"{name} is not a list of JSON objects")
+        if len(value) > most:
+            raise Problem(413, f"{name} holds {len(value):,} entries; at most {most:,} are taken")
         return value
 
     def mapping(self, name: str) -> dict[str, Any]:
@@ -121,6 +135,16 @@ class Arguments:
         return list(values)
 
 
+def time_range(arguments: Arguments) -> tuple[int, int]:
+    """`startMs` and `endMs` as nanoseconds, both inclusive; all of time when they are absent."""
+    start_ms, end_ms = arguments.whole("startMs"), arguments.whole("endMs")
+    start = 0 if start_ms is None else start_ms * _MS
+    end = _END_OF_TIME if end_ms is None else (end_ms + 1) * _MS - 1
+    if start > end:
+        raise invalid("startMs is after endMs")
+    return max(0, min(start, _END_OF_TIME)), max(0, min(end, _END_OF_TIME))
+
+
 def page(values: list[Any] | None) -> dict[str, object]:
     """The `page` part of an answer; values say where this page ended, None that it was the last."""
     if values is None:
@@ -134,15 +158,19 @@ def of_query(request: Request) -> Arguments:
     return Arguments(dict(request.query_params))
 
 
-async def of_body(request: Request) -> Arguments:
-    """The JSON body's arguments.
+async def of_body(request: Request, *, max_bytes: int = MAX_BODY_BYTES) -> Arguments:
+    """The JSON body's arguments, plain or gzip.
 
     Raises:
-        Problem: 400 not a JSON object, 413 too large.
+        Problem: 400 not a JSON object, 413 too large, 415 an encoding that is not read.
     """
-    body = await services_of(request).bodies.read(request)
-    if len(body) > MAX_BODY_BYTES:
-        raise Problem(413, f"the body is larger than {MAX_BODY_BYTES:,} bytes", "send less at once")
+    services = services_of(request)
+    body = await services.bodies.read(request)
+    encoding = request.headers.get("content-encoding", "")
+    if encoding:
+        body = await services.decode(lambda: unpack(body, encoding, max_bytes=max_bytes))
+    if len(body) > max_bytes:
+        raise Problem(413, f"the body is larger than {max_bytes:,} bytes", "send less at once")
     try:
         values = json.loads(body or b"{}")
     except (ValueError, RecursionError) as error:

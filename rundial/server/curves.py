@@ -1,4 +1,4 @@
-"""What a series shows: its points as columns, thinned without losing a spike. Pure.
+"""What a series shows: its points as columns. Pure.
 
 Columns, because a curve has up to millions of points and an answer has a thousand: only what is shown
 becomes an object.
@@ -7,7 +7,6 @@ becomes an object.
 from __future__ import annotations
 
 from array import array
-from bisect import bisect_left
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from operator import lt
@@ -57,46 +56,9 @@ class Curve:
         """Keep the first so many points."""
         del self.steps[count:], self.times[count:], self.values[count:]
 
-    def thin(self, max_points: int) -> list[Shown]:
-        """Return at most `max_points` of its points, in their order; see `places_kept`."""
-        return [self._shown(place) for place in places_kept(self.values, max_points)]
-
-    def at(self, step: int | None) -> float | None:
-        """Return the value at a step, None where there is none."""
-        if step is None:
-            return None
-        # Points without a step come first, as -1; the others ascend.
-        place = bisect_left(self.steps, step)
-        return self.values[place] if place < len(self.steps) and self.steps[place] == step else None
-
-    def _shown(self, place: int) -> Shown:
-        step = self.steps[place]
-        return Shown(None if step == NO_STEP else step, self.times[place], self.values[place])
-
-
-def places_kept(values: Sequence[float], max_points: int) -> Sequence[int]:
-    """Choose at most `max_points` of a curve's points.
-
-    The points are cut into buckets of equal counts; each keeps its least and its greatest value, so a
-    spike of one point survives thinning. The last point always stays, and the first when there is
-    room for two.
-
-    Args:
-        values: In the order in which they are shown.
-        max_points: At least 1; from 4 on, spikes survive.
-
-    Returns:
-        Places in `values`, ascending.
-    """
-    count = len(values)
-    if count <= max_points:
-        return range(count)
-    if max_points == 1:
-        return [count - 1]
-    buckets = (max_points - 2) // 2
-    kept = [0]
-    for bucket in range(buckets):
-        start = 1 + bucket * (count - 2) // buckets
-        part = values[start : 1 + (bucket + 1) * (count - 2) // buckets]
-        kept += [start + place for place in sorted({part.index(min(part)), part.index(max(part))})]
-    return [*kept, count - 1]
+    def shown(self) -> list[Shown]:
+        """Return all of its points."""
+        return [
+            Shown(None if step == NO_STEP else step, time, value)
+            for step, time, value in zip(self.steps, self.times, self.values, strict=True)
+        ]

@@ -7,6 +7,7 @@ Messages carry no secret and no stack; what went wrong inside goes to the server
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Final
 
 CODES: Final = {
@@ -22,7 +23,9 @@ CODES: Final = {
     415: "UNSUPPORTED_ENCODING",
     429: "RATE_LIMITED",
     500: "INTERNAL_ERROR",
+    502: "BAD_GATEWAY",
     503: "UNAVAILABLE",
+    507: "INSUFFICIENT_STORAGE",
 }
 
 
@@ -34,14 +37,23 @@ class Problem(Exception):
         message: What happened, in one line.
         hint: What to do about it.
         retry_after_s: Whole seconds to wait before the next attempt; None sends no `Retry-After`.
+        details: What a program needs beside the hint, as JSON.
     """
 
-    def __init__(self, status: int, message: str, hint: str = "", retry_after_s: int | None = None) -> None:
-        super().__init__(status, message, hint, retry_after_s)
+    def __init__(
+        self,
+        status: int,
+        message: str,
+        hint: str = "",
+        retry_after_s: int | None = None,
+        details: Mapping[str, object] | None = None,
+    ) -> None:
+        super().__init__(status, message, hint, retry_after_s, details)
         self.status = status
         self.message = message
         self.hint = hint
         self.retry_after_s = retry_after_s
+        self.details = details or {}
 
     @property
     def code(self) -> str:
@@ -50,7 +62,7 @@ class Problem(Exception):
 
     def body(self, request_id: str) -> dict[str, object]:
         """The error as the JSON that is sent."""
-        details = {"hint": self.hint} if self.hint else {}
+        details = {**self.details, **({"hint": self.hint} if self.hint else {})}
         return {
             "error": {"code": self.code, "message": self.message, "details": details},
             "requestId": request_id,

@@ -32,6 +32,8 @@ LOOPBACK: Final = frozenset({"localhost", "127.0.0.1", "::1"})
 SAFE_METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 LOGIN_PATH: Final = "/api/v1/auth/login/credentials"
 OPEN_PATHS: Final = frozenset({"/health/live", "/health/ready", LOGIN_PATH})
+# What follows is a signed token, which is the right by itself, and so never in a log.
+TOKEN_PATHS: Final = "/api/v1/blobs/"
 PRINCIPAL: Final = "rundial.principal"
 REQUEST_ID: Final = "rundial.request_id"
 
@@ -109,7 +111,7 @@ class Guard:
             )
         if scope["method"] not in SAFE_METHODS:
             _check_origin(headers, host)
-        if scope["path"] not in OPEN_PATHS:
+        if scope["path"] not in OPEN_PATHS and not scope["path"].startswith(TOKEN_PATHS):
             principal = await self._authenticate(headers)
             self._check_pace(principal)
             scope[PRINCIPAL] = principal
@@ -132,6 +134,11 @@ def _pace(requests_per_minute: int) -> Throttle | None:
         return None
     interval_s = 60 / requests_per_minute
     return Throttle(interval_s=interval_s, burst=max(1, round(_BURST_S / interval_s)))
+
+
+def shown_path(path: str) -> str:
+    """A path as it may stand in a log or an answer: without the token of a signed URL."""
+    return f"{TOKEN_PATHS}…" if path.startswith(TOKEN_PATHS) else path[:200]
 
 
 def host_name(host: str) -> str:

@@ -27,7 +27,9 @@ from starlette.types import ASGIApp
 from rundial.clock import SystemClock
 from rundial.errors import ConfigError
 from rundial.server.app import build_app, open_services
+from rundial.server.blobs.opening import BlobOptions
 from rundial.server.doors import Doors
+from rundial.server.livestreams import Streams
 from rundial.server.logs import LogFormat, set_up
 from rundial.server.owner import KEY_FILE
 from rundial.server.ownotel import open_otel
@@ -94,6 +96,7 @@ def serve(  # noqa: PLR0913 -- one argument an option of the command
     silence_s: float = DEFAULT_SILENCE_S,
     database: str | None = None,
     conduct: Conduct | None = None,
+    blobs: str | None = None,
 ) -> None:
     """Run the server until it is told to stop.
 
@@ -110,6 +113,7 @@ def serve(  # noqa: PLR0913 -- one argument an option of the command
         database: As `open_engines`; on PostgreSQL any number of servers share one, and may share a
             data directory.
         conduct: How to log and to leave.
+        blobs: `s3://bucket/prefix` to keep artifacts in; None is the data directory.
 
     Raises:
         ConfigError: The address is taken, or the directory, the database or the certificate cannot be used.
@@ -125,14 +129,19 @@ def serve(  # noqa: PLR0913 -- one argument an option of the command
         with listener:
             otel = open_otel(frozenset({listener.getsockname()[1]}))
             services = open_services(
-                directory, SystemClock(), silence_s=silence_s, database=database, otel=otel
+                directory,
+                SystemClock(),
+                silence_s=silence_s,
+                database=database,
+                blob_options=BlobOptions(url=blobs),
+                otel=otel,
             )
             url = _url(doors.scheme, host, listener)
             ready = Ready(url, services.server_id, directory / KEY_FILE, directory)
             config = config_of(build_app(services, doors, host=host), doors, tls)
             sys.setswitchinterval(min(sys.getswitchinterval(), _SWITCH_INTERVAL_S))
-            leaving = _Leaving(services.draining, conduct.drain_s)
-            _run(_Announcing(config, ready, on_ready, leaving), listener)
+            drain = _Drain(services.draining, conduct.drain_s)
+            _run(_Announcing(config, services.streams, ready, on_ready, drain), listener)
     finally:
         os.close(lock)
 
@@ -167,37 +176,56 @@ def config_of(
 
 
 @dataclass(frozen=True, slots=True)
-class _Leaving:
+class _Drain:
     """How a server leaves: the event that says so, and how long it still answers then, seconds."""
 
     has_begun: threading.Event
     drain_s: float
 
 
-class _Announcing(uvicorn.Server):
-    """uvicorn's server, saying once that it is ready, and draining before it leaves."""
+class Leaving(uvicorn.Server):
+    """uvicorn's server, ending the live streams before it waits for the requests that are open.
+
+    Args:
+        config: As uvicorn's.
+        streams: Those of the application's services.
+    """
+
+    def __init__(self, config: uvicorn.Config, streams: Streams) -> None:
+        super().__init__(config)
+        self._streams = streams
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Leave."""
+        self._streams.close()
+        await super().shutdown(sockets)
+
+
+class _Announcing(Leaving):
+    """A server that says once that it is ready, and drains before it leaves."""
 
     def __init__(
         self,
         config: uvicorn.Config,
+        streams: Streams,
         ready: Ready,
         on_ready: Callable[[Ready], None] | None,
-        leaving: _Leaving,
+        drain: _Drain,
     ) -> None:
-        super().__init__(config)
+        super().__init__(config, streams)
         self._ready = ready
         self._on_ready = on_ready
-        self._leaving = leaving
+        self._drain = drain
         self._loop: asyncio.AbstractEventLoop | None = None
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """Begin to leave at the first signal, and leave at once at the second."""
-        is_first = not self._leaving.has_begun.is_set()
-        self._leaving.has_begun.set()
-        if is_first and self._loop is not None and self._leaving.drain_s > 0:
+        is_first = not self._drain.has_begun.is_set()
+        self._drain.has_begun.set()
+        if is_first and self._loop is not None and self._drain.drain_s > 0:
             # From a signal's handler, on the loop's own thread, and the loop may be asleep.
             self._loop.call_soon_threadsafe(
-                self._loop.call_later, self._leaving.drain_s, super().handle_exit, sig, frame
+                self._loop.call_later, self._drain.drain_s, super().handle_exit, sig, frame
             )
         else:
             super().handle_exit(sig, frame)

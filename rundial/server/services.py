@@ -10,7 +10,7 @@ import contextlib
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Final, TypeVar
+from typing import TYPE_CHECKING, Final, TypeVar
 
 from anyio import CapacityLimiter, to_thread
 from sqlalchemy import Connection
@@ -21,8 +21,10 @@ from rundial.server.bodies import BodyReader
 from rundial.server.janitor import Janitor
 from rundial.server.keys import Principal, StoredKey
 from rundial.server.known import Known
+from rundial.server.livestreams import Streams
 from rundial.server.passwords import PasswordBook
 from rundial.server.problems import Problem, StoreProblem
+from rundial.server.rolling import Roller
 from rundial.server.security import PRINCIPAL
 from rundial.server.store.apikeys import find_key, keep_uses
 from rundial.server.store.engine import Engines
@@ -32,6 +34,13 @@ from rundial.server.telemetry import Telemetry
 from rundial.server.throttle import Throttle
 from rundial.server.writer import Writer
 
+if TYPE_CHECKING:
+    # These read requests too, by way of this module.
+    from rundial.server.blobs.opening import Artifacts
+    from rundial.server.blobs.store import BlobStore
+    from rundial.server.settling import Settling
+    from rundial.server.sweeping import Sweeper
+
 _T = TypeVar("_T")
 
 # Decoding holds the interpreter's lock; more threads at it would only take turns.
@@ -39,6 +48,8 @@ _DECODERS: Final = 2
 _READERS: Final = 8
 # As long as clients wait between attempts, so that one that is alone is not met by a server that forgot.
 _BROKEN_FOR_S: Final = 10.0
+# Each holds a connection and one state of the database while its reader takes its time.
+_MAX_EXPORTS: Final = 4
 # Ten attempts at once, then one in 30 s: a person who mistypes does not notice, a guesser does.
 _ACCOUNT_LOGINS: Final = {"interval_s": 30.0, "burst": 10}
 # An office behind one address logs in on a Monday morning.
@@ -81,6 +92,10 @@ class Services:
         telemetry: What the server counts of itself.
         draining: Set once it is to leave: it still answers, and is no longer ready.
         store: Whether changes can be written.
+        roller: Makes rollups of long series.
+        streams: The live streams that are open.
+        exports: The files that are being read.
+        artifacts: Where the bytes of artifacts are, and what moves them.
         known: Keys and sessions that were found before.
         passwords: Makes and compares their hashes.
         account_logins: How often someone may try to be one person.
@@ -94,6 +109,7 @@ class Services:
     bodies: BodyReader
     clock: Clock
     silence_ns: int
+    artifacts: Artifacts
     janitor: Janitor
     telemetry: Telemetry
     draining: threading.Event = field(default_factory=threading.Event)
@@ -102,8 +118,31 @@ class Services:
     passwords: PasswordBook = field(default_factory=PasswordBook)
     account_logins: Throttle = field(default_factory=_throttle(_ACCOUNT_LOGINS))
     address_logins: Throttle = field(default_factory=_throttle(_ADDRESS_LOGINS))
+    roller: Roller = field(default_factory=Roller)
+    streams: Streams = field(default_factory=Streams)
+    exports: Streams = field(default_factory=lambda: Streams(most=_MAX_EXPORTS))
     _decoders: CapacityLimiter = field(default_factory=lambda: CapacityLimiter(_DECODERS))
     _readers: CapacityLimiter = field(default_factory=lambda: CapacityLimiter(_READERS))
+
+    @property
+    def blobs(self) -> BlobStore:
+        """The bytes of artifacts."""
+        return self.artifacts.blobs
+
+    @property
+    def settling(self) -> Settling:
+        """What judges uploads."""
+        return self.artifacts.settling
+
+    @property
+    def sweeper(self) -> Sweeper:
+        """What drops what is over."""
+        return self.artifacts.sweeper
+
+    @property
+    def url_life_s(self) -> int:
+        """How long signed URLs work."""
+        return self.artifacts.url_life_s
 
     async def decode(self, job: Callable[[], _T]) -> _T:
         """Run a pure, slow job in a worker thread."""

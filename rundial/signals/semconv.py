@@ -61,6 +61,9 @@ EVENT_RUN_STOP = "rundial.run.stop"
 EVENT_RUN_HEARTBEAT = "rundial.run.heartbeat"
 EVENT_RUN_LEDGER = "rundial.run.ledger"
 EVENT_RUN_FINISH = "rundial.run.finish"
+# What a run keeps beside its records; `media` has a row of a run's pictures and tables.
+EVENT_MEDIA = "rundial.media"
+EVENT_ARTIFACT_USED = "rundial.artifact.used"
 EVENT_SPAN_START = "rundial.span.start"
 EVENT_MEDIA = "rundial.media"
 

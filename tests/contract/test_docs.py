@@ -158,7 +158,8 @@ def test_every_route_of_the_server_is_described() -> None:
 
     page = (DOCS / "http-api.md").read_text() + (DOCS / "server.md").read_text()
 
-    assert [route.path for route in app._ROUTES if f"{route.path}`" not in page] == []
+    routes = [route.path.replace(":path}", "}") for route in app._ROUTES]
+    assert [path for path in routes if f"{path}`" not in page] == []
 
 
 def test_every_defect_of_the_published_client_has_its_row_and_its_test() -> None:

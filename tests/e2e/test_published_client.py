@@ -11,7 +11,7 @@ import pytest
 
 from rundial.api.client import Client
 from tests.support.program import ServerProgram
-from tests.support.published import PublishedClient, interpreter
+from tests.support.published import PublishedClient
 from tests.support.scripts import run_script
 from tests.support.stored import read
 
@@ -19,21 +19,6 @@ from tests.support.stored import read
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(400)]
 
 PLACE = "/api/v1/workspaces/default-workspace/projects/digits/runs"
-
-
-@pytest.fixture(scope="session")
-def python(request: pytest.FixtureRequest) -> Path:
-    """Its interpreter; installed at the first use and kept beside pytest's cache."""
-    assert request.config.cache is not None
-    return interpreter(request.config.cache.mkdir("published-client"))
-
-
-@pytest.fixture
-def published(python: Path, server: ServerProgram, tmp_path: Path) -> PublishedClient:
-    """It, with the owner's key of the test's server."""
-    place = tmp_path / "published"
-    place.mkdir()
-    return PublishedClient(python, place, server.url, server.key)
 
 
 TRAINING = """

@@ -179,25 +179,50 @@ def test_a_run_recorded_through_the_proxy_is_complete(cluster: Cluster, tmp_path
 
 def test_points_that_one_server_took_after_the_other_show(cluster: Cluster) -> None:
     """Of several points at a step the one accepted last shows, though each server counts by itself."""
-    with urllib3.PoolManager(retries=False, timeout=30.0) as pool:
-        for place in range(10):
-            body = otlp.metrics(
-                (
-                    otlp.resource("night"),
-                    [otlp.gauge("loss", [otlp.point(7, float(place), time=100 - place)])],
-                )
-            )
+    shown = []
+    # Asked past the proxy, so that the records go to one server and the other in turn.
+    with (
+        urllib3.PoolManager(retries=False, timeout=30.0) as pool,
+        Client(endpoint=cluster.servers[0].url, api_key=cluster.key) as client,
+    ):
+        for place in range(6):
+            point = otlp.point(7, float(place), time=100 - place)
+            body = otlp.metrics((otlp.resource("night"), [otlp.gauge("loss", [point])]))
             assert cluster.send("metrics", body, pool) == 200
+            details: Any = client.get_run_details(
+                workspace_slug="default-workspace", project_slug=_PROJECT, run_id="night"
+            )
+            series: Any = client.query_series(
+                project_id=details["projectId"],
+                run_id="night",
+                metric_keys=["loss"],
+                max_points_per_series=10,
+            )
+            shown.append([point["value"] for point in series["series"][0]["points"]])
 
-    with cluster.client() as client:
-        details: Any = client.get_run_details(
-            workspace_slug="default-workspace", project_slug=_PROJECT, run_id="night"
-        )
-        series: Any = client.query_series(
-            project_id=details["projectId"], run_id="night", metric_keys=["loss"], max_points_per_series=10
-        )
+    assert shown == [[0.0], [1.0], [2.0], [3.0], [4.0], [5.0]]
 
-    assert [(point["step"], point["value"]) for point in series["series"][0]["points"]] == [(7, 9.0)]
+
+def test_what_two_servers_are_told_of_a_run_at_once_is_all_kept(cluster: Cluster) -> None:
+    """A run's config is read, added to and written back by one server at a time."""
+    with urllib3.PoolManager(retries=False, timeout=30.0) as pool:
+        body = otlp.metrics((otlp.resource("night"), [otlp.gauge("loss", [otlp.point(1, 1.0)])]))
+        assert cluster.send("metrics", body, pool) == 200
+
+    def write(server: int) -> None:
+        with Client(endpoint=cluster.servers[server].url, api_key=cluster.key) as client:
+            for number in range(15):
+                client.update_run_config(run_id="night", config={f"from-{server}-{number}": number})
+
+    writers = [threading.Thread(target=write, args=(server,)) for server in range(2)]
+    for each in writers:
+        each.start()
+    for each in writers:
+        each.join(60)
+
+    path = f"/api/v1/workspaces/default-workspace/projects/{_PROJECT}/runs/night"
+    config = _get(cluster.servers[0], cluster.key, path)["config"]
+    assert config == {f"from-{server}-{number}": number for server in range(2) for number in range(15)}
 
 
 @pytest.mark.parametrize("mode", ["fast", "immediate"])

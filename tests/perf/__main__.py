@@ -14,7 +14,20 @@ from pathlib import Path
 from time import monotonic
 
 from tests.conftest import RANKS, ROOT, STEERING
-from tests.perf import burst, call, day, encoding, finish, idle, ingest, paced, published, start, system
+from tests.perf import (
+    burst,
+    call,
+    day,
+    encoding,
+    finish,
+    idle,
+    ingest,
+    paced,
+    published,
+    queries,
+    start,
+    system,
+)
 from tests.perf.plan import Plan, Skipped
 from tests.perf.report import Figure, Section, heading, section
 
@@ -23,6 +36,7 @@ SECTIONS: dict[str, Callable[[Plan], list[Figure]]] = {
     "call": call.run_section,
     "encoding": encoding.run_section,
     "ingest": ingest.run_section,
+    "queries": queries.run_section,
     "burst": burst.run_section,
     "day": day.run_section,
     "paced": paced.run_section,

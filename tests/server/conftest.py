@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.artifacts import Artifacts
 from tests.support.clock import ManualClock
 from tests.support.postgres import Postgres
 from tests.support.server import LocalServer
@@ -21,6 +22,14 @@ def database(request: pytest.FixtureRequest) -> str | None:
         return None
     cluster: Postgres = request.getfixturevalue("postgres")
     return cluster.database()
+
+
+@pytest.fixture
+def artifacts(local: LocalServer) -> Iterator[Artifacts]:
+    """The artifacts of the server's project `digits`, by the owner's key."""
+    found = Artifacts(local.url, local.key)
+    yield found
+    found.close()
 
 
 @pytest.fixture

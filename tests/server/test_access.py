@@ -5,11 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from sqlalchemy import select
 
 from rundial.server.keys import Actor
 from rundial.server.known import Known
 from rundial.server.store.apikeys import find_key
 from rundial.server.store.audit import Deed, record
+from rundial.server.store.people import key_facts
 from tests.server.test_people import EMAIL, add, log_in, post_as, token_of, whoami
 from tests.support.clock import START_UNIX_NS, ManualClock
 from tests.support.server import LocalServer
@@ -108,8 +110,8 @@ def test_uses_are_written_down_together_and_rarely(local: LocalServer, clock: Ma
 
     def used() -> int | None:
         with local.services.engines.reading.begin() as connection:
-            row = connection.exec_driver_sql(
-                "SELECT used_unix_ns FROM key_facts WHERE key_id = ?", (key["keyId"],)
+            row = connection.execute(
+                select(key_facts.c.used_unix_ns).where(key_facts.c.key_id == key["keyId"])
             ).one()
         return None if row[0] is None else int(row[0])
 

@@ -256,6 +256,12 @@ FAULTS: dict[str, dict[str, Fault]] = {
         "test_points_that_one_server_took_after_the_other_show": Fault(
             "two servers take one series by turns", POINTS, ONLINE
         ),
+        "test_a_server_killed_under_load_loses_nothing_and_the_other_goes_on": Fault(
+            "kill -9 of one of two servers on one database", POINTS, ONLINE
+        ),
+        "test_what_two_servers_are_told_of_a_run_at_once_is_all_kept": Fault(
+            "two servers are told of one run at once", POINTS, ONLINE
+        ),
         "test_postgresql_restarted_under_load_loses_nothing_that_was_acknowledged": Fault(
             "PostgreSQL restarted under load", POINTS, ONLINE
         ),

@@ -87,7 +87,7 @@ class ServerProgram:
 
     @property
     def pid(self) -> int:
-        """The process's id."""
+        """The process's id, while it runs."""
         assert self._child is not None
         return self._child.pid
 

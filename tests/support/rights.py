@@ -101,28 +101,6 @@ def _traces(world: World) -> Call:
     return Call("/v1/traces", otlp.spans(_owner_of_telemetry(), [otlp.span(world.number(), "x")]))
 
 
-def _json(world: World, path: str, **record: Any) -> Call:
-    """A record of the published client's, in a run of its own."""
-    place = {"projectId": world.ids["digits"], "runId": fresh("run"), "timestampMs": 1}
-    return Call(f"/api/v1/ingest/{path}", {_LISTS[path]: [place | record]})
-
-
-_LISTS: Final = {"metrics": "points", "logs": "lines", "traces": "spans"}
-
-
-def _json_points(world: World) -> Call:
-    return _json(world, "metrics", metricKey="x", step=1, value=0.5)
-
-
-def _json_lines(world: World) -> Call:
-    return _json(world, "logs", sequence=1, level="info", message="x")
-
-
-def _json_spans(world: World) -> Call:
-    ids = {"traceId": f"{world.number():032x}", "spanId": f"{world.number():016x}"}
-    return _json(world, "traces", **ids, name="x", kind="internal", startNs="1", endNs="2", status="ok")
-
-
 def _revoke_key(place: str) -> Callable[[World], Call]:
     def call(world: World) -> Call:
         # Made by a member, who may end it, too; an owner may end any.
@@ -182,9 +160,6 @@ RIGHTS: Final[dict[tuple[str, str], Right]] = {
     ("GET", "/health/ready"): Right(_ANYONE, _get("/health/ready")),
     ("GET", "/health/live"): Right(_ANYONE, _get("/health/live")),
     ("GET", "/metrics"): Right(_OWNER | {"admin key"}, _get("/metrics")),
-    ("POST", "/api/v1/ingest/metrics"): Right(_MAKERS | {"agent", "key:metrics:write"}, _json_points),
-    ("POST", "/api/v1/ingest/logs"): Right(_MAKERS | {"agent", "key:logs:write"}, _json_lines),
-    ("POST", "/api/v1/ingest/traces"): Right(_MAKERS | {"agent", "key:traces:write"}, _json_spans),
     ("POST", "/v1/metrics"): Right(_MAKERS | {"agent", "key:metrics:write"}, _metrics),
     ("POST", "/v1/logs"): Right(_WRITERS, _events),
     ("POST", "/v1/traces"): Right(_MAKERS | {"agent", "key:traces:write"}, _traces),
@@ -248,7 +223,7 @@ RIGHTS: Final[dict[tuple[str, str], Right]] = {
     ),
     ("GET", "/api/v1/workspaces/{workspace}/audit"): Right(_ADMINS, _get(f"{_W}/audit")),
     ("POST", "/api/v1/runs/resolve-target"): Right(
-        _READERS | _WRITERS,
+        _READERS | _WRITERS | {"key:artifacts:write"},
         lambda _: Call("/api/v1/runs/resolve-target", {"workspace": HOME, "project": "digits"}),
     ),
     ("POST", "/api/v1/runs/start"): Right(
@@ -296,4 +271,11 @@ RIGHTS: Final[dict[tuple[str, str], Right]] = {
     ("POST", "/api/v1/query/logs"): Right(_READERS, _about_run("/api/v1/query/logs")),
     ("POST", "/api/v1/export/metrics"): Right(_READERS, _about_run("/api/v1/export/metrics")),
     ("POST", "/api/v1/export/logs"): Right(_READERS, _about_run("/api/v1/export/logs")),
+    ("POST", "/api/v1/export/metrics/file"): Right(_READERS, _about_run("/api/v1/export/metrics/file")),
+    ("POST", "/api/v1/export/logs/file"): Right(_READERS, _about_run("/api/v1/export/logs/file")),
+    ("GET", "/api/v1/stream/logs"): Right(
+        (_READERS - {"key:project:read"}) | {"key:stream:read"},
+        lambda world: Call(f"/api/v1/stream/logs?projectId={world.ids['digits']}&runId={RUN}&follow=false"),
+    ),
+    ("GET", "/api/v1/openapi.json"): Right(_ALL, _get("/api/v1/openapi.json")),
 }

@@ -15,15 +15,15 @@ from types import TracebackType
 from typing import Any
 
 import urllib3
-import uvicorn
 
 from rundial.clock import Clock
 from rundial.server import keys
 from rundial.server.app import build_app, open_services
+from rundial.server.blobs.opening import BlobOptions
 from rundial.server.bodies import BodyReader
 from rundial.server.doors import Doors
 from rundial.server.keys import Principal, StoredKey
-from rundial.server.serve import config_of, listen
+from rundial.server.serve import Leaving, config_of, listen
 from rundial.server.store.apikeys import add_key
 
 START_TIMEOUT_S = 10.0
@@ -62,6 +62,7 @@ class LocalServer:
         url: Where it listens, without a trailing slash.
         key: The owner's API key.
         services: The parts of the running server.
+        data: Its data directory.
     """
 
     def __init__(
@@ -72,17 +73,26 @@ class LocalServer:
         bodies: BodyReader | None = None,
         silence_s: float = 90,
         head_timeout_s: float = 20,
+        blob_options: BlobOptions | None = None,
         database: str | None = None,
         doors: Doors | None = None,
     ) -> None:
         data.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._clock = clock
-        self.services = open_services(data, clock, bodies=bodies, silence_s=silence_s, database=database)
+        self.data = data
+        self.services = open_services(
+            data,
+            clock,
+            bodies=bodies,
+            silence_s=silence_s,
+            blob_options=blob_options,
+            database=database,
+        )
         self.key = (data / "owner.key").read_text().strip()
         self._listener = listen("127.0.0.1", 0)
         self.url = f"http://127.0.0.1:{self._listener.getsockname()[1]}"
         app = build_app(self.services, doors or Doors(allowed_hosts=("tracker.example",)))
-        self._server = uvicorn.Server(config_of(app, head_timeout_s=head_timeout_s))
+        self._server = Leaving(config_of(app, head_timeout_s=head_timeout_s), self.services.streams)
         self._thread = threading.Thread(
             target=self._server.run, kwargs={"sockets": [self._listener]}, name="local-server"
         )
@@ -97,9 +107,13 @@ class LocalServer:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._pool.clear()
+        self.stop()
+        self._listener.close()
+
+    def stop(self) -> None:
+        """Have it leave, as SIGTERM does, and wait until it has."""
         self._server.should_exit = True
         self._thread.join(START_TIMEOUT_S)
-        self._listener.close()
 
     def make_key(
         self,

@@ -21,6 +21,11 @@ def project(workspace_slug: str, slug: str) -> str:
     return f"{workspace(workspace_slug)}/projects/{part(slug)}"
 
 
+def artifact(workspace_slug: str, project_slug: str, reference: str) -> str:
+    """Where a version of an artifact is."""
+    return f"{project(workspace_slug, project_slug)}/artifacts/{part(reference)}"
+
+
 def run(run_id: str) -> str:
     """Where a run is changed."""
     return f"/api/v1/runs/{part(run_id)}"

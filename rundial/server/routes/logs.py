@@ -1,26 +1,39 @@
-"""Text lines: POST /api/v1/query/logs (newest first) and /api/v1/export/logs (oldest first)."""
+"""Text lines: POST /api/v1/query/logs (newest first) and /api/v1/export/logs (oldest first).
+
+GET /api/v1/stream/logs sends them as they are stored.
+"""
 
 from __future__ import annotations
 
 import json
+from collections.abc import AsyncGenerator, Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
 from typing import Final
 
 from sqlalchemy import Connection
 from starlette.requests import Request
+from starlette.responses import Response
 from starlette.routing import Route
 
 from rundial.server.answers import Answer
-from rundial.server.arguments import Arguments, of_body, page
+from rundial.server.arguments import Arguments, of_body, of_query, page, time_range
 from rundial.server.jsonrecords import CLIENT_SEQUENCE
-from rundial.server.keys import PROJECT_READ
-from rundial.server.routes.series import time_range
+from rundial.server.keys import PROJECT_READ, STREAM_READ
+from rundial.server.lineseek import matcher, seek
+from rundial.server.livestreams import BEAT, BEAT_S, MAX_AGE_S, Stream, event
+from rundial.server.problems import invalid
 from rundial.server.routes.workspaces import need_project_by_id
-from rundial.server.services import principal_of, services_of
+from rundial.server.services import Services, principal_of, services_of
 from rundial.server.store.history import AnyRow, need_run
-from rundial.server.store.streams import LineFilter, text_lines
+from rundial.server.store.streams import LineFilter, lines_since, newest_line
 from rundial.signals.semconv import SEVERITY, SEVERITY_TEXT
 
 _MS: Final = 1_000_000
+_LIVE_ROWS: Final = 500
+_LIVE_PAUSE_S: Final = 0.25
+# How many stored lines a reader may be behind; more are quicker read page by page.
+_MAX_LAG: Final = 20_000
 
 
 async def query(request: Request) -> Answer:
@@ -40,29 +53,115 @@ async def export(request: Request) -> Answer:
 async def _page(request: Request, arguments: Arguments, *, is_newest_first: bool) -> Answer:
     principal = principal_of(request, PROJECT_READ)
     project_id, run_id = arguments.text("projectId"), arguments.text("runId")
-    start, end = time_range(arguments)
-    level = arguments.one_of("minLevel", ("trace", *list(SEVERITY)[1:]))
-    # Foreign lines may carry no severity (0); "trace" means everything.
-    min_severity = 0 if level == "trace" else SEVERITY[level]
-    wanted = LineFilter(min_severity, arguments.optional_text("text") or "", start, end)
+    wanted = LineFilter(_min_severity(arguments), *time_range(arguments))
+    matches = _matcher(arguments)
     limit, cursor = arguments.limit(200), arguments.cursor(int, int)
+    services = services_of(request)
 
     def read(connection: Connection) -> dict[str, object]:
         project = need_project_by_id(connection, principal, project_id)
         run = need_run(connection, project.id, run_id)
-        rows = text_lines(
+        found = seek(
             connection,
             run.id,
             wanted,
+            matches,
             after=(cursor[0], cursor[1]) if cursor else None,
-            limit=limit + 1,
+            limit=limit,
             is_newest_first=is_newest_first,
+            monotonic_s=services.clock.monotonic_s,
         )
-        last = rows[limit - 1] if len(rows) > limit else None
-        ended = [last.time_unix_ns, last.id] if last is not None else None
-        return {"runId": run_id, "rows": [_line(row) for row in rows[:limit]], "page": page(ended)}
+        return {
+            "runId": run_id,
+            "rows": [_line(row) for row in found.rows],
+            "page": page(None if found.ended is None else list(found.ended)),
+            "searchCut": found.is_cut,
+        }
 
-    return Answer(await services_of(request).read(read))
+    return Answer(await services.read(read))
+
+
+def _min_severity(arguments: Arguments) -> int:
+    level = arguments.one_of("minLevel", ("trace", *list(SEVERITY)[1:]))
+    # Foreign lines may carry no severity (0); "trace" means everything.
+    return 0 if level == "trace" else SEVERITY[level]
+
+
+def _matcher(arguments: Arguments) -> Callable[[str], bool] | None:
+    return matcher(arguments.optional_text("text") or "", arguments.optional_text("pattern") or "")
+
+
+async def stream(request: Request) -> Response:
+    """Send a run's text lines as they are stored, as server-sent events."""
+    principal = principal_of(request, STREAM_READ)
+    services = services_of(request)
+    arguments = of_query(request)
+    project_id, run_id = arguments.text("projectId"), arguments.text("runId")
+    severity, matches = _min_severity(arguments), _matcher(arguments)
+    is_followed = arguments.one_of("follow", ("true", "false")) == "true"
+    seen = request.headers.get("last-event-id", "")
+    if seen and not (seen.isascii() and seen.isdecimal() and len(seen) < 19):
+        raise invalid(
+            "Last-Event-ID is not one of this server's", "leave it out to begin with what comes next"
+        )
+
+    def begin(connection: Connection) -> tuple[int, int]:
+        project = need_project_by_id(connection, principal, project_id)
+        run = need_run(connection, project.id, run_id)
+        return run.id, int(seen) if seen else newest_line(connection)
+
+    row_id, after = await services.read(begin)
+    services.streams.need_room()
+    look = _Look(row_id, severity, matches, is_followed)
+    return Stream(lambda: _live(services, look, after))
+
+
+@dataclass(frozen=True, slots=True)
+class _Look:
+    """What a stream shows: a run, its least severity, which of its lines, and whether it waits for more."""
+
+    run: int
+    severity: int
+    matches: Callable[[str], bool] | None
+    is_followed: bool
+
+
+async def _live(services: Services, look: _Look, after: int) -> AsyncGenerator[bytes, None]:
+    """Events of a run's lines; ends when the server leaves, after a while, or when its reader lags."""
+    async with services.streams.one():
+        began_s = beat_s = services.clock.monotonic_s()
+        yield event({"after": str(after)}, name="open", event_id=str(after))
+        while not services.streams.is_closed:
+            now_s = services.clock.monotonic_s()
+            if now_s - began_s > MAX_AGE_S:
+                yield event({"reason": "age"}, name="end")
+                return
+            rows, newest = await services.read(partial(_since, look=look, after=after))
+            for row in rows:
+                if look.matches is None or look.matches(row.body):
+                    yield event(_line(row), name="line", event_id=str(row.id))
+            after = rows[-1].id if rows else max(after, newest)
+            if len(rows) == _LIVE_ROWS and newest - after > _MAX_LAG:
+                yield event({"reason": "slow", "behind": newest - after}, name="end", event_id=str(after))
+                return
+            if len(rows) < _LIVE_ROWS and not look.is_followed:
+                yield event({"reason": "caught up"}, name="end", event_id=str(after))
+                return
+            if len(rows) < _LIVE_ROWS:
+                if rows:
+                    beat_s = now_s
+                elif now_s - beat_s >= BEAT_S:
+                    beat_s = now_s
+                    yield BEAT
+                await services.streams.pause(_LIVE_PAUSE_S)
+        yield event({"reason": "shutdown"}, name="end", event_id=str(after))
+
+
+def _since(connection: Connection, *, look: _Look, after: int) -> tuple[Sequence[AnyRow], int]:
+    newest = newest_line(connection)
+    if newest <= after:
+        return [], newest
+    return lines_since(connection, look.run, look.severity, after, _LIVE_ROWS), newest
 
 
 def _line(row: AnyRow) -> dict[str, object]:
@@ -92,4 +191,5 @@ def level_of(severity: int) -> str:
 ROUTES: Final = [
     Route("/api/v1/query/logs", query, methods=["POST"]),
     Route("/api/v1/export/logs", export, methods=["POST"]),
+    Route("/api/v1/stream/logs", stream, methods=["GET"]),
 ]

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import secrets
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Final
 
 from sqlalchemy import Connection
@@ -24,21 +25,20 @@ from rundial.server.problems import Problem, invalid
 from rundial.server.resources import MAX_ATTEMPT, RUN_KINDS, is_id
 from rundial.server.routes.workspaces import need_project, need_project_by_id
 from rundial.server.runlife import STATUSES, TERMINAL, load, status_at
+from rundial.server.runquery import parse_fields, parse_filter
 from rundial.server.services import principal_of, services_of
 from rundial.server.store.facets import run_alerts, summary_values
 from rundial.server.store.history import (
     AnyRow,
-    RunFilter,
     instance_ledgers,
     need_run,
-    page_of_runs,
     run_environment,
     run_instances,
     runs_with_id,
 )
 from rundial.server.store.lifeline import Started, set_config, set_status, start_run
+from rundial.server.store.runtable import Table, columns_of, page_of
 
-_ORDERS: Final = {"startedAtMs": "started_unix_ns", "updatedAtMs": "updated_unix_ns"}
 _MS: Final = 1_000_000
 
 
@@ -168,42 +168,67 @@ async def query(request: Request) -> Answer:
     """List a project's runs, the last started first unless `orderBy` and `order` say otherwise."""
     principal = principal_of(request, PROJECT_READ)
     arguments = of_query(request)
-    limit, cursor = arguments.limit(50), arguments.cursor(int, int)
-    column = _ORDERS[arguments.one_of("orderBy", tuple(_ORDERS))]
-    is_descending = arguments.one_of("order", ("desc", "asc")) == "desc"
-    now_ns = services_of(request).clock.time_unix_ns()
-    silence_ns = services_of(request).silence_ns
+    services = services_of(request)
+    wanted = _table(arguments, services.clock.time_unix_ns(), services.silence_ns)
+    asked = arguments.optional_text("columns")
+    columns = parse_fields(asked) if asked else []
+    limit = arguments.limit(50)
+    # A page of one order says nothing about where to go on in another.
+    order = f"{wanted.order_by}/{wanted.is_descending}"
+    kinds = _CURSORS.get(wanted.order_by.kind if wanted.order_by.space == "" else "any", _MIXED)
+    if str(wanted.order_by) in ("group", "jobType"):
+        kinds = _MIXED
+    cursor = arguments.cursor(str, *kinds)
+    if cursor is not None and cursor[0] != order:
+        raise invalid("the cursor belongs to another order", "start again without a cursor")
+    place = request.path_params
+
+    def read(connection: Connection) -> dict[str, object]:
+        project = need_project(connection, principal, place["workspace"], place["project"])
+        found = page_of(
+            connection,
+            replace(wanted, project=project.id),
+            after=cursor[1:] if cursor else None,
+            limit=limit,
+        )
+        listed = [_brief(row, wanted.now_unix_ns, wanted.silence_ns) for row in found.rows]
+        if columns:
+            values = columns_of(connection, [row.id for row in found.rows], columns)
+            for row, brief in zip(found.rows, listed, strict=True):
+                own = values[row.id]
+                brief["columns"] = {str(each): own.get(str(each), brief.get(str(each))) for each in columns}
+        return {"runs": listed, "page": page(None if found.ended is None else [order, *found.ended])}
+
+    return Answer(await services.read(read))
+
+
+# What a cursor holds behind the order: the keys of the last row.
+_MIXED: Final = (int, float, str, int)
+_CURSORS: Final = {"text": (str, int), "time": (int, int)}
+
+
+def _table(arguments: Arguments, now_ns: int, silence_ns: int) -> Table:
     statuses = tuple(
         each.strip() for each in (arguments.optional_text("statuses") or "").split(",") if each.strip()
     )
     unknown = sorted({*statuses} - STATUSES)
     if unknown:
         raise invalid(f"{unknown[0][:80]!r} is no status", f"use {', '.join(sorted(STATUSES))}")
-    wanted = RunFilter(
-        column,
-        is_descending,
-        statuses,
-        arguments.optional_text("search") or "",
-        now_ns,
-        silence_ns,
+    orders = parse_fields(arguments.optional_text("orderBy") or "startedAtMs")
+    if len(orders) != 1 or orders[0].kind == "tags":
+        raise invalid("orderBy is not one field that has an order", "use one field that is not tags")
+    said = arguments.optional_text("filter")
+    return Table(
+        project=0,
+        filter=parse_filter(said) if said and said.strip() else None,
+        search=arguments.optional_text("search") or "",
+        statuses=statuses,
+        order_by=orders[0],
+        is_descending=arguments.one_of("order", ("desc", "asc")) == "desc",
+        now_unix_ns=now_ns,
+        silence_ns=silence_ns,
         is_archived=arguments.one_of("archived", ("false", "true")) == "true",
     )
-    place = request.path_params
-
-    def read(connection: Connection) -> dict[str, object]:
-        project = need_project(connection, principal, place["workspace"], place["project"])
-        rows = page_of_runs(
-            connection,
-            project.id,
-            wanted,
-            after=(cursor[0], cursor[1]) if cursor else None,
-            limit=limit + 1,
-        )
-        last = rows[limit - 1] if len(rows) > limit else None
-        ended = [getattr(last, column), last.id] if last is not None else None
-        return {"runs": [_brief(row, now_ns, silence_ns) for row in rows[:limit]], "page": page(ended)}
-
-    return Answer(await services_of(request).read(read))
 
 
 async def details(request: Request) -> Answer:

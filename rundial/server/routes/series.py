@@ -1,14 +1,9 @@
-"""Series: their keys, their curves, their raw points.
-
-POST /api/v1/query/series shows one point a step (the latest attempt's, accepted last) and thins long
-curves without losing a spike; POST /api/v1/export/metrics gives every stored point as it is.
-"""
+"""Series: their keys, and POST /api/v1/export/metrics, which gives every stored point as it is."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Final
 
 from sqlalchemy import Connection
@@ -16,25 +11,19 @@ from starlette.requests import Request
 from starlette.routing import Route
 
 from rundial.server.answers import Answer
-from rundial.server.arguments import Arguments, of_body, of_query, page
-from rundial.server.curves import Curve, Shown
+from rundial.server.arguments import of_body, of_query, page, time_range
 from rundial.server.keys import PROJECT_READ
-from rundial.server.problems import invalid
 from rundial.server.routes.workspaces import need_project_by_id
 from rundial.server.rows import NO_STEP
 from rundial.server.runlife import load
 from rundial.server.services import principal_of, services_of
 from rundial.server.store.history import AnyRow, need_run
-from rundial.server.store.streams import curve, raw_points, series_keys, series_named
+from rundial.server.store.streams import raw_points, series_keys
 from rundial.server.summaries import definition_of
 
 Definitions = Mapping[str, Mapping[str, object]]
-MAX_SERIES: Final = 200
-MAX_POINTS: Final = 100_000
-DEFAULT_POINTS: Final = 2_000
 EXPORT_LIMIT: Final = 10_000
 _MS: Final = 1_000_000
-_END_OF_TIME: Final = 2**63 - 1
 
 
 async def keys(request: Request) -> Answer:
@@ -80,85 +69,6 @@ def _key(row: AnyRow) -> dict[str, object]:
     }
 
 
-async def query(request: Request) -> Answer:
-    """Show curves of a run."""
-    principal = principal_of(request, PROJECT_READ)
-    arguments = await of_body(request)
-    project_id, run_id = arguments.text("projectId"), arguments.text("runId")
-    names = arguments.texts("metricKeys")
-    if not 1 <= len(names) <= MAX_SERIES:
-        raise invalid(f"metricKeys has {len(names)} names; it must have 1 to {MAX_SERIES}")
-    arguments.one_of("range", ("full_run",))
-    is_ascending = arguments.one_of("order", ("asc", "desc")) == "asc"
-    axis = _Axis(arguments.one_of("xAxis", ("step", "stepMetric")), arguments.optional_text("xMetric"))
-    asked = arguments.whole("maxPointsPerSeries")
-    max_points = DEFAULT_POINTS if asked is None else asked
-    if not 1 <= max_points <= MAX_POINTS:
-        raise invalid(f"maxPointsPerSeries is {max_points}; it must be 1 to {MAX_POINTS:,}")
-
-    def read(connection: Connection) -> dict[str, object]:
-        project = need_project_by_id(connection, principal, project_id)
-        run = need_run(connection, project.id, run_id)
-        definitions = load(run.life).metric_definitions()
-        shown = []
-        for row in series_named(connection, run.id, names)[:MAX_SERIES]:
-            whole = curve(connection, row.id)
-            points = whole.thin(max_points)
-            step_metric = definition_of(row.name, definitions).step_metric
-            x_metric = axis.metric_for(step_metric)
-            x = None if x_metric is None else _x_curve(connection, run.id, x_metric, row.attributes)
-            shown.append(
-                {
-                    "stepMetric": step_metric,
-                    "xMetric": x_metric,
-                    "metricKey": row.name,
-                    "context": json.loads(row.attributes),
-                    "unit": row.unit,
-                    "totalPoints": len(whole),
-                    "points": [_point(each, x) for each in (points if is_ascending else reversed(points))],
-                }
-            )
-        return {"runId": run_id, "series": shown}
-
-    return Answer(await services_of(request).read(read))
-
-
-@dataclass(frozen=True, slots=True)
-class _Axis:
-    """What a query wants as x.
-
-    Attributes:
-        choice: `step`, or `stepMetric` for what each metric's definition says.
-        metric: A metric for all series, None to go by the choice.
-    """
-
-    choice: str
-    metric: str | None
-
-    def metric_for(self, step_metric: str | None) -> str | None:
-        """Return the metric that is a series' x axis, None for the step."""
-        return self.metric or (step_metric if self.choice == "stepMetric" else None)
-
-
-def _x_curve(connection: Connection, run: int, name: str, attributes: str) -> Curve:
-    """The x axis of a series: of the metric's series the one with the same context, else the plain one."""
-    found = {row.attributes: row.id for row in series_named(connection, run, [name])}
-    chosen = found.get(attributes, found.get("{}"))
-    return Curve() if chosen is None else curve(connection, chosen)
-
-
-def _point(point: Shown, x: Curve | None) -> dict[str, object]:
-    shown: dict[str, object] = {
-        "step": point.step,
-        "timestampMs": point.time_unix_ns // _MS,
-        "value": point.value,
-    }
-    if x is not None:
-        # By step: what was logged at the same step belongs together. None where the x was not logged.
-        shown["x"] = x.at(point.step)
-    return shown
-
-
 async def export(request: Request) -> Answer:
     """Give every stored point of a run, page by page."""
     principal = principal_of(request, PROJECT_READ)
@@ -181,16 +91,6 @@ async def export(request: Request) -> Answer:
     return Answer(await services_of(request).read(read))
 
 
-def time_range(arguments: Arguments) -> tuple[int, int]:
-    """`startMs` and `endMs` as nanoseconds, both inclusive; all of time when they are absent."""
-    start_ms, end_ms = arguments.whole("startMs"), arguments.whole("endMs")
-    start = 0 if start_ms is None else start_ms * _MS
-    end = _END_OF_TIME if end_ms is None else (end_ms + 1) * _MS - 1
-    if start > end:
-        raise invalid("startMs is after endMs")
-    return max(0, min(start, _END_OF_TIME)), max(0, min(end, _END_OF_TIME))
-
-
 def _raw(row: AnyRow) -> dict[str, object]:
     return {
         "metricKey": row.name,
@@ -206,6 +106,5 @@ def _raw(row: AnyRow) -> dict[str, object]:
 
 ROUTES: Final = [
     Route("/api/v1/metrics/keys", keys, methods=["GET"]),
-    Route("/api/v1/query/series", query, methods=["POST"]),
     Route("/api/v1/export/metrics", export, methods=["POST"]),
 ]

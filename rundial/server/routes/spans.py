@@ -10,13 +10,14 @@ from starlette.requests import Request
 from starlette.routing import Route
 
 from rundial.server.answers import Answer
-from rundial.server.arguments import of_query, page
+from rundial.server.arguments import Arguments, of_query, page
 from rundial.server.keys import PROJECT_READ
+from rundial.server.problems import invalid
 from rundial.server.routes.workspaces import need_project
 from rundial.server.rows import SPAN_INTERRUPTED, SPAN_RUNNING
 from rundial.server.services import principal_of, services_of
 from rundial.server.store.history import AnyRow, need_run
-from rundial.server.store.streams import run_spans
+from rundial.server.store.spantree import Branch, branch_of
 
 
 async def spans(request: Request) -> Answer:
@@ -25,17 +26,39 @@ async def spans(request: Request) -> Answer:
     arguments = of_query(request)
     limit, cursor = arguments.limit(200), arguments.cursor(int, int)
     place = request.path_params
+    branch = _branch(arguments)
 
     def read(connection: Connection) -> dict[str, object]:
         project = need_project(connection, principal, place["workspace"], place["project"])
         run = need_run(connection, project.id, place["run_id"])
         after = (cursor[0], cursor[1]) if cursor else None
-        rows = run_spans(connection, run.id, after=after, limit=limit + 1)
+        rows = branch_of(connection, run.id, branch, after=after, limit=limit + 1)
         last = rows[limit - 1] if len(rows) > limit else None
         ended = [last.start_unix_ns, last.id] if last is not None else None
         return {"runId": run.run_id, "spans": [_span(row) for row in rows[:limit]], "page": page(ended)}
 
     return Answer(await services_of(request).read(read))
+
+
+def _branch(arguments: Arguments) -> Branch:
+    trace, parent = arguments.optional_text("trace"), arguments.optional_text("parent")
+    if parent in (None, "none"):
+        return Branch(_id("trace", trace, 16), is_top=parent == "none")
+    if trace is None:
+        raise invalid("a parent is a span of a trace, and none is named", "send trace as well")
+    return Branch(_id("trace", trace, 16), _id("parent", parent, 8))
+
+
+def _id(name: str, text: str | None, size: int) -> bytes | None:
+    if text is None:
+        return None
+    try:
+        found = bytes.fromhex(text)
+    except ValueError:
+        found = b""
+    if len(found) != size:
+        raise invalid(f"{name} {text[:80]!r} is not {2 * size} hexadecimal digits")
+    return found
 
 
 def _span(row: AnyRow) -> dict[str, object]:
@@ -47,6 +70,8 @@ def _span(row: AnyRow) -> dict[str, object]:
         "kind": row.kind,
         "startNs": str(row.start_unix_ns),
         "endNs": None if row.end_unix_ns is None else str(row.end_unix_ns),
+        "durationNs": None if row.end_unix_ns is None else str(row.end_unix_ns - row.start_unix_ns),
+        "childCount": row.child_count,
         "status": row.status,
         "statusMessage": row.status_message,
         "interrupted": row.state == SPAN_INTERRUPTED,

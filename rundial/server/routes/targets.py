@@ -10,7 +10,7 @@ from starlette.responses import JSONResponse
 from starlette.routing import Route
 
 from rundial.server.arguments import of_body
-from rundial.server.keys import PROJECT_READ, WRITE_SCOPES
+from rundial.server.keys import ARTIFACTS_WRITE, PROJECT_READ, WRITE_SCOPES
 from rundial.server.problems import invalid
 from rundial.server.resources import TargetError, slug
 from rundial.server.routes.workspaces import need_project, need_workspace
@@ -20,7 +20,7 @@ from rundial.server.store.places import Project, claim_project, find_workspace
 
 async def resolve_target(request: Request) -> JSONResponse:
     """Resolve a target, making the project when the key may write there."""
-    principal = principal_of(request, PROJECT_READ, *WRITE_SCOPES)
+    principal = principal_of(request, PROJECT_READ, ARTIFACTS_WRITE, *WRITE_SCOPES)
     writer = principal.within(*WRITE_SCOPES)
     services = services_of(request)
     arguments = await of_body(request)

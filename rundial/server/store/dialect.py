@@ -37,6 +37,9 @@ def insert_new(connection: Connection, table: Table, values: Mapping[str, object
     Another process may be inserting the same row: then this waits for its commit.
     """
     statement = insert_into(table, dialect_of(connection)).values(**values).on_conflict_do_nothing()
+    if dialect_of(connection) == POSTGRESQL:
+        # SQLAlchemy asks PostgreSQL for the new row's id and counts no rows: the row that is returned tells.
+        return connection.execute(statement.returning(text("1"))).first() is not None
     return bool(connection.execute(statement).rowcount == 1)
 
 

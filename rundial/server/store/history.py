@@ -4,44 +4,18 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any, Final
 
-from sqlalchemy import Connection, Row, and_, func, or_, select, true, tuple_
-from sqlalchemy.sql.elements import ColumnElement
+from sqlalchemy import Connection, Row, func, select
 
 from rundial.server.keys import Principal
 from rundial.server.ledger import InstanceLedger
 from rundial.server.problems import Problem
-from rundial.server.runlife import TERMINAL
 from rundial.server.store.tables import events, instances, projects, runs, workspaces
 from rundial.signals import semconv
 
 AnyRow = Row[Any]
 _IS_THERE: Final = runs.c.deleted_unix_ns.is_(None)
-
-
-@dataclass(frozen=True, slots=True)
-class RunFilter:
-    """Which runs are wanted, and in which order.
-
-    Attributes:
-        order_by: `updated_unix_ns` or `started_unix_ns`.
-        is_descending: Latest first.
-        statuses: Statuses as someone sees them now; empty for all.
-        search: Part of the name or the id; empty for all.
-        now_unix_ns: The time of the look, which decides what has crashed.
-        silence_ns: How long a run that sent heartbeats may be silent.
-        is_archived: The archived ones instead of the others.
-    """
-
-    order_by: str
-    is_descending: bool
-    statuses: tuple[str, ...]
-    search: str
-    now_unix_ns: int
-    silence_ns: int
-    is_archived: bool = False
 
 
 def workspaces_of(
@@ -108,58 +82,6 @@ def runs_with_id(connection: Connection, principal: Principal, run_id: str) -> S
     if principal.project_id is not None:
         query = query.where(projects.c.id == principal.project_id)
     return connection.execute(query).all()
-
-
-def page_of_runs(
-    connection: Connection,
-    project: int,
-    wanted: RunFilter,
-    *,
-    after: tuple[int, int] | None,
-    limit: int,
-) -> Sequence[AnyRow]:
-    """Runs of a project in the filter's order.
-
-    Args:
-        connection: In a reading transaction.
-        project: The project's row id.
-        wanted: Which ones, and in which order.
-        after: (value of the order's column, row id) at which the last page ended.
-        limit: Most rows.
-    """
-    key = (runs.c[wanted.order_by], runs.c.id)
-    is_archived = runs.c.archived_unix_ns.is_not(None)
-    query = select(runs).where(runs.c.project_id == project, _IS_THERE, _has_status(wanted))
-    query = query.where(is_archived if wanted.is_archived else ~is_archived)
-    if wanted.search:
-        is_named = runs.c.name.contains(wanted.search, autoescape=True)
-        query = query.where(or_(is_named, runs.c.run_id.contains(wanted.search, autoescape=True)))
-    if after is not None:
-        query = query.where(
-            tuple_(*key) < tuple_(*after) if wanted.is_descending else tuple_(*key) > tuple_(*after)
-        )
-    order = [column.desc() for column in key] if wanted.is_descending else list(key)
-    return connection.execute(query.order_by(*order).limit(limit)).all()
-
-
-def _has_status(wanted: RunFilter) -> ColumnElement[bool]:
-    """`runlife.status_at` as a condition."""
-    if not wanted.statuses:
-        return true()
-    is_open = runs.c.status == "running"
-    alive = runs.c.alive_unix_ns
-    is_silent = and_(is_open, alive > 0, alive < wanted.now_unix_ns - wanted.silence_ns)
-    conditions: list[ColumnElement[bool]] = []
-    for status in wanted.statuses:
-        if status == "running":
-            conditions.append(and_(is_open, ~is_silent))
-        elif status == "crashed":
-            conditions.append(and_(is_silent, ~runs.c.is_foreign))
-        elif status == "completed":
-            conditions.append(or_(runs.c.status == status, and_(is_silent, runs.c.is_foreign)))
-        elif status in TERMINAL:
-            conditions.append(runs.c.status == status)
-    return or_(*conditions) if conditions else ~true()
 
 
 def run_instances(connection: Connection, run: int) -> Sequence[AnyRow]:

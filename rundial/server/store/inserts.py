@@ -14,6 +14,7 @@ from sqlalchemy import BindParameter, Connection, bindparam, case, func, select,
 
 from rundial.server.rows import SeriesBlock, TextRow
 from rundial.server.store.dialect import POSTGRESQL, SQLITE, dialect_of, greatest, insert_into, least
+from rundial.server.store.rollups import lower
 from rundial.server.store.statements import Bare, Prepared, Row, widened
 from rundial.server.store.tables import events, lines, points, series
 
@@ -100,11 +101,12 @@ def insert_points(
         new, blocks = insert_arrays(bare, ids, blocks, instance, first_accepted)
     else:
         new, blocks = _insert_all(bare, ids, blocks, instance, first_accepted)
-    if not new:
-        return 0
-    summary = _SUMMARY.on(bare.dialect)
-    news = (_news(each, block, attempt) for each, block in zip(ids, blocks, strict=True) if block.steps)
-    bare.run_each(summary.sql, map(summary.row, news))
+    filled = [pair for pair in zip(ids, blocks, strict=True) if pair[1].steps]
+    if new and filled:
+        summary = _SUMMARY.on(bare.dialect)
+        news = (_news(series_id, block, attempt) for series_id, block in filled)
+        bare.run_each(summary.sql, map(summary.row, news))
+        lower(bare, ((series_id, min(block.steps)) for series_id, block in filled))
     return new
 
 

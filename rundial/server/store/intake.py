@@ -27,7 +27,9 @@ from rundial.server.rows import SPAN_INTERRUPTED, Delivery, EventRow, SeriesBloc
 from rundial.server.runlife import Happening, RunLife, alive_unix_ns, dump, fold, load, seen_attempt
 from rundial.server.store.dialect import POSTGRESQL, Dialect, dialect_of, greatest, insert_into, insert_new
 from rundial.server.store.inserts import insert_events, insert_lines, insert_points
+from rundial.server.store.media import heed
 from rundial.server.store.places import Project, claim_project
+from rundial.server.store.runfacets import keep_facets
 from rundial.server.store.statements import Prepared
 from rundial.server.store.tables import (
     ACCEPTED_BLOCK,
@@ -135,6 +137,7 @@ class Intake:
             "spans": self._store_spans(connection, run.id, instance, delivery.spans),
         }
         fresh = self._store_events(connection, instance, delivery.events)
+        heed(connection, project.id, run.id, fresh)
         self._keep_ledger(connection, instance, delivery.events)
         if any(stored.values()):
             _COUNT.run(connection, b_instance=instance, **{f"b_{name}": new for name, new in stored.items()})
@@ -336,6 +339,7 @@ def keep_life(connection: Connection, run: int, life: RunLife) -> str:
         if isinstance(value, str):
             values[column] = value
     connection.execute(update(runs).where(runs.c.id == run).values(values))
+    keep_facets(connection, run, life)
     return text
 
 

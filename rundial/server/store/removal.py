@@ -1,7 +1,7 @@
 """Taking runs away: at once out of sight, then their rows bit by bit, so that ingest never waits for long.
 
 A deleted run's own row stays, emptied: records of it that come late are refused by name, and do not make the
-run anew. Everything else that hangs on it goes.
+run anew. Everything else that hangs on it goes, but for the artifacts that it made: they are its project's.
 
 Threads: the writer's alone.
 """
@@ -13,6 +13,9 @@ from typing import Any, Final
 from sqlalchemy import BigInteger, Connection, Table, cast, delete, insert, literal, select, tuple_, update
 
 from rundial.server.runlife import RunLife, dump
+from rundial.server.store.artifact_tables import media
+from rundial.server.store.rollups import rollup_heads, rollups
+from rundial.server.store.runfacets import run_facets
 from rundial.server.store.tables import (
     events,
     instances,
@@ -33,9 +36,9 @@ DAY_NS: Final = 86_400 * 10**9
 _STATEMENT: Final = 50
 
 # Tables whose rows go with their series, their instance, or their run.
-OF_SERIES: Final = (points,)
+OF_SERIES: Final = (points, rollups, rollup_heads)
 OF_INSTANCE: Final = (events,)
-OF_RUN: Final = (lines, spans)
+OF_RUN: Final = (lines, spans, media, run_facets)
 
 
 def delete_run(connection: Connection, run: int, now_ns: int) -> None:
@@ -91,6 +94,7 @@ def remove_some(connection: Connection, *, budget: int = ROWS_AT_ONCE) -> bool:
     for table in OF_RUN:
         if budget > 0:
             budget -= _delete(connection, table, table.c.run == run, budget)
+    # All of it is gone when the last of them left something of the budget.
     if budget > 0:
         connection.execute(delete(removals).where(removals.c.run == run))
     return True
@@ -107,15 +111,17 @@ def _remove_owner(
     """Remove what hangs on a series or an instance, and then itself; returns what is left of the budget."""
     column = "series" if parent is series else "instance"
     for child in children:
-        budget -= _delete(connection, child, child.c[column] == owner, budget)
-        if budget <= 0:
-            return budget
+        removed = _delete(connection, child, child.c[column] == owner, budget)
+        if removed >= budget:
+            return 0  # there may be more of it
+        # A statement never uses up the budget by itself, or nothing would ever get to the end.
+        budget = max(1, budget - removed - _STATEMENT)
     connection.execute(delete(parent).where(parent.c.id == owner))
     return budget - _STATEMENT
 
 
 def _delete(connection: Connection, table: Table, where: Any, limit: int) -> int:
-    """Delete up to so many rows; returns what that cost."""
+    """Delete up to so many rows; returns how many."""
     key = list(table.primary_key)
     some = select(*key).where(where).limit(limit)
-    return _STATEMENT + int(connection.execute(delete(table).where(tuple_(*key).in_(some))).rowcount)
+    return int(connection.execute(delete(table).where(tuple_(*key).in_(some))).rowcount)

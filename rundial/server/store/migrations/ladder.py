@@ -20,7 +20,14 @@ from sqlalchemy import Connection, insert, inspect, select
 
 from rundial.errors import ConfigError
 from rundial.server.store.dialect import exclude_others, set_fact
-from rundial.server.store.migrations import m0002_people, m0003_run_editing
+from rundial.server.store.migrations import (
+    m0002_people,
+    m0003_run_editing,
+    m0006_artifacts,
+    m0020_rollups,
+    m0021_facets,
+    m0022_spantree,
+)
 from rundial.server.store.migrations.changes import create
 from rundial.server.store.tables import facts, metadata, schema_migrations
 
@@ -47,6 +54,10 @@ class Step:
 STEPS: Final[tuple[Step, ...]] = (
     Step(2, "people", m0002_people.upgrade),
     Step(3, "run editing", m0003_run_editing.upgrade),
+    Step(6, "artifacts", m0006_artifacts.upgrade),
+    Step(20, "rollups", m0020_rollups.upgrade),
+    Step(21, "run facets", m0021_facets.upgrade),
+    Step(22, "span trees", m0022_spantree.upgrade),
 )
 
 

@@ -1,0 +1,1 @@
+"""Where the bytes of artifacts are: by content, under names that the server makes, whatever users say."""

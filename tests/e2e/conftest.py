@@ -1,0 +1,25 @@
+"""Fixtures of whole programs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.support.program import ServerProgram
+from tests.support.published import PublishedClient, interpreter
+
+
+@pytest.fixture(scope="session")
+def python(request: pytest.FixtureRequest) -> Path:
+    """Its interpreter; installed at the first use and kept beside pytest's cache."""
+    assert request.config.cache is not None
+    return interpreter(request.config.cache.mkdir("published-client"))
+
+
+@pytest.fixture
+def published(python: Path, server: ServerProgram, tmp_path: Path) -> PublishedClient:
+    """It, with the owner's key of the test's server."""
+    place = tmp_path / "published"
+    place.mkdir()
+    return PublishedClient(python, place, server.url, server.key)
