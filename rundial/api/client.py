@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 
 from rundial.api import surroundings
 from rundial.api.caller import Caller
-from rundial.api.calls import access, artifacts, files, places, reading, runs, signin, writing
+from rundial.api.calls import access, artifacts, files, places, reading, runs, sending, signin, writing
 from rundial.api.exchange import Exchange, HttpExchange
 from rundial.api.key import Key
 from rundial.api.recordoptions import MIN_CALL_S, RecordOptions
@@ -239,6 +239,7 @@ class Client:
     list_artifacts = artifacts.list_artifacts
     iter_artifacts = artifacts.iter_artifacts
     artifact = artifacts.artifact
+    put_artifact = sending.put_artifact
     note_artifact_use = artifacts.note_artifact_use
     update_artifact_aliases = artifacts.update_artifact_aliases
     delete_artifact = artifacts.delete_artifact
