@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from rundial.api.client import Client as Client
     from rundial.api.logging import LoggingHandler as LoggingHandler
     from rundial.api.run import Run as Run
+    from rundial.api.session import checkpoint as checkpoint
     from rundial.api.session import init as init
     from rundial.api.trace import Span as Span
     from rundial.choices import Distributed as Distributed
@@ -29,9 +30,14 @@ if TYPE_CHECKING:
     from rundial.choices import RunKind as RunKind
     from rundial.diagnostics import Ledger as Ledger
     from rundial.diagnostics import RundialDiagnostics as RundialDiagnostics
+    from rundial.errors import ArtifactError as ArtifactError
     from rundial.errors import ConfigError as ConfigError
     from rundial.errors import RundialError as RundialError
     from rundial.errors import RundialRequestError as RundialRequestError
+    from rundial.media.values import Figure as Figure
+    from rundial.media.values import Histogram as Histogram
+    from rundial.media.values import Image as Image
+    from rundial.media.values import Table as Table
     from rundial.signals.configvalue import ConfigValue as ConfigValue
     from rundial_sdk import RundialClient as RundialClient
     from rundial_sdk import RundialRun as RundialRun
@@ -39,10 +45,14 @@ if TYPE_CHECKING:
 
 # Where each public name lives; imported when it is first asked for.
 _HOMES = {
+    "ArtifactError": "rundial.errors",
     "Client": "rundial.api.client",
     "ConfigError": "rundial.errors",
     "ConfigValue": "rundial.signals.configvalue",
     "Distributed": "rundial.choices",
+    "Figure": "rundial.media.values",
+    "Histogram": "rundial.media.values",
+    "Image": "rundial.media.values",
     "Ledger": "rundial.diagnostics",
     "LoggingHandler": "rundial.api.logging",
     "Mode": "rundial.choices",
@@ -56,6 +66,8 @@ _HOMES = {
     "RundialRun": "rundial_sdk",
     "RundialSpan": "rundial_sdk",
     "Span": "rundial.api.trace",
+    "Table": "rundial.media.values",
+    "checkpoint": "rundial.api.session",
     "init": "rundial.api.session",
 }
 

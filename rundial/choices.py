@@ -23,4 +23,4 @@ Reason = Literal[
     "after_finish",
     "internal_error",
 ]
-Signal = Literal["points", "lines", "spans"]
+Signal = Literal["points", "lines", "spans", "artifacts"]

@@ -5,7 +5,8 @@ The ledger's identity, per signal and at every moment:
     logged   = recorded + sum(dropped)
     recorded = delivered + rejected + sum(evicted) + waiting_ring + waiting_spool
 
-`logged` is derived, never stored. Units are points, lines (of text) and spans; run events are
+`logged` is derived, never stored. Units are points, lines (of text), spans, and artifacts: each call
+that hands over a file, a directory or a piece of media, and each piece of evidence. Run events are
 outside it. The reasons are a closed set and are API: they reach the server and the web UI.
 """
 
@@ -13,6 +14,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from rundial.reasons import ACCOUNTS as ACCOUNTS
 from rundial.reasons import REASONS as REASONS
 from rundial.reasons import SIGNALS as SIGNALS
 from rundial.typed import Literal
@@ -81,15 +83,26 @@ class Ledger:
         points: Metric points.
         lines: Text lines.
         spans: Spans; one still open is not counted yet.
+        artifacts: Files, directories, media and evidence, one a call or value.
     """
 
     points: SignalLedger = field(default_factory=SignalLedger)
     lines: SignalLedger = field(default_factory=SignalLedger)
     spans: SignalLedger = field(default_factory=SignalLedger)
+    artifacts: SignalLedger = field(default_factory=SignalLedger)
 
     def signals(self) -> dict[str, SignalLedger]:
-        """The three accounts by name."""
-        return {"points": self.points, "lines": self.lines, "spans": self.spans}
+        """All accounts by name."""
+        return {
+            "points": self.points,
+            "lines": self.lines,
+            "spans": self.spans,
+            "artifacts": self.artifacts,
+        }
+
+    def telemetry(self) -> tuple[SignalLedger, SignalLedger, SignalLedger]:
+        """The accounts of what travels as telemetry: points, lines and spans."""
+        return self.points, self.lines, self.spans
 
     @property
     def closes(self) -> bool:
@@ -131,6 +144,8 @@ class RundialDiagnostics:
         dropped_log_lines_invalid: Text lines that could not be turned into text or had a bad level.
         durability: What the ring survives: `disk`, `container`, `host` or `memory`.
         ledger: The exact account.
+        artifact_bytes_sent: Bytes of files that were uploaded.
+        artifact_failures: What became of files that were lost or refused, in words; the last 20.
     """
 
     enqueued_points: int
@@ -158,6 +173,8 @@ class RundialDiagnostics:
     pending_spooled_batches: int = 0
     durability: str = "memory"
     ledger: Ledger = field(default_factory=Ledger)
+    artifact_bytes_sent: int = 0
+    artifact_failures: tuple[str, ...] = ()
 
     @property
     def dropped_points_non_finite(self) -> int:

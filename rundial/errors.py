@@ -9,6 +9,8 @@
     │   ├── SpoolLockedError          a live process owns the directory
     │   └── SegmentCorruptError       a segment's header cannot be read
     ├── ExportError                   raised by `rundial sync` and drain(); never by log()
+    ├── ArtifactError                 an artifact could not be downloaded
+    │   └── DigestMismatchError       its bytes are not what they should be
     └── RundialRequestError (RuntimeError)   a control or query call failed
 
 Facts are attributes and the message is made from them, so every error pickles: training
@@ -107,6 +109,32 @@ class SegmentCorruptError(SpoolError):
 
 class ExportError(RundialError):
     """Spooled records could not be delivered; they stay in the spool."""
+
+
+class ArtifactError(RundialError):
+    """An artifact could not be downloaded, or a file of it not be written."""
+
+
+class DigestMismatchError(ArtifactError):
+    """The bytes that came are not those that were recorded; they were not written.
+
+    Attributes:
+        path: The file in the artifact.
+        expected: The sha256 that was recorded.
+        found: That of what came.
+    """
+
+    def __init__(self, path: str, expected: str, found: str) -> None:
+        super().__init__(path, expected, found)
+        self.path = path
+        self.expected = expected
+        self.found = found
+
+    def __str__(self) -> str:
+        return (
+            f"{self.path!r} has the sha256 {self.found[:16]}… where {self.expected[:16]}… was recorded; "
+            "it was not written. Try again, or ask whoever runs the server"
+        )
 
 
 class RundialRequestError(RundialError, RuntimeError):

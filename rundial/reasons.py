@@ -22,4 +22,6 @@ REASONS: tuple[Reason, ...] = (
     "after_finish",
     "internal_error",
 )
-SIGNALS: tuple[Signal, ...] = ("points", "lines", "spans")
+ACCOUNTS: tuple[Signal, ...] = ("points", "lines", "spans", "artifacts")
+# Those that travel as telemetry; files go a way of their own.
+SIGNALS: tuple[Signal, ...] = ACCOUNTS[:3]

@@ -73,6 +73,8 @@ class Settings:
             below Python as well.
         capture_environment: Record commit, command line, packages and host at the start.
         capture_diff: Record what differs from the commit as well.
+        artifact_copy_bytes: How much copies of files may take on disk until they are uploaded.
+        artifact_concurrency: How many artifacts are uploaded at once.
         is_plain_otlp: The endpoint came from `OTEL_*`: a Collector without our control API.
         is_key_stored: The key is whatever is stored for the endpoint, as it changes.
     """
@@ -118,6 +120,8 @@ class Settings:
     capture_console: bool | Literal["fd"]
     capture_environment: bool
     capture_diff: bool
+    artifact_copy_bytes: int
+    artifact_concurrency: int
     is_plain_otlp: bool = False
     is_key_stored: bool = False
 
@@ -305,6 +309,8 @@ OPTIONS: tuple[Option, ...] = (
     Option("capture_console", False, _console, "true, false, fd"),
     Option("capture_environment", True, _flag, "true, false"),
     Option("capture_diff", False, _flag, "true, false"),
+    Option("artifact_copy_bytes", 4 << 30, _integer, "bytes", minimum=0),
+    Option("artifact_concurrency", 2, _integer, "artifacts", minimum=1),
 )
 
 

@@ -10,15 +10,18 @@ from rundial.choices import Mode as ClientMode
 from rundial.choices import RunKind
 from rundial.diagnostics import DiagnosticsHealth, RundialDiagnostics
 from rundial.errors import RundialRequestError
+from rundial.media.values import Image, Table
 
 __all__ = [
     "ClientMode",
     "DiagnosticsHealth",
     "DistributedPolicy",
+    "Image",
     "RunKind",
     "RundialClient",
     "RundialDiagnostics",
     "RundialRequestError",
     "RundialRun",
     "RundialSpan",
+    "Table",
 ]

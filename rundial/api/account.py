@@ -10,7 +10,7 @@ On the thread of whoever finishes or adopts. After a crash: told again, under th
 from __future__ import annotations
 
 import zlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 from rundial.signals import otlp, semconv
 from rundial.signals.records import Event
@@ -39,6 +39,13 @@ def of(spool: Spool) -> dict[str, Any]:
             "evicted": sum(counts.evicted.values()) + more.get("evicted", 0),
             "rejected": counts.rejected + more.get("rejected", 0),
         }
+    jobs, more = spool.journal.counts(), beside.get("artifacts", {})
+    body["artifacts"] = {
+        "recorded": jobs.added + more.get("recorded", 0),
+        "dropped": dict(drops.get("artifacts", {})),
+        "evicted": sum(jobs.lost.values()) + more.get("evicted", 0),
+        "rejected": jobs.rejected + more.get("rejected", 0),
+    }
     return body
 
 
@@ -63,11 +70,22 @@ def tell(spool: Spool, resource: bytes, time_unix_ns: int = 0, *, is_dead: bool 
         OSError: It cannot be written.
     """
     body = of(spool)
-    lane = spool.lanes["events"]
     time_unix_ns = time_unix_ns or spool.meta.created_unix_ns
     events = [Event(FIRST_SEQ + _sum(body), time_unix_ns, semconv.EVENT_RUN_LEDGER, body)]
     if is_dead:
         events.append(Event(LAST_SIGN_SEQ, time_unix_ns, semconv.EVENT_RUN_HEARTBEAT, {}))
+    append(spool, resource, events)
+    spool.update_meta(state="closed", extra={**spool.meta.extra, TOLD: body})
+
+
+def append(spool: Spool, resource: bytes, events: Sequence[Event]) -> None:
+    """Append events to the run's life in an adopted spool, for the sender to see.
+
+    Raises:
+        SpoolError: There is no room for them.
+        OSError: They cannot be written.
+    """
+    lane = spool.lanes["events"]
     packer = zlib.compressobj(1, zlib.DEFLATED, 31)
     packed = packer.compress(otlp.encode_logs(resource, events)) + packer.flush()
     end = lane.last.end
@@ -84,7 +102,6 @@ def tell(spool: Spool, resource: bytes, time_unix_ns: int = 0, *, is_dead: bool 
         )
     )
     spool.publish()
-    spool.update_meta(state="closed", extra={**spool.meta.extra, TOLD: body})
 
 
 def tell_rest(spool: Spool, resource: bytes, drain: Callable[[], bool]) -> bool:

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import base64
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from rundial import profiles
 from rundial.api import account
@@ -29,6 +30,9 @@ from rundial.recorder.recovery import Recovered, recover
 from rundial.spool.frame import NO_TOTALS
 from rundial.spool.meta import Meta
 from rundial.spool.spool import Spool, find, sweep
+
+if TYPE_CHECKING:
+    from rundial.artifacts.uploads import Uploads
 
 REQUEST_TIMEOUT_S = 10.0
 PATIENCE_S = 1.0
@@ -272,25 +276,48 @@ def _deliver(
         announce=late.tell,
     )
     sender.add(source)
+    uploads = uploads_of(spool, target, late.tell)
     resource = base64.b64decode(spool.meta.resource_b64)
     try:
-        is_done = _drain(sender, source, refusals, end) and account.tell_rest(
-            spool, resource, lambda: _drain(sender, source, refusals, end)
+        is_sent = _drain(sender, source, refusals, end)
+        has_files = (
+            uploads is not None and not refusals and not uploads.drain(max(0.0, end - time.monotonic()))
+        )
+        is_done = (
+            is_sent
+            and account.tell_rest(spool, resource, lambda: _drain(sender, source, refusals, end))
+            and not has_files
         )
         report = sender.report(source)
     except (RundialError, OSError) as error:
         return f"all is delivered, but what was lost could not be told: {error}", False
     finally:
         sender.remove(source)
-    if is_done:
-        return "", False
+        if uploads is not None:
+            uploads.stop(1.0)
+    if is_done and spool.is_empty():
+        # What was lost before it could be sent is settled, and has to be said all the same.
+        return "; ".join(spool.journal.failures), False
     if refusals:
         return (
             f"{refusals[0].why}; give the key for {target.endpoint} with --endpoint and RUNDIAL_API_KEY",
             True,
         )
     errors = [lane.last_error for lane in report.values() if lane.last_error]
+    if uploads is not None and uploads.last_error:
+        errors.append(uploads.last_error)
     return errors[0] if errors else "the time was over", False
+
+
+def uploads_of(spool: Spool, target: Target, announce: Callable[[], None]) -> Uploads | None:
+    """Return what sees to a dead process's files, None where there are none that wait."""
+    if not spool.journal.counts().waiting:
+        return None
+    from rundial.api import uploading
+
+    uploads = uploading.of_spool(spool, target, announce)
+    uploads.wake()
+    return uploads
 
 
 def _drain(sender: Sender, source: RunSource, refusals: list[Pause], end: float) -> bool:
@@ -330,9 +357,10 @@ def _server_id(url: str) -> str | None:
 
 
 def _counted(spool: Spool, name: str) -> dict[str, int]:
-    return {
+    lanes = {
         signal: int(getattr(spool.lanes[lane].counts(), name)) for signal, lane in account.LANE_OF.items()
     }
+    return {**lanes, "artifacts": int(getattr(spool.journal.counts(), name))}
 
 
 def _difference(after: Mapping[str, int], before: Mapping[str, int]) -> dict[str, int]:

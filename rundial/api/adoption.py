@@ -71,16 +71,22 @@ def _adopt_one(pipeline: Pipeline, settings: Settings, target: Target, path: Pat
     late = LateAnnouncement(spool.meta, target, timeout_s=settings.request_timeout_seconds)
     source = RunSource(spool.lanes, target, label=f"left-over run {spool.meta.run_id}", announce=late.tell)
     sender.add(source)
+    uploads = adopt.uploads_of(spool, target, late.tell)
 
     def drain() -> bool:
-        return sender.drain(FOR_EVER_S, source=source)
+        return sender.drain(FOR_EVER_S, source=source) and (uploads is None or uploads.drain(FOR_EVER_S))
 
+    if uploads is not None:
+        pipeline.adopted.append(uploads)
     resource = base64.b64decode(spool.meta.resource_b64)
     is_delivered = False
     try:
         is_delivered = drain() and account.tell_rest(spool, resource, drain)
     finally:
         sender.remove(source)
+        if uploads is not None:
+            pipeline.adopted.remove(uploads)
+            uploads.stop(1.0)
         if is_delivered:
             spool.remove()
             logger.info("delivered what an earlier process had left of run %s", spool.meta.run_id)

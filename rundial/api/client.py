@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 
 from rundial.api import surroundings
 from rundial.api.caller import Caller
-from rundial.api.calls import access, artifacts, places, reading, runs, signin, writing
+from rundial.api.calls import access, artifacts, files, places, reading, runs, sending, signin, writing
 from rundial.api.exchange import Exchange, HttpExchange
 from rundial.api.key import Key
 from rundial.api.recordoptions import MIN_CALL_S, RecordOptions
@@ -232,12 +232,14 @@ class Client:
     iter_points = reading.iter_points
     iter_lines = reading.iter_lines
     list_spans = reading.list_spans
+    use_artifact = files.use_artifact
 
     # Artifacts and media.
 
     list_artifacts = artifacts.list_artifacts
     iter_artifacts = artifacts.iter_artifacts
     artifact = artifacts.artifact
+    put_artifact = sending.put_artifact
     note_artifact_use = artifacts.note_artifact_use
     update_artifact_aliases = artifacts.update_artifact_aliases
     delete_artifact = artifacts.delete_artifact
@@ -253,6 +255,8 @@ class Client:
     start_run_for_workspace_project = writing.start_run_for_workspace_project
     log_metric = writing.log_metric
     log_text = writing.log_text
+    log_artifact = files.log_artifact
+    log_media = files.log_media
     start = writing.start
     flush = writing.flush
     diagnostics = writing.diagnostics

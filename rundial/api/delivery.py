@@ -13,6 +13,7 @@ from threading import RLock, get_ident
 from rundial.api.ending import STATUSES, Ending
 from rundial.api.key import Key
 from rundial.api.pipeline import Attached, Pipeline
+from rundial.logger import logger
 from rundial.settings import Settings
 from rundial.signals import semconv
 from rundial.typed import TYPE_CHECKING, Any
@@ -31,6 +32,7 @@ LAST_SAMPLE_S = 0.5
 LEAVING_SEAL_S = 0.25
 # A hook that is at work is waited for as little.
 HOOK_S = 0.2
+UPLOADS_STOP_S = 0.1
 
 
 class RunDelivery:
@@ -143,6 +145,7 @@ class RunDelivery:
             sender, source = self._attached.sender, self._attached.source
             if sender is not None and source is not None:
                 sender.remove(source)
+            self._stop_uploads()
             self._attached.spool.close()
         return True
 
@@ -169,8 +172,12 @@ class RunDelivery:
         return self._is_done
 
     def waiting(self) -> int:
-        """Units that are not answered yet."""
-        return sum(account.waiting for account in self._attached.recorder.ledger().signals().values())
+        """Points, lines and spans that are not answered yet."""
+        return sum(account.waiting for account in self._attached.recorder.ledger().telemetry())
+
+    def waiting_files(self) -> int:
+        """Artifacts that no server has taken yet."""
+        return self._attached.recorder.ledger().artifacts.waiting
 
     def diagnostics(self, counts: Mapping[str, Any]) -> RundialDiagnostics:
         """Return a snapshot; `counts` are what the run itself counts."""
@@ -179,12 +186,15 @@ class RunDelivery:
         ledger = self._attached.recorder.ledger()
         watch = self._attached.watch
         reports = self._reports()
-        accounts = ledger.signals().values()
+        accounts = ledger.telemetry()
+        uploads = self._attached.uploads
         lanes = [lane.counts() for lane in self._attached.spool.lanes.values()]
         last_error = next((report.last_error for report in reports if report.last_error), None)
         failure = self._pipeline.encoder.failure
         if failure is not None:
             last_error = f"the spool cannot be written: {failure}"
+        elif last_error is None and uploads is not None:
+            last_error = uploads.last_error
         return RundialDiagnostics(
             enqueued_points=sum(account.recorded for account in accounts),
             accepted_points=sum(account.delivered for account in accounts),
@@ -212,6 +222,8 @@ class RunDelivery:
             pending_spooled_batches=sum(lane.waiting_frames for lane in lanes),
             durability=self._pipeline.durability,
             ledger=ledger,
+            artifact_bytes_sent=uploads.sent if uploads else 0,
+            artifact_failures=tuple(self._attached.spool.journal.failures),
         )
 
     def _end(self, ending: Ending | None, end: float) -> None:
@@ -236,6 +248,10 @@ class RunDelivery:
         """Bring everything to disk, with the final account."""
         if not self._seal(seal_end):
             return False
+        uploads = self._attached.uploads
+        if uploads is not None and not uploads.prepared(max(0.0, end - time.monotonic())):
+            # The rest of the rows is told by whoever has the spool next.
+            logger.debug("run %s: not all files were looked at in time", self._attached.spool.meta.run_id)
         self._tell_ledger()
         if not self._seal(seal_end):
             return False
@@ -244,7 +260,7 @@ class RunDelivery:
             self._tell_ledger()
             self._seal(end)
         ledger = self._attached.recorder.ledger()
-        if ledger.points.waiting_ring or ledger.lines.waiting_ring or ledger.spans.waiting_ring:
+        if any(account.waiting_ring for account in ledger.signals().values()):
             return False
         from rundial.api import account
 
@@ -274,10 +290,15 @@ class RunDelivery:
         self._attached.recorder.event(semconv.EVENT_RUN_LEDGER, self._told)
 
     def _drain(self, end: float) -> bool:
-        sender, source = self._attached.sender, self._attached.source
-        if sender is None or source is None:
-            return True
-        return sender.drain(max(0.0, end - time.monotonic()), source=source)
+        spool = self._attached.spool
+        if self._attached.uploads is None and spool.has_journal and spool.journal.counts().waiting:
+            self._pipeline.see_to_files(self._attached, self._settings)
+        sender, source, uploads = self._attached.sender, self._attached.source, self._attached.uploads
+        is_sent = (
+            sender is None or source is None or sender.drain(max(0.0, end - time.monotonic()), source=source)
+        )
+        # Both are waited for, also when one of them was not done in time: the other may be.
+        return (uploads is None or uploads.drain(max(0.0, end - time.monotonic()))) and is_sent
 
     def _hand_over(self) -> None:
         """Tell the hook, once, that what is left waits for the next process or `rundial sync`."""
@@ -294,13 +315,19 @@ class RunDelivery:
         if self._attached.hook is not None:
             self._attached.hook.close(HOOK_S)
         # Offline everything is on disk, and stays there for `rundial sync`.
+        self._stop_uploads()
         if sender is not None and source is not None:
             sender.remove(source)
-            if spool.exists():
+            # A Collector takes no files: they wait for `rundial sync --to` a server.
+            if spool.exists() and spool.journal.counts().waiting == 0:
                 spool.remove()
         spool.close()
         self.on_done()
         self._is_done = True
+
+    def _stop_uploads(self) -> None:
+        if self._attached.uploads is not None:
+            self._attached.uploads.stop(UPLOADS_STOP_S)
 
     def _waiting_frames(self) -> int:
         return sum(lane.waiting_frames for lane in self._attached.spool.lanes.values())
@@ -324,4 +351,4 @@ def _nothing() -> None:
 
 
 def _dropped(ledger: Ledger, reason: str) -> int:
-    return sum(account.dropped.get(reason, 0) for account in ledger.signals().values())
+    return sum(account.dropped.get(reason, 0) for account in ledger.telemetry())

@@ -75,6 +75,10 @@ class DisabledSink:
         del body, time_ms
         return True
 
+    def job(self, job: Mapping[str, object], made: Any = None, size: int = 0) -> None:
+        """Keep no file, and say so."""
+        del job, made, size
+
     def event(self, name: str, body: Mapping[str, object]) -> bool:
         """Accept an event."""
         del name, body

@@ -298,6 +298,12 @@ class Facts:
             self._failed("points", 0, error, "the last values could not be read")
             return {}
 
+    def console_failed(self, error: Exception | None) -> None:
+        """Count a line of the console that could not be recorded; not for users."""
+        self._sink.drop("lines", "internal_error", 1)
+        if error is not None:
+            self._notices.warn("failed:console", "console output could not be recorded", error=error)
+
     def _failed(self, signal: Signal, units: int, error: Exception, what: str = "") -> bool:
         let_through(error)
         if self.settings.strict:

@@ -45,6 +45,10 @@ class FirstRecord:
         """Begin, and offer a line."""
         return self._begin().text(body, time_ms)
 
+    def job(self, job: Mapping[str, object], made: Any = None, size: int = 0) -> bool | None:
+        """Begin, and offer a file."""
+        return self._begin().job(job, made, size)
+
     def event(self, name: str, body: Mapping[str, object]) -> bool:
         """Begin, and offer an event."""
         return self._begin().event(name, body)

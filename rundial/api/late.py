@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from threading import Lock
 
 from rundial.api.target import Target
 from rundial.errors import RundialError, RundialRequestError
@@ -45,11 +46,18 @@ class LateAnnouncement:
         self._on_conflict = on_conflict or self._warn
         self._on_attempt = on_attempt
         self._is_done = meta.extra.get("announced") is not False
+        # Telemetry and files each have a sender, and whichever comes first tells the start.
+        self._lock = Lock()
 
     def tell(self) -> None:
         """Tell the start unless it has been heard; never raises."""
         if self._is_done:
             return
+        with self._lock:
+            if not self._is_done:
+                self._tell_once()
+
+    def _tell_once(self) -> None:
         try:
             self._tell()
         except RundialRequestError as error:

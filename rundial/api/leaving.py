@@ -59,7 +59,7 @@ def at_exit(session: Session, *, tells: bool = True) -> None:
         if tells and not delivery.is_done:
             _say(Left.of(run, attached, delivery))
     for left in parts.left:
-        if tells and left.waiting:
+        if tells and (left.waiting or left.files):
             _say(left)
     session.exits.restore()
     parts.watching.stop(STOP_S)
@@ -101,7 +101,7 @@ def let_go(session: Session, runs: Sequence[Run]) -> None:
         # It has nothing more to wait for: its sender has stopped.
         thread.join(LET_GO_S)
     for left in parts.left:
-        if left.waiting:
+        if left.waiting or left.files:
             _say(left)
     parts.remove_volatile()
 
@@ -147,18 +147,23 @@ def _end_of(run: Run, ending: Ending) -> Ending:
 
 
 def _say(left: Left) -> None:
-    if left.is_volatile and left.waiting:
+    if left.is_volatile and (left.waiting or left.files):
         logger.warning(
-            "run %s: %s records were not sent in time and are lost: spool_enabled=False keeps nothing "
+            "run %s: %s were not sent in time and are lost: spool_enabled=False keeps nothing "
             "beyond the process",
             left.run_id,
-            f"{left.waiting:,}",
+            _amount(left),
         )
     elif os.path.exists(left.directory) and not left.is_volatile:
         logger.warning(
-            "run %s: %s records wait in %s; send them with: rundial sync %s",
+            "run %s: %s wait in %s; send them with: rundial sync %s",
             left.run_id,
-            f"{left.waiting:,}",
+            _amount(left),
             left.directory,
             left.root,
         )
+
+
+def _amount(left: Left) -> str:
+    records = f"{left.waiting:,} records"
+    return records if not left.files else f"{records} and {left.files:,} artifacts"

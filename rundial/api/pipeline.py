@@ -34,6 +34,7 @@ from rundial.value import changed
 
 if TYPE_CHECKING:
     from rundial.api.hook import Hook
+    from rundial.artifacts.uploads import Uploads
     from rundial.export.outcome import Outcome
     from rundial.export.policy import Policy
     from rundial.export.sender import Sender
@@ -66,6 +67,7 @@ class Attached:
         policy: How its requests are tried again; None offline.
         hook: The user's `event_hook`; None where there is none.
         id_generator: Makes the ids of its spans; None makes random ones.
+        uploads: The way of its files; None before the first.
     """
 
     __slots__ = (
@@ -79,6 +81,7 @@ class Attached:
         "source",
         "spool",
         "target",
+        "uploads",
         "watch",
     )
 
@@ -94,6 +97,7 @@ class Attached:
         self.id_generator: Any = None
         self.policy: Policy | None = None
         self.hook: Hook | None = None
+        self.uploads: Uploads | None = None
 
 
 class Pipeline:
@@ -123,6 +127,8 @@ class Pipeline:
         )
         self.pid = os.getpid()
         self.attached: list[Attached] = []
+        # The files that earlier processes left, while they are on their way.
+        self.adopted: list[Uploads] = []
         self._senders: dict[str, Sender] = {}
         # Guards the list of runs and senders.
         self._lock = Lock()
@@ -200,9 +206,20 @@ class Pipeline:
             settings: Its settings.
             on_attempt: Told the attempt, should the server count it differently.
         """
+        attached.run_encoder.on_job = lambda: self.see_to_files(attached, settings)
         self.start()
         if settings.mode == "online":
             self._connect(attached, settings, on_attempt)
+
+    def see_to_files(self, attached: Attached, settings: Settings) -> None:
+        """Have a run's files seen to; the first time makes what sees to them."""
+        if attached.uploads is None:
+            with self.quiet:
+                from rundial.api import uploading
+
+                uploading.prepare()
+                attached.uploads = uploading.of_run(attached, settings)
+        attached.uploads.wake()
 
     def _connect(
         self, attached: Attached, settings: Settings, on_attempt: Callable[[int], None] | None
@@ -260,7 +277,11 @@ class Pipeline:
         has_sealed = self._has_begun and self.encoder.stop(max(0.1, deadline_s))
         for sender in list(self._senders.values()):
             sender.stop(SENDER_STOP_S)
+        for uploads in list(self.adopted):
+            uploads.stop(SENDER_STOP_S)
         for attached in self.attached:
+            if attached.uploads is not None:
+                attached.uploads.stop(SENDER_STOP_S)
             attached.spool.close()
         if has_sealed and not self.attached and self.ring.filled == 0:
             self.ring.file.remove()
@@ -332,6 +353,9 @@ class Pipeline:
         )
         if attached.sender is not None and attached.source is not None:
             attached.sender.remove(attached.source)
+        if attached.uploads is not None:
+            attached.uploads.stop(SENDER_STOP_S)
+            attached.uploads = None
         with self.encoder.pass_lock:
             attached.recorder.carry()
             attached.run_encoder.move_to(fresh)

@@ -12,9 +12,9 @@ from collections.abc import Callable, Mapping
 from math import isfinite
 
 from rundial.api.ending import MAX_REASON_CHARS, STATUSES, Ending, Status, of_exception
-from rundial.api.facts import Facts
 from rundial.api.guard import Notices
 from rundial.api.lines import LEVELS, Lines
+from rundial.api.outputs import Outputs
 from rundial.api.rows import Found, Rows
 from rundial.api.tally import Tally
 from rundial.api.trace import LOSING_SPANS, Span, Tracing
@@ -37,7 +37,7 @@ SpanKind = Literal["internal", "server", "client", "producer", "consumer", "tool
 MAX_STEP = values.MAX_STEP
 
 
-class Run(Facts):
+class Run(Outputs):
     """One execution, with an id; made by `rundial.init`, usable as a context manager.
 
     Leaving the `with` block completes the run; an exception fails it, KeyboardInterrupt and
@@ -78,6 +78,7 @@ class Run(Facts):
         self._notices = Notices()
         self._status: Status | Literal["left"] | None = None
         self._client: Client | None = None
+        tracing.offload = self._offloaded
         # What stops before the run does: capture, collection, sampling.
         self.before_finish: list[Callable[[float], None]] = []
 
@@ -152,9 +153,9 @@ class Run(Facts):
         """Record one value for each key, all at one step.
 
         Args:
-            metrics: Names (1 to 512 characters) and numbers: int, float, bool, numpy and torch scalars.
-                Nested mappings become `a/b`. NaN and infinities are dropped and counted per key; what
-                is no number is dropped and counted `invalid`; the other entries are kept.
+            metrics: Names (1 to 512 characters) and numbers (int, float, bool, numpy and torch scalars), or
+                `Image`, `Table`, `Histogram`, `Figure`. Nested mappings become `a/b`. NaN and infinities are
+                dropped and counted per key; what is neither is dropped and counted `invalid`.
             step: The x of the points, 0 to 2^63-1; None takes the next number of the run's own count.
             time_ms: The points' time, milliseconds since the Unix epoch; None is now.
             context: Attributes of all the points, such as `{"split": "val"}`.
@@ -412,12 +413,6 @@ class Run(Facts):
         is_kept = self.lines.add(severity, message, time_ms=time_ms, attributes=attributes)
         return is_kept or self._refused("lines")
 
-    def console_failed(self, error: Exception | None) -> None:
-        """Count a line of the console that could not be recorded; not for users."""
-        self._sink.drop("lines", "internal_error", 1)
-        if error is not None:
-            self._notices.warn("failed:console", "console output could not be recorded", error=error)
-
     def _end_here(self, timeout_s: float, ending: Ending | None) -> bool:
         try:
             return self._delivery.finish(timeout_s, ending)
@@ -451,6 +446,9 @@ class Run(Facts):
         context: Mapping[str, str] | None,
     ) -> bool:
         try:
+            media, metrics = self._separated(metrics)
+            if media:
+                return self._log_with_media(media, metrics, step, time_ms, context)
             found = self._rows.examine(metrics, step, time_ms, context, sink=self._sink)
             is_whole = self._offer(found)
             # Counted before anyone is told: in strict mode telling raises.

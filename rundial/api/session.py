@@ -10,7 +10,7 @@ from __future__ import annotations
 import atexit
 import os
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from threading import Lock
 
 from rundial import profiles
@@ -54,6 +54,8 @@ class Session:
         self.exits = Exits()
         # Runs that were pickled here, by instance: read back in this process, each is itself again.
         self.packed: Any = None
+        # The run that `init` made last, as long as somebody holds it.
+        self.latest: Callable[[], Run | None] | None = None
 
 
 _SESSION = Session()
@@ -128,13 +130,40 @@ def init(  # noqa: PLR0913 - the published signature
     rank = rank_of(distributed_rank, os.environ)
     identity = identity_of(settings, config=config, rank=rank)
     if settings.mode == "disabled" or _is_silent_rank(settings, rank):
-        return silent(identity, settings)
+        return _latest(silent(identity, settings))
     check_platform()
     from rundial.api import start
 
     run = start.start(identity, settings, session=_SESSION)
     install_hooks(_SESSION)
+    return _latest(run)
+
+
+def _latest(run: Run) -> Run:
+    import weakref
+
+    _SESSION.latest = weakref.ref(run)
     return run
+
+
+def checkpoint(
+    model_path: str | os.PathLike[str],
+    *,
+    step: int | None = None,
+    name: str = "checkpoint",
+    metadata: Mapping[str, object] | None = None,
+    keep_last: int | None = 5,
+) -> bool:
+    """Have a checkpoint of the current run delivered: the one that was started last; see `Run.checkpoint`.
+
+    Raises:
+        RuntimeError: No run is going on.
+        ValueError: As for `Run.checkpoint`.
+    """
+    run = _SESSION.latest() if _SESSION.latest is not None else None
+    if run is None or run.has_finished:
+        raise RuntimeError("no run is going on: call rundial.init first; no checkpoint was logged")
+    return run.checkpoint(model_path, step=step, name=name, metadata=metadata, keep_last=keep_last)
 
 
 def current() -> Session:

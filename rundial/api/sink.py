@@ -42,6 +42,13 @@ class Sink(Protocol):
         """Offer one packed text line."""
         ...
 
+    def job(self, job: Mapping[str, object], made: Any = None, size: int = 0) -> bool | None:
+        """Offer a file, a directory, or something made of which a file is still to be written.
+
+        None where the run keeps nothing anyway.
+        """
+        ...
+
     def event(self, name: str, body: Mapping[str, object]) -> bool:
         """Offer one event in the life of the run."""
         ...

@@ -43,7 +43,8 @@ class Left:
 
     Attributes:
         run_id: The run.
-        waiting: Units that no server has answered for.
+        waiting: Points, lines and spans that no server has answered for.
+        files: Artifacts that no server has taken.
         directory: Its spool.
         root: The directory to give to `rundial sync`.
         is_volatile: It goes with the process.
@@ -51,6 +52,7 @@ class Left:
 
     run_id: str
     waiting: int
+    files: int
     directory: str
     root: str
     is_volatile: bool
@@ -60,7 +62,8 @@ class Left:
         """Return what a run leaves as it is now."""
         settings = run.settings
         root, is_volatile = settings.spool_directory, not settings.spool_enabled
-        return cls(run.run_id, delivery.waiting(), attached.spool.directory, root, is_volatile)
+        waiting, files = delivery.waiting(), delivery.waiting_files()
+        return cls(run.run_id, waiting, files, attached.spool.directory, root, is_volatile)
 
 
 class Parts:
@@ -318,13 +321,12 @@ def attach(
     Raises:
         ConfigError: The spool directory cannot be used.
     """
-    instance_id = identity["instance_id"]
     # A forked child's start, and that of a run which others have started, are theirs to tell.
     is_ours = not identity.get("is_child", False) and not identity.get("is_joined", False)
     is_told = answer is not None or settings.is_plain_otlp or not is_ours
     meta = Meta(
         run_id=identity["run_id"],
-        instance_id=instance_id,
+        instance_id=identity["instance_id"],
         workspace=identity["workspace"],
         project=identity["project"],
         endpoint=settings.endpoint,
@@ -340,13 +342,14 @@ def attach(
             "launch": identity["launch"],
             # A child is a part of its parent's attempt; a Collector has nobody to tell a start to.
             "announced": is_told,
+            "project_id": identity["project_id"] if answer or identity.get("is_joined") else None,
         },
     )
     this = Identity(
         project=identity["project"],
         run_id=identity["run_id"],
         run_kind=identity["kind"],
-        instance_id=instance_id,
+        instance_id=identity["instance_id"],
         attempt=identity["attempt"],
         workspace=identity["workspace"],
         rank=identity["rank"],

@@ -49,6 +49,8 @@ class Tracing:
         self._make = make
         self.answers: Answers = {}
         self.on_failure = on_failure
+        # Puts a reference in the place of each long value; None leaves them to be cut.
+        self.offload: Callable[[Mapping[str, object]], Mapping[str, object]] | None = None
         self._tracer: otel.Tracer | None = None
         self._current: Callable[[], otel.Span] | None = None
         # Guards the making; two providers would write each span twice.
@@ -61,6 +63,12 @@ class Tracing:
                 if self._tracer is None:
                     self._tracer = self._make(self.answers)
         return self._tracer
+
+    def cleaned(self, attrs: Mapping[str, object]) -> Mapping[str, Any]:
+        """Return attributes fit for OpenTelemetry, long ones replaced by references."""
+        if self.offload is not None:
+            attrs = self.offload(attrs)
+        return clean_attributes(attrs)[0]
 
     def current_ids(self) -> tuple[int, int]:
         """Return the trace and span id of the current span, the run's own or any other; zeros without one."""
@@ -131,8 +139,7 @@ class Span:
     def set_attrs(self, attrs: Mapping[str, object] | None = None, **more: object) -> None:
         """Set attributes; any value is made fit for OpenTelemetry."""
         with _Quietly(self._tracing, "set_attrs"):
-            cleaned, _ = clean_attributes({**(attrs or {}), **more})
-            for key, value in cleaned.items():
+            for key, value in self._tracing.cleaned({**(attrs or {}), **more}).items():
                 self._started().set_attribute(key, value)
 
     def event(
@@ -251,7 +258,7 @@ class Span:
             kind = self._kind
             if kind == "tool":
                 attrs, kind = {**attrs, TOOL_KIND: "tool"}, "internal"
-            cleaned, _ = clean_attributes(attrs)
+            cleaned = self._tracing.cleaned(attrs)
             try:
                 parent = _parent_context(*self._parent)
             except (ValueError, TypeError) as error:

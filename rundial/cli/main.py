@@ -16,7 +16,7 @@ from typing import Any
 
 import click
 
-from rundial.cli import artifact, demo, logs, metrics, redact, run, server, sync, workspace
+from rundial.cli import artifact, artifactfiles, demo, logs, metrics, redact, run, server, sync, workspace
 from rundial.cli.failure import FAILED, describe
 from rundial.cli.options import Flags, Group, flags_of, global_options, wants_json
 from rundial.cli.output import as_json, write
@@ -123,3 +123,5 @@ for command in (
     artifact.group,
 ):
     main.add_command(command)
+for command in (artifactfiles.put, artifactfiles.get):
+    artifact.group.add_command(command)

@@ -17,6 +17,7 @@ from rundial.cli.target import output_of
 if TYPE_CHECKING:
     from rundial.api.adopt import SyncResult
 
+ALL = (*SIGNALS, "artifacts")
 DEFAULT_DIRECTORY = ".rundial_spool"
 
 
@@ -89,7 +90,7 @@ def _waits(result: SyncResult) -> bool:
 
 
 def _total(results: Sequence[SyncResult], name: str) -> dict[str, int]:
-    return {signal: sum(getattr(result, name).get(signal, 0) for result in results) for signal in SIGNALS}
+    return {signal: sum(getattr(result, name).get(signal, 0) for result in results) for signal in ALL}
 
 
 def _lines(results: Sequence[SyncResult]) -> list[str]:
@@ -115,4 +116,5 @@ def _lines(results: Sequence[SyncResult]) -> list[str]:
 
 
 def _words(numbers: Mapping[str, int]) -> str:
-    return ", ".join(f"{count(numbers.get(signal, 0))} {signal}" for signal in SIGNALS)
+    shown_ones = [*SIGNALS, *(["artifacts"] if numbers.get("artifacts") else [])]
+    return ", ".join(f"{count(numbers.get(signal, 0))} {signal}" for signal in shown_ones)

@@ -8,7 +8,7 @@ release would keep the mapping, and with it the parent's lock.
 
 from __future__ import annotations
 
-from rundial.reasons import REASONS, SIGNALS
+from rundial.reasons import ACCOUNTS, REASONS
 from rundial.recorder import layout
 from rundial.recorder.layout import SIGNAL_INDEX
 
@@ -16,7 +16,7 @@ from rundial.recorder.layout import SIGNAL_INDEX
 def dropped(words: memoryview, run: int) -> dict[str, dict[str, int]]:
     """Return units that never entered the ring, by signal and reason, without zeros."""
     found: dict[str, dict[str, int]] = {}
-    for number, signal in enumerate(SIGNALS):
+    for number, signal in enumerate(ACCOUNTS):
         first = layout.slot_word(run, number)
         counts = ((reason, words[first + index]) for index, reason in enumerate(REASONS))
         found[signal] = {reason: int(count) for reason, count in counts if count}

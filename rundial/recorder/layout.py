@@ -24,7 +24,7 @@ from __future__ import annotations
 import struct
 from enum import IntEnum
 
-from rundial.reasons import REASONS, SIGNALS
+from rundial.reasons import ACCOUNTS, REASONS
 
 MAGIC = int.from_bytes(b"RDRING01", "little")
 RUN_SLOTS = 128
@@ -46,7 +46,7 @@ WORD_CREATED = 9
 SIGNAL_WORDS = 16
 EVICTED_AT = 10
 REASON_INDEX = {reason: index for index, reason in enumerate(REASONS)}
-SIGNAL_INDEX = {signal: index for index, signal in enumerate(SIGNALS)}
+SIGNAL_INDEX = {signal: index for index, signal in enumerate(ACCOUNTS)}
 NEVER = 2**64 - 1
 
 HEAD = struct.Struct("<IBBHIIQqQ")
@@ -72,6 +72,7 @@ class Kind(IntEnum):
     EVENT = 5
     SPAN_START = 6
     SPAN_END = 7
+    JOB = 8
 
 
 def slot_word(run: int, signal: int) -> int:

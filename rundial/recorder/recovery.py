@@ -100,12 +100,12 @@ def recover(file: RingFile, run: int, spool: Spool, resource: bytes) -> Recovere
 
 def _failed_before(file: RingFile, run: int, spool: Spool) -> list[int]:
     """What the dead encoder, or an adopter before us, could not encode: only their frames know of it."""
-    failed = []
+    failed: list[int] = []
     for number, lane in enumerate(LANES):
         in_frames = spool.lanes[lane].last.totals[TOTALS.index("internal_error")]
         in_header = counters.dropped_totals(file.words, run, number)[REASON_INDEX["internal_error"]]
         failed.append(max(0, in_frames - in_header))
-    return failed
+    return [*failed, 0]
 
 
 def _add(encoder: RunEncoder, record: Record, keys: KeyReader) -> None:

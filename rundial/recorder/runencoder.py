@@ -10,6 +10,7 @@ Threads: the encoder's, or the adopter's; counters are read by others under the 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from json import loads
 
 from rundial.errors import SpoolError
 from rundial.logger import logger
@@ -38,6 +39,8 @@ LANE_OF: dict[int, str] = {
     Kind.EVENT: "events",
     Kind.SPAN_END: "traces",
 }
+# Where a job that could not be journalled is remembered, beside the lanes.
+JOBS = "artifacts"
 SIGNAL_OF: dict[str, Signal] = {"metrics": "points", "logs": "lines", "traces": "spans"}
 
 
@@ -85,6 +88,7 @@ class RunEncoder:
         encoded: Units in frames so far, by signal index.
         failed: Units that could not be encoded, by signal index.
         on_publish: Called when there is something new to send; must not wait.
+        on_job: Called when the journal has something new; must not wait.
         drift: Units that the ring counted as accepted and no record of which was found: an
             exception from a signal handler can strike between a record and its count.
         pause: Called after each chunk, so that others get the interpreter.
@@ -103,10 +107,12 @@ class RunEncoder:
             lane.last.totals[0] if lane.last.totals else 0
             for lane in (spool.lanes["metrics"], spool.lanes["logs"], spool.lanes["traces"])
         ]
+        self.encoded.append(spool.journal.counts().added if spool.has_journal else 0)
         self.latest: Latest | None = None
-        self.failed = [0, 0, 0]
-        self.drift = [0, 0, 0]
+        self.failed = [0, 0, 0, 0]
+        self.drift = [0, 0, 0, 0]
         self.on_publish: Callable[[], None] | None = None
+        self.on_job: Callable[[], None] | None = None
         self.pause: Callable[[], None] = _go_on
         self.error: Exception | None = None
         # Units of this take that cannot be encoded, by lane; counted once their lane is past them, so
@@ -119,7 +125,7 @@ class RunEncoder:
         self._batches: dict[str, Batch] = {}
         self._open_spans: dict[tuple[int, int], tuple[records.SpanData, Record]] = {}
         self._first = 0
-        self._has_written = False
+        self._has_written = self._has_jobs = False
 
     def begin(self, file: RingFile, start: int) -> None:
         """Start a take at a position; what an earlier, failed one left half done is forgotten."""
@@ -133,6 +139,8 @@ class RunEncoder:
 
     def is_new(self, record: Record) -> bool:
         """Whether no frame holds this record yet."""
+        if record.kind == Kind.JOB:
+            return record.position >= self.spool.journal.end
         lane = LANE_OF.get(record.kind)
         return lane is None or record.position >= self._ends[lane]
 
@@ -166,6 +174,9 @@ class RunEncoder:
     def add(self, record: Record) -> None:
         """Take a text line, event or span in."""
         kind = Kind(record.kind)
+        if kind is Kind.JOB:
+            self._journal(record)
+            return
         if kind is Kind.SPAN_START:
             span = records.unpack_span(record.body)
             self._open_spans[span.trace_id, span.span_id] = (span, record)
@@ -188,8 +199,26 @@ class RunEncoder:
         batch.add(value)
         self._after_add(lane, batch, record.end)
 
+    def _journal(self, record: Record) -> None:
+        """Write a job to the journal; what comes behind one that could not be written waits for it."""
+        if JOBS in self._broken:
+            return
+        try:
+            job = loads(record.body)
+            is_new = self.spool.journal.add(job, end=record.end, time_unix_ns=record.time_unix_ns)
+        except OSError as error:
+            self._broken.add(JOBS)
+            self.error = self.error or error
+            return
+        self.encoded[SIGNAL_INDEX["artifacts"]] += is_new
+        self._has_jobs |= is_new
+
     def skip(self, record: Record, error: Exception) -> None:
         """Count a record that cannot be read back; it is lost as `internal_error`."""
+        if record.kind == Kind.JOB:
+            logger.warning("an artifact could not be journalled; counted internal_error", exc_info=error)
+            self.failed[SIGNAL_INDEX["artifacts"]] += 1
+            return
         lane = LANE_OF.get(record.kind)
         if lane is None or not self._is_wanted(lane, record):
             return
@@ -219,6 +248,10 @@ class RunEncoder:
             self.spool.publish()
             if self.on_publish is not None:
                 self.on_publish()
+        if self._has_jobs and self.on_job is not None:
+            self.on_job()
+            # Afterwards: what could not be seen to now is with the next pass.
+            self._has_jobs = False
 
     def move_to(self, spool: Spool) -> None:
         """Go on in another spool, because the directory of this one is gone."""
@@ -354,6 +387,8 @@ def units_of(record: Record) -> tuple[int, int]:
     if record.kind == Kind.ROW:
         names_bytes = record.aux if record.flags & layout.FLAG_NAMES else 0
         return SIGNAL_INDEX["points"], (len(record.body) - names_bytes) // 8
+    if record.kind == Kind.JOB:
+        return SIGNAL_INDEX["artifacts"], 1
     lane = LANE_OF.get(record.kind)
     if lane is None or lane not in SIGNAL_OF:
         return -1, 0

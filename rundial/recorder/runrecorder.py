@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Mapping, Sequence
+from json import JSONEncoder
 from threading import RLock
 
 from rundial.recorder import counters
@@ -23,11 +24,15 @@ from rundial.value import value
 if TYPE_CHECKING:
     from rundial.choices import Reason, Signal
     from rundial.diagnostics import Ledger, SignalLedger
+    from rundial.recorder.made import Made, MadeStore
 
 # Explicit times carry a counter below the millisecond, odd where the clock's own times are even, so
 # that two points which a user stamped alike are still two points.
 _EXPLICIT = itertools.count(1, 2)
 _MS = 1_000_000
+# A program that names files without end must not fill a disk with their names.
+MAX_JOBS = 100_000
+_ENCODER = JSONEncoder(separators=(",", ":"))
 LANE_OF = {"points": "metrics", "lines": "logs", "spans": "traces"}
 
 
@@ -89,6 +94,7 @@ class RunRecorder:
         self._carried: dict[str, Carried] = {}
         self._final: tuple[dict[str, dict[str, int]], dict[str, int]] | None = None
         self._capacity = capacity
+        self._made: MadeStore | None = None
         # Guards the count of what is in the ring against another thread's record; only with a capacity.
         self._counting = RLock()
         self._write_row = ring.row_writer(slot)
@@ -115,6 +121,38 @@ class RunRecorder:
     def event(self, name: str, body: Mapping[str, object]) -> bool:
         """Offer one event in the life of the run."""
         return self._ring.record(Kind.EVENT, self.slot, records.pack_event(name, body))
+
+    @property
+    def made(self) -> MadeStore:
+        """What waits in memory for a file of its own."""
+        if self._made is None:
+            from rundial.recorder.made import MadeStore
+
+            with self._counting:
+                self._made = self._made or MadeStore()
+        return self._made
+
+    def job(self, job: Mapping[str, object], made: Made | None = None, size: int = 0) -> bool:
+        """Offer a file, a directory, or something made of which a file is still to be written.
+
+        Args:
+            job: JSON, with a `token` of its own.
+            made: What writes the file; None where it is there.
+            size: Bytes that `made` holds in memory.
+
+        Returns:
+            Whether it was accepted; a refused one is counted.
+        """
+        body = _ENCODER.encode(job).encode()
+        token = str(job["token"])
+        is_full = self._run.spool.waiting_jobs >= MAX_JOBS
+        if is_full or (made is not None and not self.made.put(token, made, size)):
+            self._ring.drop(self.slot, "artifacts", "queue_full", 1)
+            return False
+        is_taken = self._ring.record(Kind.JOB, self.slot, body, signal="artifacts")
+        if made is not None and not is_taken:
+            self.made.take(token)
+        return is_taken
 
     def span_start(self, span: records.SpanData) -> bool:
         """Offer a span that has begun, so that a crash leaves a trace of it."""
@@ -190,6 +228,7 @@ class RunRecorder:
             signal: self._account(signal, lane, dropped[signal], evicted[signal])
             for signal, lane in LANE_OF.items()
         }
+        accounts["artifacts"] = self._artifacts(dropped["artifacts"], evicted["artifacts"])
         return Ledger(**accounts)
 
     def beside(self) -> dict[str, dict[str, int]]:
@@ -208,6 +247,13 @@ class RunRecorder:
                 "evicted": lost,
                 "rejected": carried.rejected,
             }
+        jobs = self._carried.get("artifacts", Carried())
+        lost = sum(jobs.evicted.values()) + evicted["artifacts"]
+        found["artifacts"] = {
+            "recorded": jobs.delivered + jobs.rejected + lost,
+            "evicted": lost,
+            "rejected": jobs.rejected,
+        }
         return found
 
     def evicted(self) -> dict[str, int]:
@@ -231,6 +277,13 @@ class RunRecorder:
                 counts.rejected + (before.rejected if before else 0),
                 evicted,
             )
+        jobs, past = self._run.spool.journal.counts(), self._carried.get("artifacts", Carried())
+        lost = {**past.evicted, **jobs.lost}
+        lost = {reason: past.evicted.get(reason, 0) + jobs.lost.get(reason, 0) for reason in lost}
+        lost["internal_error"] = lost.get("internal_error", 0) + jobs.waiting
+        self._carried["artifacts"] = Carried(
+            jobs.delivered + past.delivered, jobs.rejected + past.rejected, lost
+        )
 
     def close(self) -> None:
         """Refuse what comes from now on, but for run events; it is counted `after_finish`."""
@@ -244,6 +297,31 @@ class RunRecorder:
     def _counted(self) -> tuple[dict[str, dict[str, int]], dict[str, int]]:
         words = self._ring.file.words
         return counters.dropped(words, self.slot.index), counters.evicted(words, self.slot.index)
+
+    def _artifacts(self, dropped: dict[str, int], evicted: int) -> SignalLedger:
+        from rundial.diagnostics import SignalLedger
+
+        number = SIGNAL_INDEX["artifacts"]
+        failed, late = self._run.failed[number], self.slot.late[number]
+        accepted = self.slot.accepted[number] - self._run.drift[number] - failed
+        if failed:
+            dropped = {**dropped, "internal_error": dropped.get("internal_error", 0) + failed}
+        if late:
+            dropped = {**dropped, "after_finish": late}
+        counts = self._run.spool.journal.counts()
+        carried = self._carried.get("artifacts", Carried())
+        lost = dict(carried.evicted)
+        for reason, count in (*counts.lost.items(), *([("spool_full", evicted)] if evicted else [])):
+            lost[reason] = lost.get(reason, 0) + count
+        return SignalLedger(
+            recorded=accepted,
+            dropped=dropped,
+            delivered=counts.delivered + carried.delivered,
+            rejected=counts.rejected + carried.rejected,
+            evicted={reason: count for reason, count in lost.items() if count},
+            waiting_ring=accepted - self._run.encoded[number] - evicted,
+            waiting_spool=counts.waiting,
+        )
 
     def _account(self, signal: str, lane: str, dropped: dict[str, int], evicted: int) -> SignalLedger:
         from rundial.diagnostics import SignalLedger

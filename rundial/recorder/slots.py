@@ -13,7 +13,7 @@ class RunSlot:
 
     Attributes:
         index: The number that the run's records carry.
-        accepted: Units accepted so far: points, lines, spans. Written under the ring's lock.
+        accepted: Units accepted so far: points, lines, spans, artifacts. Written under the ring's lock.
         at_mark: What `accepted` was when the ring was last taken.
         late: Units that came after the run's end; they are in no ring.
         is_closing: Whether the run's end was asked for.
@@ -40,9 +40,9 @@ class RunSlot:
 
     def __init__(self, index: int, capacity: int) -> None:
         self.index = index
-        self.accepted = [0, 0, 0]
-        self.at_mark = [0, 0, 0]
-        self.late = [0, 0, 0]
+        self.accepted = [0, 0, 0, 0]
+        self.at_mark = [0, 0, 0, 0]
+        self.late = [0, 0, 0, 0]
         self.is_closing = False
         self.is_closed = False
         self.limit(capacity)

@@ -124,37 +124,37 @@ DESCRIBED: Final[dict[tuple[str, str], Described]] = {
         "spans!:objects clientDiagnostics:object", "accepted requestId"
     ),
     ("POST", "/api/v1/artifacts/initiate"): Described(
-        "projectId! runId name! artifactType aliases:texts metadata:object retentionPolicy:object "
+        "projectId! name! runId artifactType aliases:texts metadata:object retentionPolicy:object "
         "files:objects references:objects clientKey kind=artifact|media|evidence step:int",
-        "artifactId uploadId projectId deduped files page",
+        "artifactId uploadId deduped files page",
     ),
     ("POST", "/api/v1/artifacts/upload"): Described(
-        f"projectId! artifactId uploadId! path {_PAGE}", "artifactId uploadId files page"
+        "projectId! uploadId! artifactId cursor limit:int path", "artifactId uploadId files page"
     ),
-    ("POST", "/api/v1/artifacts/finalize"): Described(
-        "projectId! artifactId uploadId! multipartParts:objects", "artifact deduped"
-    ),
-    ("POST", "/api/v1/artifacts/abort"): Described("projectId! artifactId uploadId!", "uploadId state"),
-    ("POST", "/api/v1/artifacts/use"): Described("projectId! runId artifactRef!", "artifact"),
+    ("POST", "/api/v1/artifacts/finalize"): Described("projectId! uploadId! artifactId", "artifact deduped"),
+    ("POST", "/api/v1/artifacts/abort"): Described("projectId! uploadId! artifactId", "uploadId state"),
+    ("POST", "/api/v1/artifacts/use"): Described("projectId! artifactRef! runId", "artifact"),
     ("POST", "/api/v1/artifacts/download"): Described(
-        "projectId! runId artifactId! path!", "url expiresAtMs sizeBytes sha256"
+        "projectId! artifactId! path! runId", "url expiresAtMs sizeBytes sha256"
     ),
-    ("GET", f"{_P}/artifacts"): Described(
-        f"type name kind=artifact|media|evidence runId {_PAGE}", "artifacts page"
-    ),
-    ("POST", f"{_P}/artifacts/gc"): Described("dryRun:bool", "dryRun"),
-    ("POST", f"{_P}/artifacts/{{artifact:path}}/aliases"): Described(
-        "add:texts remove:texts", "artifactId aliases"
-    ),
-    ("POST", f"{_P}/artifacts/{{artifact:path}}/verify"): Described("", "artifactId intact checked damaged"),
-    ("GET", f"{_P}/artifacts/{{artifact:path}}"): Described(
-        _PAGE, "artifactId projectId metadata files references page"
-    ),
-    ("DELETE", f"{_P}/artifacts/{{artifact:path}}"): Described("force=true|false", "deleted"),
-    ("GET", f"{_P}/lineage"): Described("runId artifactId depth:int", "nodes edges truncated"),
     ("PUT", "/api/v1/blobs/{token}"): Described("", "", "application/octet-stream"),
     ("GET", "/api/v1/blobs/{token}"): Described("", "", "application/octet-stream"),
-    ("POST", "/api/v1/ingest/media"): Described("projectId! runId! items!:objects", "accepted requestId"),
-    ("GET", f"{_P}/runs/{{run_id}}/media"): Described(f"key step:int {_PAGE}", "media page"),
+    ("GET", f"{_P}/artifacts"): Described(
+        f"{_PAGE} type name runId ref kind=artifact|media|evidence", "artifacts page"
+    ),
+    ("POST", f"{_P}/artifacts/gc"): Described(
+        "dryRun:bool", "dryRun uploadsExpired versionsExpired blobsDeleted bytesFreed"
+    ),
+    ("GET", f"{_P}/artifacts/{{artifact}}"): Described(
+        _PAGE, "artifactId name version aliases metadata files references page"
+    ),
+    ("DELETE", f"{_P}/artifacts/{{artifact}}"): Described("force=true|false", "deleted"),
+    ("POST", f"{_P}/artifacts/{{artifact}}/aliases"): Described(
+        "add:texts remove:texts", "artifactId aliases"
+    ),
+    ("POST", f"{_P}/artifacts/{{artifact}}/verify"): Described("", "artifactId intact checked damaged"),
+    ("GET", f"{_P}/lineage"): Described("runId artifactId depth:int", "nodes edges truncated"),
+    ("POST", "/api/v1/ingest/media"): Described(f"{_OF_RUN} items!:objects", "accepted requestId"),
+    ("GET", f"{_P}/runs/{{run_id}}/media"): Described(f"{_PAGE} key step:int", "media page"),
     ("GET", f"{_P}/runs/{{run_id}}/media/keys"): Described("", "keys"),
 }

@@ -77,7 +77,7 @@ class Policy:
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
-    """What an upload announces."""
+    """What an upload announces; `digest` stands for the content: all paths with what they hold."""
 
     name: str
     type: str
@@ -88,13 +88,7 @@ class Manifest:
     policy: Policy
     files: tuple[File, ...]
     references: tuple[Reference, ...]
-
-    def digest(self) -> str:
-        """What stands for the content: sha256 over all paths with what they hold."""
-        return digest_of(
-            ((each.path, each.size_bytes, each.sha256) for each in self.files),
-            ((each.path, each.uri, each.size_bytes, each.sha256) for each in self.references),
-        )
+    digest: str
 
 
 def digest_of(files: Iterable[tuple[Any, ...]], references: Iterable[tuple[Any, ...]]) -> str:
@@ -133,6 +127,10 @@ def manifest_of(arguments: Arguments) -> Manifest:
         policy=_policy(arguments.mapping("retentionPolicy")),
         files=files,
         references=references,
+        digest=digest_of(
+            ((each.path, each.size_bytes, each.sha256) for each in files),
+            ((each.path, each.uri, each.size_bytes, each.sha256) for each in references),
+        ),
     )
 
 

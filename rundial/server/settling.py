@@ -72,7 +72,8 @@ class Settling:
         Raises:
             Problem: 409 some files are not right, 410 the upload is over, 503 it takes longer, 507 no room.
         """
-        if upload.state == uploads.OPEN:
+        is_waiting = await store.read(partial(uploads.awaited, upload=upload.id, limit=1))
+        if upload.state == uploads.OPEN and is_waiting:
             task = self._running.get(upload.id)
             if task is None:
                 task = self._running[upload.id] = asyncio.create_task(self._judge(store, project, upload))

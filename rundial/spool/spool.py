@@ -3,6 +3,8 @@
     lock           held by the owner as long as it lives
     meta.json      what another process must know to deliver it; never a key
     events/ metrics/ logs/ traces/     the lanes, each with its segments and its `ack`
+    journal        the files that the run wants delivered, see `rundial.spool.journal`
+    artifacts/     what is kept of them until they are
     spare          one block of disk, for the moment that there is no other
     rejected/      refused request bodies, for a person to look at; they outlive the directory
 
@@ -36,6 +38,7 @@ from rundial.value import changed
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from rundial.spool.journal import Journal
     from rundial.spool.meta import Meta
 
 _MAX_ID_CHARS = 128
@@ -72,6 +75,9 @@ class Spool:
                 lane, name, limits=limits, clock=clock, room=self._bounds, spare=self._spare
             )
         self._bounds.watch(tuple(self.lanes.values()))
+        self._journal: Journal | None = None
+        # Guards the making of it.
+        self._journal_lock = threading.RLock()
 
     @classmethod
     def create(  # noqa: PLR0913 - each bound is a setting of its own
@@ -185,6 +191,30 @@ class Spool:
         """What it was made with."""
         return self._limits
 
+    @property
+    def journal(self) -> Journal:
+        """The files that the run wants delivered; read when it is first asked for."""
+        journal = self._journal
+        if journal is not None:
+            return journal
+        from rundial.spool.journal import Journal
+
+        with self._journal_lock:
+            made = Journal(self.directory, is_power_safe=self._limits.is_power_safe)
+            # A signal handler may have made one while we did.
+            self._journal = self._journal or made
+            return self._journal
+
+    @property
+    def waiting_jobs(self) -> int:
+        """Files of this process's own that wait; looks at no disk and waits for nothing."""
+        return 0 if self._journal is None else self._journal.waiting
+
+    @property
+    def has_journal(self) -> bool:
+        """Whether there is, or was, any such file."""
+        return self._journal is not None or os.path.exists(f"{self.directory}/journal")
+
     def update_meta(self, **changes: Any) -> Meta:
         """Change facts of the meta, on disk first.
 
@@ -204,8 +234,9 @@ class Spool:
             lane.publish()
 
     def is_empty(self) -> bool:
-        """Whether no frame waits for an answer, published or not."""
-        return all(lane.waiting_frames == 0 for lane in self.lanes.values())
+        """Whether no frame waits for an answer, published or not, and no file."""
+        is_sent = all(lane.waiting_frames == 0 for lane in self.lanes.values())
+        return is_sent and (not self.has_journal or self.journal.counts().waiting == 0)
 
     def exists(self) -> bool:
         """Whether the directory is still there under its name; if not, the owner makes a new spool."""
@@ -215,6 +246,8 @@ class Spool:
         """Release files and lock; the directory stays, free to adopt. May be called again."""
         for lane in self.lanes.values():
             lane.close()
+        if self._journal is not None:
+            self._journal.close()
         self._lock.close()
 
     def remove(self) -> None:
@@ -226,6 +259,8 @@ class Spool:
         """
         for lane in self.lanes.values():
             lane.close()
+        if self._journal is not None:
+            self._journal.close()
         try:
             if not self.exists():
                 raise SpoolError(f"spool at {self.directory} is not ours; nothing was removed")
@@ -258,6 +293,8 @@ class Spool:
         """Let go of everything in a forked child; the parent's hold and files stay as they are."""
         for lane in self.lanes.values():
             lane.abandon_in_child()
+        if self._journal is not None:
+            self._journal.abandon_in_child()
         self._lock.close()
 
 

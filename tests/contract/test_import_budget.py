@@ -153,7 +153,7 @@ def test_offline_init_and_the_first_records_load_no_module_that_they_can_do_with
 
     assert "rundial.recorder.ring" in loaded
     assert sorted(loaded & set(NOT_FOR_INIT)) == []
-    assert len([name for name in loaded if name.startswith("rundial.")]) <= 75
+    assert len([name for name in loaded if name.startswith("rundial.")]) <= 76
 
 
 @pytest.mark.parametrize("extra", ["rich", "keyring", "numpy", "starlette", "sqlalchemy", "uvicorn"])

@@ -7,10 +7,14 @@ import pytest
 import rundial
 
 NAMES = [
+    "ArtifactError",
     "Client",
     "ConfigError",
     "ConfigValue",
     "Distributed",
+    "Figure",
+    "Histogram",
+    "Image",
     "Ledger",
     "LoggingHandler",
     "Mode",
@@ -24,7 +28,9 @@ NAMES = [
     "RundialRun",
     "RundialSpan",
     "Span",
+    "Table",
     "__version__",
+    "checkpoint",
     "init",
 ]
 

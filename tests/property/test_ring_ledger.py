@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from rundial.choices import Signal
-from rundial.diagnostics import SIGNALS
+from rundial.diagnostics import ACCOUNTS, SIGNALS
 from rundial.recorder.layout import HEADER_BYTES, Kind
 from rundial.recorder.recovery import recover
 from tests.unit.recorder.builders import (
@@ -44,7 +44,7 @@ class LedgerMachine(RuleBasedStateMachine):
         self.rig = Rig(self.place, size_bytes=SMALL)
         self.run: RunParts = self.rig.attach()
         self.fragile: dict[str, FragileLane] = {}
-        self.logged = dict.fromkeys(SIGNALS, 0)
+        self.logged = dict.fromkeys(ACCOUNTS, 0)
         self.accepted: dict[str, list[int]] = {"points": [], "lines": [], "spans": []}
         self.number = 0
         self.deaths = 0

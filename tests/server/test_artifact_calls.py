@@ -12,6 +12,7 @@ import pytest
 from rundial.api.client import Client
 from rundial.cli.main import main
 from rundial.errors import RundialRequestError
+from tests.support.artifacts import AT as PATH
 from tests.support.artifacts import Artifacts
 from tests.support.server import LocalServer
 
@@ -170,3 +171,41 @@ def test_verify_names_what_is_damaged(command: Any, local: LocalServer, artifact
     assert after == (1, "model:v0: damaged\n  m.bin: sha256\n")
     assert unclear[0] == 1
     assert "--all" in unclear[1]
+
+
+def test_put_and_get_carry_a_directory_there_and_back(
+    command: Any, artifacts: Artifacts, tmp_path: Path
+) -> None:
+    """Names in any alphabet, empty files and a file in parts come back as they went."""
+    source = tmp_path / "model dir"
+    (source / "sub").mkdir(parents=True)
+    (source / "sub" / "ключ ✓.bin").write_bytes(b"x" * 5000)
+    (source / "empty").write_bytes(b"")
+    (source / "large.bin").write_bytes(bytes(range(256)) * (2**18 // 256) * 136)
+
+    put = command("put", str(source), "--name", "org/model", "--alias", "best", "--metadata", '{"acc": 1}')
+    again = command("put", str(source), "--name", "org/model", "--json")
+    got = command("get", "org/model:best", "--to", str(tmp_path / "back"), "--run", "evaluate")
+
+    assert put == (0, "org/model:v0 (best, latest)\n")
+    assert (again[0], json.loads(again[1])["artifact"]["version"]) == (0, 0)
+    assert got[0] == 0
+    assert got[1].startswith("org/model:v0: 3 files, 34.0 MiB, in ")
+    for path in source.rglob("*"):
+        if path.is_file():
+            assert (tmp_path / "back" / path.relative_to(source)).read_bytes() == path.read_bytes()
+    found = artifacts.get(f"{PATH}/lineage?runId=evaluate").json
+    assert [edge["kind"] for edge in found["edges"]] == ["used"]
+
+
+def test_put_says_what_is_wrong(command: Any, local: LocalServer, tmp_path: Path) -> None:
+    """Nothing there, no JSON, a name that cannot be: one line and a next step, exit status 1."""
+    (tmp_path / "file").write_text("x")
+
+    missing = command("put", str(tmp_path / "nothing"))
+    garbled = command("put", str(tmp_path / "file"), "--metadata", "{", "--project", "digits")
+    refused = command("put", str(tmp_path / "file"), "--name", "a:b", "--project", "digits")
+
+    assert [each[0] for each in (missing, garbled, refused)] == [1, 1, 1]
+    assert "no JSON" in garbled[1]
+    assert "a:b" in refused[1]

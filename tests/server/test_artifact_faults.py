@@ -131,6 +131,33 @@ def test_a_client_that_breaks_off_leaves_nothing(server: ServerProgram, artifact
     assert artifacts.finalize(begun).status == 200
 
 
+def test_what_is_still_being_written_is_not_judged(server: ServerProgram, artifacts: Artifacts) -> None:
+    """A part that is being sent again can never change what was found right."""
+    data = os.urandom(PART_BYTES + 1_000)
+    begun = artifacts.initiate("big", {"big.bin": data}).json
+    artifacts.send_all(begun, {"big.bin": data})
+    wrong = bytes(PART_BYTES)
+    half = HalfPut(begun["files"][0]["parts"][0]["url"], wrong, 2**20)
+    wait_until(lambda: begins_with(server.data, wrong[:1024]), 20)
+
+    early = artifacts.finalize(begun)
+    half.finish()
+    refused = artifacts.finalize(begun)
+    artifacts.send_all(artifacts.renew(begun).json, {"big.bin": data})
+    done = artifacts.finalize(begun)
+
+    assert early.error["details"]["files"] == [{"path": "big.bin", "reason": "missing"}]
+    assert refused.error["details"]["files"] == [{"path": "big.bin", "reason": "sha256"}]
+    assert artifacts.content(done.json["artifact"]["artifactId"], "big.bin") == data
+
+
+def begins_with(data: Path, content: bytes) -> bool:
+    """Whether the one file that arrives in parts begins so."""
+    (path,) = (data / "blobs" / "staging").rglob("*.data")
+    with path.open("rb") as file:
+        return file.read(len(content)) == content
+
+
 @pytest.mark.parametrize("seed", range(5))
 def test_a_server_killed_in_finalize_publishes_once_and_whole(
     server: ServerProgram, artifacts: Artifacts, seed: int
@@ -175,17 +202,26 @@ def test_a_full_disk_at_the_server_is_said_and_nothing_is_half_kept(tmp_path: Pa
         too_large = artifacts.initiate("huge", {"a": bytes(127 * 2**20)})
         data = os.urandom(24 * 2**20)
         begun = artifacts.initiate("data", {"a": data}).json
+        small = artifacts.initiate("small", {"s": b"1"}).json
         half = HalfPut(begun["files"][0]["url"], data, 8 * 2**20)
         wait_until(lambda: bool(torn(server.data)), 20)
         fill(disk / "filler")
         in_the_middle = half.finish()
         wait_until(lambda: not torn(server.data), 20)
         before = artifacts.put(begun["files"][0]["url"], data)
+        fill(disk / "more")
+        os.truncate(disk / "filler", (disk / "filler").stat().st_size - 3 * 2**20)
+        # What is left now is the database's alone.
+        reserved = artifacts.put(small["files"][0]["url"], b"1")
+        place = f"{AT}/artifacts/{kept['artifactId']}/aliases"
+        written = artifacts.post(place, {"add": ["best"]})
         (disk / "filler").unlink()
+        (disk / "more").unlink()
         artifacts.send_all(artifacts.renew(begun).json, {"a": data})
         done = artifacts.finalize(begun)
 
         assert (too_large.status, in_the_middle, before.status) == (507, 507, 507)
+        assert (reserved.status, written.status) == (507, 200)
         assert int(too_large.headers["retry-after"]) > 0
         assert "rundial artifact gc" in too_large.error["details"]["hint"]
         assert before.error["code"] == "INSUFFICIENT_STORAGE"

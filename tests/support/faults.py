@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 ALL = "points, lines, spans"
 POINTS = "points"
+FILES = "artifacts"
 LINES = "lines"
 SPANS = "spans"
 ONLINE = "online"
@@ -182,6 +183,33 @@ FAULTS: dict[str, dict[str, Fault]] = {
         "test_a_redirect_at_the_start_gets_no_request_and_no_key": Fault("302 in init", ALL, ONLINE),
         "test_the_users_exception_leaves_as_it_came": Fault(
             "the program's own exception while the server fails", ALL, ONLINE
+        ),
+    },
+    "test_files": {
+        "test_kill_in_the_middle_of_a_multipart_upload_resumes_by_parts": Fault(
+            "kill -9 in the middle of an upload in parts, then sync", FILES, ONLINE
+        ),
+        "test_kill_right_after_the_call_loses_no_file": Fault(
+            "kill -9 right after log_artifact, then sync", FILES, OFFLINE
+        ),
+        "test_file_that_is_gone_when_the_spool_is_adopted_is_reported": Fault(
+            "kill -9, and the file is removed before sync", FILES, OFFLINE
+        ),
+        "test_generated_media_survive_once_they_are_written": Fault(
+            "the process ends, then sync and sync again", FILES, OFFLINE
+        ),
+        "test_expired_urls_are_renewed": Fault("403 for URLs that have expired", FILES, ONLINE),
+        "test_two_processes_that_log_the_same_name_make_two_versions": Fault(
+            "two processes log the same artifact name", FILES, ONLINE
+        ),
+        "test_full_disk_at_the_client_sends_the_file_from_where_it_is": Fault(
+            "no room for a snapshot", FILES, ONLINE
+        ),
+        "test_file_that_changes_while_it_is_sent_is_recorded_as_what_was_hashed": Fault(
+            "a file that changes while it is sent", FILES, ONLINE
+        ),
+        "test_refused_artifact_is_counted_and_the_next_one_arrives": Fault(
+            "400 for one artifact", FILES, ONLINE
         ),
     },
     "test_new_key": {

@@ -366,12 +366,12 @@ RIGHTS: Final[dict[tuple[str, str], Right]] = {
     ("POST", f"{_PLACE}/artifacts/gc"): Right(
         _KEEPERS, lambda _world: Call(f"{_P}/artifacts/gc", {"dryRun": True})
     ),
-    ("POST", f"{_PLACE}/artifacts/{{artifact:path}}/aliases"): Right(
+    ("POST", f"{_PLACE}/artifacts/{{artifact}}/aliases"): Right(
         _KEEPERS, _of_artifact("/aliases", {"add": ["best"]})
     ),
-    ("POST", f"{_PLACE}/artifacts/{{artifact:path}}/verify"): Right(_READERS, _of_artifact("/verify", {})),
-    ("GET", f"{_PLACE}/artifacts/{{artifact:path}}"): Right(_READERS, _of_artifact()),
-    ("DELETE", f"{_PLACE}/artifacts/{{artifact:path}}"): Right(_KEEPERS, _of_artifact()),
+    ("POST", f"{_PLACE}/artifacts/{{artifact}}/verify"): Right(_READERS, _of_artifact("/verify", {})),
+    ("GET", f"{_PLACE}/artifacts/{{artifact}}"): Right(_READERS, _of_artifact()),
+    ("DELETE", f"{_PLACE}/artifacts/{{artifact}}"): Right(_KEEPERS, _of_artifact()),
     ("GET", f"{_PLACE}/lineage"): Right(_READERS, _get(f"{_P}/lineage?runId={RUN}")),
     ("PUT", "/api/v1/blobs/{token}"): Right(_ANYONE, _signed("PUT")),
     ("GET", "/api/v1/blobs/{token}"): Right(_ANYONE, _signed("GET")),

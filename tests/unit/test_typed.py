@@ -74,7 +74,7 @@ def test_subscripted_class_is_the_class_itself() -> None:
         (choices.ResumeMode, settings.RESUME_MODES),
         (choices.Distributed, settings.POLICIES),
         (choices.Reason, reasons.REASONS),
-        (choices.Signal, reasons.SIGNALS),
+        (choices.Signal, reasons.ACCOUNTS),
     ],
 )
 def test_types_of_choices_have_the_words_that_are_accepted(kind: object, values: tuple[str, ...]) -> None:

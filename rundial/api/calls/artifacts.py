@@ -93,7 +93,7 @@ def artifact(self: Client, *, workspace_slug: str, project_slug: str, artifact_r
     Raises:
         RundialRequestError: 404 where there is none.
     """
-    path = paths.artifact(workspace_slug, project_slug, artifact_ref)
+    path = _place(self, workspace_slug, project_slug, artifact_ref)
     what = f"reading the artifact {artifact_ref}"
 
     def fetch(cursor: str | None) -> Json:
@@ -132,7 +132,7 @@ def update_artifact_aliases(
     remove: Sequence[str] = (),
 ) -> list[str]:
     """Add aliases to a version, taking them from others of its name, remove some, and return what it has."""
-    path = f"{paths.artifact(workspace_slug, project_slug, artifact_ref)}/aliases"
+    path = f"{_place(self, workspace_slug, project_slug, artifact_ref)}/aliases"
     body = {"add": list(add), "remove": list(remove)}
     found = self.caller.post(path, body, what=f"changing the aliases of {artifact_ref}")
     return cast("list[str]", found.get("aliases") or [])
@@ -152,7 +152,7 @@ def delete_artifact(
     Raises:
         RundialRequestError: 409 where an alias holds it.
     """
-    path = paths.artifact(workspace_slug, project_slug, artifact_ref)
+    path = _place(self, workspace_slug, project_slug, artifact_ref)
     self.caller.delete(path, query={"force": "true"} if force else None, what=f"deleting {artifact_ref}")
 
 
@@ -162,7 +162,7 @@ def verify_artifact(self: Client, *, workspace_slug: str, project_slug: str, art
     Returns:
         `{"intact", "checked": {"blobs", "sizeBytes"}, "damaged": [{"path", "reason"}]}`.
     """
-    path = f"{paths.artifact(workspace_slug, project_slug, artifact_ref)}/verify"
+    path = f"{_place(self, workspace_slug, project_slug, artifact_ref)}/verify"
     return cast("Verified", self.caller.post(path, {}, what=f"verifying {artifact_ref}"))
 
 
@@ -235,3 +235,12 @@ def list_media(  # noqa: PLR0913 - what a listing is narrowed by
     found = self.caller.get(path, query=query, what=f"listing the media of {run_id}")
     paging.rows_of(found, "media", self.endpoint)
     return cast("MediaPage", found)
+
+
+def _place(self: Client, workspace_slug: str, project_slug: str, reference: str) -> str:
+    """Where a version is; a name with a slash is no part of a path, so its id is asked for first."""
+    if "/" in reference:
+        path = f"{paths.project(workspace_slug, project_slug)}/artifacts"
+        found = self.caller.get(path, query={"ref": reference}, what=f"finding the artifact {reference}")
+        reference = str(paging.rows_of(found, "artifacts", self.endpoint)[0]["artifactId"])
+    return paths.artifact(workspace_slug, project_slug, reference)

@@ -41,6 +41,8 @@ class Options(TypedDict, total=False):
     capture_console: bool | Literal["fd"] | None
     capture_environment: bool | None
     capture_diff: bool | None
+    artifact_copy_bytes: int | None
+    artifact_concurrency: int | None
     transport: None
     artifact_transport: None
 

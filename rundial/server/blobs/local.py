@@ -39,7 +39,8 @@ PATH: Final = "/api/v1/blobs/"
 STAGING: Final = "staging"
 _PLACE: Final = re.compile(r"\w[\w-]*(/\w[\w-]*)+", re.ASCII)
 _READ_BYTES: Final = 2**20
-_JUDGES: Final = 4
+# A disk takes several fsyncs at the cost of one.
+_JUDGES: Final = 16
 # What artifacts leave free for the database beside them: a twentieth of the disk, at most this.
 _RESERVE_BYTES: Final = 2**30
 _RESERVE_SHARE: Final = 20
@@ -146,10 +147,10 @@ class LocalStore:
         try:
             with ThreadPoolExecutor(_JUDGES, "rundial-judge") as judges:
                 reasons = list(judges.map(self._keep, wanted))
-            parents = {self._path(each.lasting).parent for each in wanted}
-            for parent in {*parents, *(each.parent for each in parents)}:
-                if parent.is_dir():
-                    _sync(parent)
+                kept = [each for each, why in zip(wanted, reasons, strict=True) if why is None]
+                parents = {self._path(each.lasting).parent for each in kept}
+                # A name is there after a power cut once the directory that holds it is.
+                list(judges.map(_sync, parents | {each.parent for each in parents} | {self._root}))
         except OSError as error:
             raise disk_problem(error, "the uploaded files") from error
         return reasons

@@ -1,6 +1,7 @@
 """Artifacts as they are found and used again: use, download, listing, details, aliases, deletion, lineage.
 
-`{artifact}` in a path is any reference, slashes of its name included; an id is never mistaken.
+`{artifact}` in a path is an id or another reference. A reference whose name has a slash is no part of a path:
+the listing's `ref` turns any reference into its version.
 """
 
 from __future__ import annotations
@@ -118,12 +119,17 @@ async def listing(request: Request) -> Answer:
     arguments = of_query(request)
     limit, cursor = arguments.limit(50), arguments.cursor(int)
     place, run_id = request.path_params, arguments.optional_text("runId")
+    reference = arguments.optional_text("ref")
     kind = arguments.optional_text("kind")
     if kind is not None and kind not in KINDS:
         raise invalid(f"kind is {kind[:80]!r}; it must be one of {', '.join(KINDS)}")
 
     def read(connection: Connection) -> dict[str, object]:
         project = need_project(connection, principal, place["workspace"], place["project"])
+        if reference:
+            version = need_version(connection, project.id, reference)
+            names = aliases_of(connection, [version.id])
+            return {"artifacts": [_brief(version, names[version.id])], "page": page(None)}
         wanted = ArtifactFilter(
             type=arguments.optional_text("type"),
             name=arguments.optional_text("name"),
@@ -314,9 +320,9 @@ ROUTES: Final = [
     Route("/api/v1/artifacts/download", download, methods=["POST"]),
     Route(_AT, listing, methods=["GET"]),
     Route(_AT + "/gc", gc, methods=["POST"]),
-    Route(_AT + "/{artifact:path}/aliases", rename, methods=["POST"]),
-    Route(_AT + "/{artifact:path}/verify", verify, methods=["POST"]),
-    Route(_AT + "/{artifact:path}", details, methods=["GET"]),
-    Route(_AT + "/{artifact:path}", delete, methods=["DELETE"]),
+    Route(_AT + "/{artifact}/aliases", rename, methods=["POST"]),
+    Route(_AT + "/{artifact}/verify", verify, methods=["POST"]),
+    Route(_AT + "/{artifact}", details, methods=["GET"]),
+    Route(_AT + "/{artifact}", delete, methods=["DELETE"]),
     Route(_AT.removesuffix("/artifacts") + "/lineage", lineage, methods=["GET"]),
 ]

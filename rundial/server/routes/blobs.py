@@ -47,11 +47,7 @@ async def put(request: Request) -> Response:
     if _WRITERS.statistics().tasks_waiting > _MAX_AT_ONCE:
         raise busy("too many uploads at once")
     try:
-        receiving = await to_thread.run_sync(store.receive, claims, limiter=_WRITERS)
-        try:
-            etag = await _receive(request, receiving)
-        finally:
-            await to_thread.run_sync(receiving.close, limiter=_WRITERS)
+        etag = await (_take_small if size <= _BUFFER_BYTES else _take_large)(request, store, claims)
     except ClientDisconnect as error:
         raise Problem(400, "the client hung up before its body ended", "send it again") from error
     except asyncio.TimeoutError as error:
@@ -63,6 +59,35 @@ async def put(request: Request) -> Response:
     except OSError as error:
         raise disk_problem(error, "these bytes") from error
     return Response(status_code=200, headers={"etag": etag})
+
+
+async def _take_small(request: Request, store: LocalStore, claims: Mapping[str, Any]) -> str:
+    """Take a body that fits one buffer: one way to a worker thread, of many small files the greatest cost."""
+    body = bytearray()
+    pieces = request.stream()
+    while piece := await asyncio.wait_for(anext(pieces, b""), _SILENCE_S):
+        body += piece
+        if len(body) > _BUFFER_BYTES:
+            break  # more than was announced: `finish` says so
+
+    def keep() -> str:
+        receiving = store.receive(claims)
+        try:
+            receiving.write(body)
+            return receiving.finish()
+        finally:
+            receiving.close()
+
+    return await to_thread.run_sync(keep, limiter=_WRITERS)
+
+
+async def _take_large(request: Request, store: LocalStore, claims: Mapping[str, Any]) -> str:
+    """Take a body of any size with a buffer in memory."""
+    receiving = await to_thread.run_sync(store.receive, claims, limiter=_WRITERS)
+    try:
+        return await _receive(request, receiving)
+    finally:
+        await to_thread.run_sync(receiving.close, limiter=_WRITERS)
 
 
 async def _receive(request: Request, receiving: Receiving) -> str:

@@ -132,7 +132,7 @@ def _add_version(
             type=manifest.type,
             kind=manifest.kind,
             step=manifest.step,
-            digest=manifest.digest(),
+            digest=manifest.digest,
             metadata=manifest.metadata,
             policy=manifest.policy.dump(),
             size_bytes=sum(each.size_bytes for each in manifest.files),
@@ -239,10 +239,13 @@ def staged_of(row: AnyRow) -> Staged:
 
 def note_begun(connection: Connection, upload: int, handles: dict[int, str], now_ns: int) -> None:
     """Note that the store is ready for some of what is to come, and that the upload lives."""
+    nameless = [arrival for arrival, handle in handles.items() if not handle]
+    for some in _batches(nameless, _VALUES_AT_ONCE):
+        connection.execute(update(arrivals).where(arrivals.c.id.in_(some)).values(has_begun=True))
     for arrival, handle in handles.items():
-        connection.execute(
-            update(arrivals).where(arrivals.c.id == arrival).values(handle=handle, has_begun=True)
-        )
+        if handle:
+            begun = {"handle": handle, "has_begun": True}
+            connection.execute(update(arrivals).where(arrivals.c.id == arrival).values(begun))
     connection.execute(update(uploads).where(uploads.c.id == upload).values(touched_unix_ns=now_ns))
 
 

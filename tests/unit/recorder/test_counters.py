@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from rundial.diagnostics import REASONS, SIGNALS
+from rundial.diagnostics import ACCOUNTS, REASONS
 from rundial.recorder import counters, layout
 from tests.unit.recorder.builders import between_bytecodes, killed, small_ring
 
@@ -13,13 +13,13 @@ def test_drops_are_read_back_by_signal_and_reason() -> None:
     """A process killed right after a drop leaves the count of it."""
     ring = small_ring()
     slot = ring.open_slot()
-    for number, signal in enumerate(SIGNALS):
+    for number, signal in enumerate(ACCOUNTS):
         for index, reason in enumerate(REASONS):
             ring.drop(slot, signal, reason, 100 * number + index + 1)
 
     words = killed(ring.file).words
 
-    for number, signal in enumerate(SIGNALS):
+    for number, signal in enumerate(ACCOUNTS):
         counts = [100 * number + index + 1 for index in range(len(REASONS))]
         assert counters.dropped(words, slot.index)[signal] == dict(zip(REASONS, counts, strict=True))
         assert counters.dropped_totals(words, slot.index, number) == tuple(counts)
@@ -48,7 +48,7 @@ def test_a_runs_counters_start_at_zero_in_a_slot_that_was_anothers() -> None:
     ring = small_ring()
     for _ in range(layout.RUN_SLOTS + 1):
         slot = ring.open_slot()
-        assert counters.dropped(ring.file.words, slot.index) == {signal: {} for signal in SIGNALS}
+        assert counters.dropped(ring.file.words, slot.index) == {signal: {} for signal in ACCOUNTS}
         ring.drop(slot, "lines", "too_large", 3)
         ring.close_slot(slot)
 
@@ -93,4 +93,4 @@ def test_reading_counters_makes_no_views() -> None:
 
     assert counters.dropped(words, slot.index)["points"] == {"invalid": 1}
     assert sum(counters.dropped_totals(words, slot.index, 0)) == 1
-    assert counters.evicted(words, slot.index) == dict.fromkeys(SIGNALS, 0)
+    assert counters.evicted(words, slot.index) == dict.fromkeys(ACCOUNTS, 0)

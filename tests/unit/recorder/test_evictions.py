@@ -31,8 +31,8 @@ def test_parts_go_oldest_first_and_are_counted(words: memoryview) -> None:
 
     assert tails == [start + 80, start + 160]
     assert tail(words) == start + 160
-    assert counters.evicted(words, 0) == {"points": 0, "lines": 5, "spans": 0}
-    assert counters.evicted(words, 4) == {"points": 0, "lines": 0, "spans": 1}
+    assert counters.evicted(words, 0) == {"points": 0, "lines": 5, "spans": 0, "artifacts": 0}
+    assert counters.evicted(words, 4) == {"points": 0, "lines": 0, "spans": 1, "artifacts": 0}
     assert not parts
 
 

@@ -177,7 +177,7 @@ def test_a_ring_whose_spool_can_be_written_evicts_nothing(tmp_path: Path) -> Non
     fill(rig.ring, run.slot, body_bytes=500)
     rig.work()
 
-    assert evicted(rig, run.slot.index) == {"points": 0, "lines": 0, "spans": 0}
+    assert evicted(rig, run.slot.index) == {"points": 0, "lines": 0, "spans": 0, "artifacts": 0}
     assert run.recorder.ledger().lines.dropped == {"queue_full": 2}
 
 

@@ -69,7 +69,7 @@ def test_recovery_brings_everything_that_was_accepted(tmp_path: Path) -> None:
     assert_whole(spool.path)
     assert found.units == (6, 3, 2)
     assert found.interrupted == 1
-    assert found.dropped == {"points": {"invalid": 2}, "lines": {}, "spans": {}}
+    assert found.dropped == {"points": {"invalid": 2}, "lines": {}, "spans": {}, "artifacts": {}}
     assert found.failed == (0, 0, 0)
     assert spool.lanes["metrics"].counts().appended == 12
     assert spool.lanes["metrics"].peek() is not None

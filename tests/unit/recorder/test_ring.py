@@ -267,7 +267,7 @@ def test_a_full_ring_refuses_the_newest_whole_and_counts_it() -> None:
 
     assert numbers_in(left_in(killed(ring.file))) == list(range(count))
     assert dropped(ring, slot) == {"points": {"queue_full": 6}}
-    assert slot.accepted == [3 * count, 0, 0]
+    assert slot.accepted == [3 * count, 0, 0, 0]
 
 
 def test_text_leaves_room_for_points_and_points_for_run_events() -> None:

@@ -40,7 +40,7 @@ def test_a_closed_run_refuses_all_but_its_last_events() -> None:
     assert not put_line(ring, slot, 1)
     assert not ring.record(Kind.SPAN_START, slot, b"[]")
     assert ring.record(Kind.EVENT, slot, b"[]")
-    assert slot.late == [1, 1, 0]
+    assert slot.late == [1, 1, 0, 0]
     ring.close_slot(slot)
     assert not ring.record(Kind.EVENT, slot, b"[]")
 
@@ -60,7 +60,7 @@ def test_a_run_that_is_gone_never_speaks_in_the_name_of_the_next() -> None:
 
     assert left_in(ring.file) == []
     assert dropped(ring, again) == {}
-    assert first.late == [1, 1, 0]
+    assert first.late == [1, 1, 0, 0]
 
 
 def test_a_process_has_room_for_128_runs_and_says_so() -> None:

@@ -97,7 +97,7 @@ def test_a_take_encoded_twice_is_in_the_spool_once(tmp_path: Path) -> None:
     assert [step for _, step, _ in points(run.spool.path)] == [0, 1, 2, 3, 4, 5]
     assert lines(run.spool.path) == [f"line {step}" for step in range(5)]
     assert announced(run.spool.path) == [f"{9:016x}"]
-    assert run.encoder.encoded == [6, 5, 0]
+    assert run.encoder.encoded == [6, 5, 0, 0]
     assert last(run.spool, "metrics").totals[0] == 6
     assert run.recorder.ledger().closes
 
@@ -160,7 +160,7 @@ def test_a_record_that_cannot_be_read_is_counted_once_however_often_it_is_read(
         say(run, "after")
         assert rig.work()
 
-    assert run.encoder.failed == [0, 10, 10]
+    assert run.encoder.failed == [0, 10, 10, 0]
     assert lines(run.spool.path) == ["good", "after"]
     ledger = run.recorder.ledger()
     assert ledger.closes
@@ -195,7 +195,7 @@ def test_a_row_whose_names_are_nowhere_is_counted(tmp_path: Path) -> None:
     log(run, 2)
     assert rig.work()
 
-    assert run.encoder.failed == [3, 0, 0]
+    assert run.encoder.failed == [3, 0, 0, 0]
     assert points(run.spool.path) == [("loss", 2, 2.0)]
     assert run.recorder.ledger().closes
 
@@ -286,7 +286,7 @@ def test_an_encoder_goes_on_where_its_spool_ends(tmp_path: Path) -> None:
 
     again = RunEncoder(run.slot.index, run.spool, RESOURCE)
 
-    assert again.encoded == [2, 1, 0]
+    assert again.encoded == [2, 1, 0, 0]
 
 
 @pytest.mark.parametrize("number", [5, 0])

@@ -81,7 +81,7 @@ def test_each_record_enters_the_ring_as_what_it_is(tmp_path: Path) -> None:
         Kind.SPAN_END,
         Kind.EVENT,
     ]
-    assert run.slot.accepted == [6, 2, 1]
+    assert run.slot.accepted == [6, 2, 1, 0]
 
 
 def test_drops_stand_in_the_ledger_by_reason(tmp_path: Path) -> None:

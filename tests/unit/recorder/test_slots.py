@@ -21,7 +21,12 @@ def test_fresh_slot_has_shares_and_has_counted_nothing() -> None:
     slot = Slots().open(CAPACITY)
 
     assert limits(slot) == (15_000, 12_000, 16_000)
-    assert (slot.index, slot.accepted, slot.at_mark, slot.late) == (0, [0, 0, 0], [0, 0, 0], [0, 0, 0])
+    assert (slot.index, slot.accepted, slot.at_mark, slot.late) == (
+        0,
+        [0, 0, 0, 0],
+        [0, 0, 0, 0],
+        [0, 0, 0, 0],
+    )
     assert not slot.is_closed
 
 
@@ -76,7 +81,7 @@ def test_mark_remembers_what_was_accepted_by_then() -> None:
     slot.accepted[0] += 3
     marked = slots.at_mark(slot.index)
 
-    assert (marked, slots.at_mark(other.index)) == ([5, 0, 0], [0, 0, 9])
+    assert (marked, slots.at_mark(other.index)) == ([5, 0, 0, 0], [0, 0, 9, 0])
     assert slots.at_mark(99) is None
     slots.close(slot)
     assert slots.at_mark(slot.index) is None
@@ -92,5 +97,5 @@ def test_marks_that_are_read_are_copies() -> None:
     slots.mark()
     slot.at_mark[1] += 1
 
-    assert slots.at_mark(slot.index) == [0, 1, 0]
-    assert slot.accepted == [0, 0, 0]
+    assert slots.at_mark(slot.index) == [0, 1, 0, 0]
+    assert slot.accepted == [0, 0, 0, 0]

@@ -1,0 +1,81 @@
+"""Artifacts and media through a client: into runs that it joins, and back from the server."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from rundial.api.client import Client
+    from rundial.artifacts.handle import ArtifactDownloadHandle
+
+
+def log_artifact(  # noqa: PLR0913 - a published signature
+    self: Client,
+    *,
+    project_id: str,
+    run_id: str,
+    path_or_dir: str | os.PathLike[str] | None,
+    name: str | None = None,
+    artifact_type: str | None = None,
+    metadata: Mapping[str, object] | None = None,
+    aliases: Sequence[str] | None = None,
+    retention_policy: Mapping[str, object] | None = None,
+) -> bool:
+    """Have a file or a directory delivered as a run's; see `Run.log_artifact`.
+
+    Raises:
+        ValueError: There is nothing at the path, or an argument is wrong; nothing was logged.
+    """
+    run = self.recording.joined(project_id, run_id, "artifacts")
+    return run is not None and run.log_artifact(
+        path_or_dir,
+        name=name,
+        type=artifact_type,
+        metadata=metadata,
+        aliases=aliases,
+        retention_policy=retention_policy,
+    )
+
+
+def log_media(  # noqa: PLR0913 - a published signature
+    self: Client,
+    *,
+    project_id: str,
+    run_id: str,
+    media_key: str,
+    value: object,
+    step: int,
+    timestamp_ms: int,
+) -> bool:
+    """Log one image, table, histogram or figure into a run; see `Run.log`."""
+    run = self.recording.joined(project_id, run_id, "artifacts")
+    return run is not None and run.log({media_key: value}, step=step, time_ms=timestamp_ms)
+
+
+def use_artifact(
+    self: Client, *, project_id: str, run_id: str | None = None, artifact_ref: str
+) -> ArtifactDownloadHandle:
+    """Ask for an artifact, and have it noted that a run uses it.
+
+    Args:
+        project_id: The project's id.
+        run_id: The run that uses it; None notes nothing.
+        artifact_ref: `name`, `name:alias`, `name:v3` or an artifact's id.
+
+    Raises:
+        RundialRequestError: The server does not know it, or refuses.
+    """
+    from rundial.artifacts.handle import ArtifactDownloadHandle
+    from rundial.artifacts.wire import Endpoint, Wire
+
+    asked: dict[str, Any] = {"projectId": project_id, "artifactRef": artifact_ref}
+    if run_id is not None:
+        asked["runId"] = run_id
+    what = f"using artifact {artifact_ref}"
+    found = self.caller.post("/api/v1/artifacts/use", asked, what=what)
+    artifact = self.caller.need(found, "artifact", what=what)["artifact"]
+    wire = Wire(Endpoint(self.endpoint, self.key.headers))
+    producer = str(artifact.get("runId") or run_id or "")
+    return ArtifactDownloadHandle(project_id, producer, artifact, wire)

@@ -1,0 +1,92 @@
+"""Long attribute values of spans → a small reference in the span, the whole of it by the artifact pipe.
+
+A span's record has a bound, and what a tool was given or answered may be megabytes. So a text, bytes or a
+nested value over 16 KiB is kept whole beside the stream, by its digest, and the span keeps
+
+    <key>                                its first 1,024 bytes
+    <key>.rundial.original_bytes         how many there are
+    <key>.rundial.evidence.sha256        their digest
+    <key>.rundial.evidence.path          where they are in the artifact `evidence`
+    <key>.rundial.evidence.content_type  what they are
+
+Metrics never wait for any of it. What cannot be kept is cut as any long value is, and counted.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from rundial.api.jobs import new_token
+from rundial.media.snapshots import Part, Snapshot
+from rundial.signals import semconv
+from rundial.signals.attributes import as_attribute
+from rundial.signals.preview import ORIGINAL_BYTES_SUFFIX, cut_utf8
+
+MIN_BYTES = 16 * 1024
+MAX_BYTES = 32 << 20
+PREVIEW_BYTES = 1_024
+MAX_KEY_CHARS = 90
+_NESTED = (Mapping, list, tuple)
+
+Offer = Callable[[Mapping[str, Any], Any, int], bool]
+
+
+def offloaded(attrs: Mapping[str, object], offer: Offer) -> Mapping[str, object]:
+    """Return attributes with a reference in the place of each long value.
+
+    Args:
+        attrs: As the user gave them.
+        offer: Takes a job; False leaves the value where it is.
+    """
+    found: dict[str, object] = {}
+    for key, value in attrs.items():
+        content, kind = _content_of(value)
+        if content is None or not isinstance(key, str) or not MIN_BYTES < len(content) <= MAX_BYTES:
+            found[key] = value
+            continue
+        reference = _kept(key[:MAX_KEY_CHARS], content, kind, offer)
+        found.update(reference if reference is not None else {key: value})
+    return found
+
+
+def is_long(value: object) -> bool:
+    """Whether a value may be too long for a span."""
+    if isinstance(value, (str, bytes, bytearray)):
+        return len(value) * 4 > MIN_BYTES
+    return isinstance(value, _NESTED)
+
+
+def _content_of(value: object) -> tuple[bytes | None, str]:
+    if isinstance(value, (bytes, bytearray)):
+        return bytes(value), "application/octet-stream"
+    if isinstance(value, str):
+        return str.__str__(value).encode("utf-8", "replace"), "text/plain; charset=utf-8"
+    if isinstance(value, _NESTED):
+        text = as_attribute(value)
+        if isinstance(text, str):
+            return text.encode("utf-8", "replace"), "application/json"
+    return None, ""
+
+
+def _kept(key: str, content: bytes, kind: str, offer: Offer) -> dict[str, object] | None:
+    sha256 = hashlib.sha256(content).hexdigest()
+    name = f"{sha256}{_suffix(kind)}"
+    token = new_token()
+    job = {"token": token, "kind": "evidence", "key": key, "place": "evidence/", "made": True}
+    made = Snapshot([Part(name, kind, lambda: content, len(content), {})])
+    if not offer(job, made, len(content)):
+        return None
+    preview: object = b"" if "octet" in kind else cut_utf8(content, PREVIEW_BYTES).decode()
+    return {
+        key: preview or f"{len(content):,} bytes",
+        f"{key}{ORIGINAL_BYTES_SUFFIX}": len(content),
+        f"{key}{semconv.EVIDENCE_SHA256}": sha256,
+        f"{key}{semconv.EVIDENCE_PATH}": f"evidence/{name}",
+        f"{key}{semconv.EVIDENCE_CONTENT_TYPE}": kind,
+    }
+
+
+def _suffix(kind: str) -> str:
+    return {"application/json": ".json", "application/octet-stream": ".bin"}.get(kind, ".txt")

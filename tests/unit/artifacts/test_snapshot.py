@@ -1,0 +1,73 @@
+"""One file as it is now: what is recorded is what was hashed."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from pathlib import Path
+
+import pytest
+
+from rundial.artifacts import snapshot
+from rundial.artifacts.snapshot import Budget, Gone, take
+
+
+def _take(path: Path, kept: Path, room: int = 1 << 30) -> snapshot.Taken:
+    return take(str(path), str(kept), Budget(room))
+
+
+@pytest.mark.parametrize("content", [b"", b"x", os.urandom(3 * (1 << 20) + 7)])
+def test_snapshot_outlives_what_becomes_of_the_file(tmp_path: Path, content: bytes) -> None:
+    """A script that truncates its checkpoint in place changes the file, and not what was taken of it."""
+    path, kept = tmp_path / "a", tmp_path / "kept"
+    path.write_bytes(content)
+    taken = _take(path, kept)
+    with open(path, "r+b") as file:
+        file.truncate(0)
+        file.write(b"other")
+
+    assert (taken.size, taken.sha256) == (len(content), hashlib.sha256(content).hexdigest())
+    assert Path(taken.source).read_bytes() == content
+    assert path.stat().st_ino != kept.stat().st_ino
+    assert not taken.was_changing
+
+
+def test_file_beyond_the_budget_is_hashed_in_place(tmp_path: Path) -> None:
+    """No copy is made that finds no room; the time of the file says later whether it is still the same."""
+    path, kept = tmp_path / "a", tmp_path / "kept"
+    path.write_bytes(b"x" * 100)
+    taken = _take(path, kept, room=99)
+    if taken.source == str(kept):
+        pytest.skip("this file system clones, which takes no room")
+
+    assert (taken.source, taken.mtime_ns) == (str(path), path.stat().st_mtime_ns)
+    assert not kept.exists()
+    assert taken.sha256 == hashlib.sha256(b"x" * 100).hexdigest()
+
+
+def test_budget_counts_all_copies(tmp_path: Path) -> None:
+    """Many small files are bounded together."""
+    budget = Budget(250)
+    places = []
+    for number in range(4):
+        path = tmp_path / f"f{number}"
+        path.write_bytes(b"x" * 100)
+        places.append(take(str(path), str(tmp_path / f"k{number}"), budget).source)
+    if budget.used == 0:
+        pytest.skip("this file system clones, which takes no room")
+
+    assert budget.used == 200
+    assert [Path(place).name[0] for place in places] == ["k", "k", "f", "f"]
+
+
+@pytest.mark.parametrize("kind", ["missing", "pipe", "directory"])
+def test_what_is_no_readable_file_is_gone(tmp_path: Path, kind: str) -> None:
+    """Nothing waits for a pipe that nobody writes to."""
+    path = tmp_path / "a"
+    if kind == "pipe":
+        os.mkfifo(path)
+    elif kind == "directory":
+        path.mkdir()
+
+    with pytest.raises(Gone):
+        _take(path, tmp_path / "kept")
