@@ -12,6 +12,7 @@ from rundial.cli.options import Group
 from rundial.cli.output import facts, shown, table, when
 from rundial.cli.progress import tracked
 from rundial.cli.target import Place, session_of
+from rundial.errors import ArtifactError
 
 if TYPE_CHECKING:
     from rundial.api.client import Client
@@ -21,7 +22,7 @@ MAX_FILES = 50
 VERIFY_S = 3_600.0
 UNITS = ("B", "KiB", "MiB", "GiB", "TiB")
 
-group = Group("artifact", help="List, show, use, remove, collect and verify artifacts.")
+group = Group("artifact", help="List, show, get, use, remove, collect and verify artifacts.")
 
 _WORKSPACE = click.option(
     "--workspace", metavar="SLUG", help="Workspace; the profile's, else the key's only one."
@@ -74,6 +75,39 @@ def show(
         if with_lineage:
             found["lineage"] = client.lineage(**_at(place), artifact_ref=found["artifactId"], depth=depth)
     session.output.result({"artifact": found}, lambda: details_of(found))
+
+
+@group.command("get")
+@click.argument("artifact")
+@_WORKSPACE
+@_PROJECT
+@click.option("--out", "directory", metavar="DIR", default=".", show_default=True, help="Where to write.")
+@click.option("--run", "run_id", metavar="RUN_ID", help="The run that uses it, for its lineage.")
+@click.pass_context
+def get(
+    ctx: click.Context,
+    /,
+    artifact: str,
+    workspace: str | None,
+    project: str | None,
+    directory: str,
+    run_id: str | None,
+) -> None:
+    """Download a version, every digest verified; what is there already is left as it is."""
+    session = session_of(ctx, workspace=workspace, project=project)
+    with session.client() as client:
+        place = session.place(client)
+        known = client.artifact(**_at(place), artifact_ref=artifact)
+        handle = client.use_artifact(
+            project_id=known["projectId"], run_id=run_id, artifact_ref=known["artifactId"]
+        )
+        try:
+            handle.download(directory)
+        except ArtifactError as error:
+            raise CommandError(str(error)) from error
+    files = len(handle.artifact.get("files") or [])
+    said = f"{files:,} files of {named(known)} are in {shown(directory)}"
+    session.output.result({"artifact": handle.artifact, "directory": directory}, lambda: [said])
 
 
 @group.command("use")
