@@ -335,6 +335,8 @@ class Uploads:
         )
         if isinstance(result, Delivered):
             self.last_error = None
+            version = result.artifact.get("versionName") or result.artifact.get("version")
+            logger.debug("run %s: %s %s is uploaded", self._run_id, request.facts.get("name"), version)
             self._settle(ready.tokens, "delivered")
         elif isinstance(result, Changed):
             self._anew(ready)
