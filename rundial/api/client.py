@@ -233,6 +233,7 @@ class Client:
     iter_lines = reading.iter_lines
     list_spans = reading.list_spans
     use_artifact = files.use_artifact
+    put_artifact = files.put_artifact
 
     # Artifacts and media.
 

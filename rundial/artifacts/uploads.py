@@ -350,7 +350,7 @@ class Uploads:
         kind = job.get("kind", "artifact")
         assert self._server is not None
         if kind == "artifact":
-            facts = _facts_of(job, manifest)
+            facts = facts_of(job, manifest)
             key = f"{job['token']}-{digest(manifest.files)[:16]}"
         else:
             manifest = _together([each for _, each in ready.jobs], [each for each, _ in ready.jobs])
@@ -433,7 +433,8 @@ class Uploads:
             logger.warning("%s", words)
 
 
-def _facts_of(job: Mapping[str, Any], manifest: Manifest) -> dict[str, Any]:
+def facts_of(job: Mapping[str, Any], manifest: Manifest) -> dict[str, Any]:
+    """Return the further fields of `initiate` for a job of kind `artifact`."""
     metadata = {**(job.get("metadata") or {}), **{f"rundial.{k}": v for k, v in manifest.facts.items()}}
     facts = {
         "name": job["name"],

@@ -22,7 +22,7 @@ MAX_FILES = 50
 VERIFY_S = 3_600.0
 UNITS = ("B", "KiB", "MiB", "GiB", "TiB")
 
-group = Group("artifact", help="List, show, get, use, remove, collect and verify artifacts.")
+group = Group("artifact", help="List, show, put, get, use, remove, collect and verify artifacts.")
 
 _WORKSPACE = click.option(
     "--workspace", metavar="SLUG", help="Workspace; the profile's, else the key's only one."
@@ -75,6 +75,32 @@ def show(
         if with_lineage:
             found["lineage"] = client.lineage(**_at(place), artifact_ref=found["artifactId"], depth=depth)
     session.output.result({"artifact": found}, lambda: details_of(found))
+
+
+@group.command("put")
+@click.argument("path", type=click.Path())
+@_WORKSPACE
+@_PROJECT
+@click.option("--name", metavar="NAME", help="What to call it; the path's last part by default.")
+@click.option("--type", "artifact_type", metavar="TYPE", help="What it is for, such as model or dataset.")
+@click.option("--alias", "aliases", metavar="ALIAS", multiple=True, help="A name for it; repeatable.")
+@click.option("--run", "run_id", metavar="RUN_ID", help="The run that made it.")
+@click.pass_context
+def put(ctx: click.Context, /, path: str, workspace: str | None, project: str | None, **facts: Any) -> None:
+    """Upload a file or a directory as a version."""
+    session = session_of(ctx, workspace=workspace, project=project)
+    aliases = list(facts.pop("aliases"))
+    with session.client() as client:
+        place = session.place(client)
+        found = client.resolve_run_target(workspace=place.workspace, project=place.project)
+        try:
+            made = client.put_artifact(
+                project_id=found["projectId"], path_or_dir=path, aliases=aliases or None, **facts
+            )
+        except (ArtifactError, ValueError) as error:
+            raise CommandError(str(error)) from error
+    said = f"{shown(made.get('name'))}:{made.get('versionName') or made.get('version')} is stored"
+    session.output.result({"artifact": made}, lambda: [said])
 
 
 @group.command("get")

@@ -72,6 +72,25 @@ def test_files_of_a_program_come_back_as_they_were(
     assert not list(spool_dir.glob("*/*/journal"))
 
 
+def test_artifact_is_put_and_fetched_by_commands(server: ServerProgram, tmp_path: Path) -> None:
+    """A version that no run has made goes to the server and comes back; a wrong path is one line."""
+    made = run_script('run = rd.init(project="digits"); run.finish(20)')
+    assert made.status == 0, made.stderr
+    data = tmp_path / "data"
+    data.mkdir()
+    (data / "a.txt").write_text("hello")
+
+    put = rundial("artifact", "put", str(data), "--name", "mine", "--alias", "good", "--project", "digits")
+    got = rundial("artifact", "get", "mine:good", "--out", str(tmp_path / "out"), "--project", "digits")
+    gone = rundial("artifact", "put", str(tmp_path / "gone"), "--project", "digits")
+
+    assert (put.status, got.status, gone.status) == (0, 0, 1), put.stderr + got.stderr
+    assert "mine:v0 is stored" in put.stdout
+    assert (tmp_path / "out" / "a.txt").read_text() == "hello"
+    assert "cannot be read" in gone.stderr
+    assert "Traceback" not in gone.stderr
+
+
 def test_artifact_is_fetched_by_a_command(server: ServerProgram, spool_dir: Path, tmp_path: Path) -> None:
     """`rundial artifact get` writes the files of a version below a directory."""
     data = tmp_path / "data"

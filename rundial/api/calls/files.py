@@ -39,6 +39,54 @@ def log_artifact(  # noqa: PLR0913 - a published signature
     )
 
 
+def put_artifact(  # noqa: PLR0913 - what an artifact is described by
+    self: Client,
+    *,
+    project_id: str,
+    path_or_dir: str | os.PathLike[str] | None,
+    run_id: str | None = None,
+    name: str | None = None,
+    artifact_type: str | None = None,
+    metadata: Mapping[str, object] | None = None,
+    aliases: Sequence[str] | None = None,
+    retention_policy: Mapping[str, object] | None = None,
+    references: Sequence[str] | Mapping[str, str] | None = None,
+) -> dict[str, Any]:
+    """Upload a file or a directory now, and wait until the server has it; no run is needed.
+
+    Args:
+        project_id: Its project.
+        path_or_dir, name, artifact_type, metadata, aliases, retention_policy, references: As for
+            `Run.log_artifact`.
+        run_id: The run that made it; None for none.
+
+    Returns:
+        The version that the server made of it.
+
+    Raises:
+        ValueError: There is nothing at the path, or an argument is wrong.
+        ArtifactError: It cannot be read, or the server refuses it.
+    """
+    from rundial.api import jobs
+    from rundial.artifacts.put import put
+    from rundial.artifacts.wire import Endpoint, Wire
+
+    job = jobs.artifact(
+        path_or_dir,
+        name=name,
+        type=artifact_type,
+        metadata=metadata,
+        aliases=aliases,
+        retention=retention_policy,
+        references=references,
+    )
+    wire = Wire(Endpoint(self.endpoint, self.key.headers))
+    try:
+        return put(wire, project_id, run_id or "", job)
+    finally:
+        wire.close()
+
+
 def log_media(  # noqa: PLR0913 - a published signature
     self: Client,
     *,
