@@ -37,6 +37,7 @@ from rundial.spool.spool import Spool
 # Media and evidence that are ready together go in one upload.
 MAX_TOGETHER = 1_000
 LINGER_S = 0.5
+PAUSE_S = 0.0005
 # How often a file that is sent from where it is may change before it is given up.
 MAX_CHANGES = 5
 RETRY_DISK_S = 5.0
@@ -218,6 +219,9 @@ class Uploads:
                 if not is_done:
                     self._todo.insert(0, job)
                     self._changed.wait(RETRY_DISK_S)
+                elif self._todo:
+                    # So that a loop which logs one file after another keeps the interpreter.
+                    self._changed.wait(PAUSE_S)
                 self._flush_small(is_idle=not self._todo)
                 self._changed.notify_all()
 
