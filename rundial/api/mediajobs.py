@@ -21,9 +21,10 @@ MAX_DEPTH = 8
 def separated(metrics: Any) -> tuple[dict[str, Media], Any]:
     """Return the media of a call by key, and the rest as it was given.
 
-    Nested mappings are looked into; their media are named `a/b`, as metrics are.
+    Nested dictionaries are looked into; their media are named `a/b`, as metrics are.
     """
-    if not isinstance(metrics, Mapping):
+    # Another mapping may read differently each time, or only once.
+    if not isinstance(metrics, dict):
         return {}, metrics
     media: dict[str, Media] = {}
     rest = _separated(metrics, "", media, 0)
@@ -73,7 +74,7 @@ def _separated(metrics: Mapping[Any, Any], prefix: str, media: dict[str, Media],
         found = _as_media(value)
         if found is not None:
             media[f"{prefix}{key}"] = found
-        elif isinstance(value, Mapping) and depth < MAX_DEPTH:
+        elif isinstance(value, dict) and depth < MAX_DEPTH:
             below = _separated(value, f"{prefix}{key}/", media, depth + 1)
             if below or not value:
                 rest[key] = below

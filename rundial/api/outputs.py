@@ -167,7 +167,11 @@ class Outputs(Facts):
             return {}, metrics
         from rundial.api import mediajobs
 
-        return mediajobs.separated(metrics)
+        try:
+            return mediajobs.separated(metrics)
+        except Exception as error:  # noqa: BLE001 - the user's own mapping; it is sorted out entry by entry
+            let_through(error)
+            return {}, metrics
 
     def _log_with_media(
         self, media: Mapping[str, Any], metrics: Any, step: Any, time_ms: Any, context: Any

@@ -30,7 +30,7 @@ class Request(NamedTuple):
 
     Attributes:
         project_id: The project.
-        run_id: The run.
+        run_id: The run; empty for an artifact that no run has made.
         client_key: The same for the same job and content.
         facts: The further fields of `initiate`.
     """
@@ -119,9 +119,9 @@ class _Shipment:
             }
             for entry in self._manifest.files
         ]
+        whose = {"projectId": request.project_id, **({"runId": request.run_id} if request.run_id else {})}
         body = {
-            "projectId": request.project_id,
-            "runId": request.run_id,
+            **whose,
             "clientKey": request.client_key,
             **request.facts,
             "files": files,
@@ -131,8 +131,7 @@ class _Shipment:
         found = self._api("/initiate", body)
         if isinstance(found, dict):
             self._ids = {
-                "projectId": request.project_id,
-                "runId": request.run_id,
+                **whose,
                 "artifactId": found.get("artifactId"),
                 "uploadId": found.get("uploadId"),
             }

@@ -37,6 +37,7 @@ from rundial.spool.spool import Spool
 # Media and evidence that are ready together go in one upload.
 MAX_TOGETHER = 1_000
 LINGER_S = 0.5
+PAUSE_S = 0.0005
 # How often a file that is sent from where it is may change before it is given up.
 MAX_CHANGES = 5
 RETRY_DISK_S = 5.0
@@ -218,6 +219,9 @@ class Uploads:
                 if not is_done:
                     self._todo.insert(0, job)
                     self._changed.wait(RETRY_DISK_S)
+                elif self._todo:
+                    # So that a loop which logs one file after another keeps the interpreter.
+                    self._changed.wait(PAUSE_S)
                 self._flush_small(is_idle=not self._todo)
                 self._changed.notify_all()
 
@@ -335,6 +339,8 @@ class Uploads:
         )
         if isinstance(result, Delivered):
             self.last_error = None
+            version = result.artifact.get("versionName") or result.artifact.get("version")
+            logger.debug("run %s: %s %s is uploaded", self._run_id, request.facts.get("name"), version)
             self._settle(ready.tokens, "delivered")
         elif isinstance(result, Changed):
             self._anew(ready)
@@ -348,7 +354,7 @@ class Uploads:
         kind = job.get("kind", "artifact")
         assert self._server is not None
         if kind == "artifact":
-            facts = _facts_of(job, manifest)
+            facts = facts_of(job, manifest)
             key = f"{job['token']}-{digest(manifest.files)[:16]}"
         else:
             manifest = _together([each for _, each in ready.jobs], [each for each, _ in ready.jobs])
@@ -431,7 +437,8 @@ class Uploads:
             logger.warning("%s", words)
 
 
-def _facts_of(job: Mapping[str, Any], manifest: Manifest) -> dict[str, Any]:
+def facts_of(job: Mapping[str, Any], manifest: Manifest) -> dict[str, Any]:
+    """Return the further fields of `initiate` for a job of kind `artifact`."""
     metadata = {**(job.get("metadata") or {}), **{f"rundial.{k}": v for k, v in manifest.facts.items()}}
     facts = {
         "name": job["name"],

@@ -107,6 +107,39 @@ def test_kill_in_the_middle_of_a_multipart_upload_resumes_by_parts(
     end_of(script)
 
 
+def test_next_run_delivers_the_files_that_a_killed_one_left(
+    files: ArtifactServer, spool_dir: Path, tmp_path: Path
+) -> None:
+    """An online init on the same spool directory uploads an earlier process's files by itself."""
+    path = tmp_path / "left.txt"
+    path.write_text("left")
+    tried = threading.Event()
+
+    def away(method: str, where: str) -> tuple[int, dict[str, str]] | None:
+        if "/artifacts/" not in where:
+            return None
+        tried.set()
+        return 503, {}
+
+    files.rules.append(away)
+    script = start_script(LOGS, url=files.url, spool=str(spool_dir), paths=[str(path)])
+    assert _first_line(script)
+    assert tried.wait(30)
+    script.kill()
+    end_of(script)
+    path.unlink()
+    files.rules.clear()
+
+    with own_parts() as parts:
+        run = starter(files, spool_dir)()
+        for thread in parts.parts.adopters:
+            thread.join(60)
+        assert run.finish(20)
+
+    assert files.paths("left.txt") == {"left.txt": b"left"}
+    assert not list(spool_dir.glob("*/*/journal"))
+
+
 @pytest.mark.parametrize("interval", [0.01, 60.0])
 def test_kill_right_after_the_call_loses_no_file(
     files: ArtifactServer, spool_dir: Path, tmp_path: Path, interval: float

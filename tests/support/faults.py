@@ -189,6 +189,9 @@ FAULTS: dict[str, dict[str, Fault]] = {
         "test_kill_in_the_middle_of_a_multipart_upload_resumes_by_parts": Fault(
             "kill -9 in the middle of an upload in parts, then sync", FILES, ONLINE
         ),
+        "test_next_run_delivers_the_files_that_a_killed_one_left": Fault(
+            "kill -9 while the store is away, then another run", FILES, ONLINE
+        ),
         "test_kill_right_after_the_call_loses_no_file": Fault(
             "kill -9 right after log_artifact, then sync", FILES, OFFLINE
         ),
