@@ -25,7 +25,7 @@ EPOCHS = 75
 SIGNALS = ("points", "lines", "spans")
 CHARTED = ("val/loss", "train/loss")
 _FLUSH_S = 20.0
-_READ_POINTS = 100_000
+_READ_POINTS = 50_000
 
 
 class Watcher(Protocol):

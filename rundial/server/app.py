@@ -183,6 +183,8 @@ def build_app(services: Services, doors: Doors | None = None, *, host: str = "")
         lifespan=lifespan,
         exception_handlers={Problem: _problem, HTTPException: _http_problem, Exception: _failure},
     )
+    # A path is answered or it is not; nothing is sent on to another one.
+    app.router.redirect_slashes = False
     app.state.services = services
     guarded = Guard(
         app,

@@ -156,7 +156,7 @@ def test_l16_what_a_span_cannot_keep_says_how_long_it_was(start: Start, collecto
     assert longer.attributes["items.rundial.original_items"] == 5_000
     assert tool.attributes["tool.output.rundial.original_bytes"] == 100_000
     assert longer.events[0].attributes["text.rundial.original_bytes"] == 100_000
-    assert min(len(str(longer.attributes["text"])), len(str(tool.attributes["tool.output"]))) > 10_000
+    assert min(len(str(longer.attributes["text"])), len(str(tool.attributes["tool.output"]))) > 1_000
 
 
 def test_l16_an_exception_of_a_span_is_kept_with_its_text(start: Start, collector: Collector) -> None:

@@ -207,7 +207,14 @@ def test_agents_and_their_keys_end_together(client: Client, real: LocalServer) -
     made = client.create_agent_api_key(**mine, project_slug="digits", label="two")
     assert {key["label"]: key["scopes"] for key in client.list_agent_api_keys(**mine)} == {
         "one": ["logs:write"],
-        "two": ["logs:write", "metrics:write", "project:read", "stream:read", "traces:write"],
+        "two": [
+            "artifacts:write",
+            "logs:write",
+            "metrics:write",
+            "project:read",
+            "stream:read",
+            "traces:write",
+        ],
     }
     with Client(real.url, api_key=made["key"]) as agents:
         assert agents.whoami()["principal"] == "api_key"

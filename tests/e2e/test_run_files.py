@@ -87,7 +87,7 @@ def test_artifact_is_put_and_fetched_by_commands(server: ServerProgram, tmp_path
     assert (put.status, got.status, gone.status) == (0, 0, 1), put.stderr + got.stderr
     assert "mine:v0 (good, latest)" in put.stdout
     assert (tmp_path / "out" / "a.txt").read_text() == "hello"
-    assert "cannot be read" in gone.stderr
+    assert "does not exist" in gone.stderr
     assert "Traceback" not in gone.stderr
 
 

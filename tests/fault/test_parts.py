@@ -115,7 +115,7 @@ def test_a_record_that_is_refused_at_a_sync_costs_no_other(spool_dir: Path, way:
 
     assert [result.why for result in report.results] == [""]
     assert report.results[0].delivered == {"points": COUNT - 1, "lines": COUNT, "spans": COUNT}
-    assert report.results[0].waiting == {"points": 0, "lines": 0, "spans": 0}
+    assert report.results[0].waiting == {"points": 0, "lines": 0, "spans": 0, "artifacts": 0}
     assert received(collector) == {
         **each(range(COUNT)),
         "points": [number for number in range(COUNT) if number != BAD],

@@ -189,7 +189,10 @@ def test_a_second_head_that_never_ends_loses_its_connection(impatient: LocalServ
     """A good first request buys no patience."""
     with closing(opened(impatient)) as slow:
         slow.sendall(b"GET /health/ready HTTP/1.1\r\nhost: localhost\r\n\r\n")
-        assert slow.recv(65536).startswith(b"HTTP/1.1 200")
+        answer = slow.recv(65536)
+        while not answer.endswith(b"}"):  # the body may come by itself
+            answer += slow.recv(65536)
+        assert answer.startswith(b"HTTP/1.1 200")
         slow.sendall(b"GET /hea")
 
         assert slow.recv(65536) == b""

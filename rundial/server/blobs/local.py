@@ -62,7 +62,9 @@ class LocalStore:
         # What this process has hashed on its way in: after a power cut nobody has, and it is read again.
         # A set's own operations are atomic.
         self._judged: set[str] = set()
-        (self._root / STAGING).mkdir(mode=0o700, parents=True, exist_ok=True)
+        # One by one: parents that are made on the way get no mode.
+        self._root.mkdir(mode=0o700, parents=True, exist_ok=True)
+        (self._root / STAGING).mkdir(mode=0o700, exist_ok=True)
         self._clear_torn()
 
     def begin(self, staged: Staged) -> str:
@@ -196,7 +198,8 @@ class LocalStore:
             reason = self._judge(staged, source)
             if reason is None:
                 os.fsync(descriptor)
-                lasting.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+                lasting.parent.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+                lasting.parent.mkdir(mode=0o700, exist_ok=True)
                 os.replace(source, lasting)
             elif reason != "missing":
                 self._drop(staged, path)

@@ -28,6 +28,12 @@ _IN_THE_WAY: Final = frozenset({"40001", "40P01"})
 FILE_NAME: Final = "rundial.db"
 
 
+def _shut(driver: Any, _record: object) -> None:
+    """Close what nobody will take out of its pool again."""
+    if driver is not None:
+        driver.close()
+
+
 @dataclass(frozen=True, slots=True)
 class Engines:
     """The two ways into one database.
@@ -45,9 +51,10 @@ class Engines:
     where: str
 
     def close(self) -> None:
-        """Close every pooled connection."""
-        self.reading.dispose()
-        self.writing.dispose()
+        """Close every pooled connection; those that are lent out are closed as they come back."""
+        for engine in (self.reading, self.writing):
+            event.listen(engine, "checkin", _shut)
+            engine.dispose()
 
 
 def open_engines(data_dir: Path, database: str | None = None) -> Engines:
