@@ -52,6 +52,7 @@ class Profile:
         workspace: Workspace slug, or None.
         project: Project slug, or None.
         default_format: `human` or `json`: what the CLI prints when no flag says.
+        fields: Everything that stands in the profile's table; a setting of `init` is found here by its name.
     """
 
     name: str
@@ -59,6 +60,7 @@ class Profile:
     workspace: str | None = None
     project: str | None = None
     default_format: str = "human"
+    fields: Mapping[str, Any] | None = None
 
 
 @value
@@ -289,6 +291,11 @@ def _profiles(table: Mapping[str, Any]) -> dict[str, Profile]:
         raise ConfigError(f"{config_path()}: `profiles` is not a table; it was left as it is")
     result = {}
     for name, fields in found.items():
+        if isinstance(fields, Mapping) and "api_key" in fields:
+            raise ConfigError(
+                f"{config_path()}: [profiles.{name}] holds an api_key, where it does not belong; "
+                f"move the key to RUNDIAL_API_KEY or {secrets_path()}"
+            )
         if not isinstance(fields, Mapping) or not re.fullmatch(_NAME, name):
             raise ConfigError(
                 f"{config_path()}: [profiles.{name}] is not a profile "
@@ -300,6 +307,7 @@ def _profiles(table: Mapping[str, Any]) -> dict[str, Profile]:
             workspace=_text(fields, "workspace"),
             project=_text(fields, "project"),
             default_format=_text(fields, "default_format") or "human",
+            fields=fields,
         )
     return result
 

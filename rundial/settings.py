@@ -315,14 +315,14 @@ OPTIONS: tuple[Option, ...] = (
 
 
 def resolve(
-    arguments: Mapping[str, object], *, environ: Mapping[str, str], profile: Mapping[str, str | None]
+    arguments: Mapping[str, object], *, environ: Mapping[str, str], profile: Mapping[str, object]
 ) -> Settings:
     """Return the settings of a run.
 
     Args:
         arguments: What the caller gave to `init`; None counts as not given.
         environ: The environment.
-        profile: `endpoint`, `workspace` and `project` of the active profile.
+        profile: The active profile's values by the names of settings; other names are of no account here.
 
     Raises:
         ConfigError: A value is wrong, a name is unknown, or there is no project.
@@ -352,7 +352,7 @@ def _first_set(
     option: Option,
     arguments: Mapping[str, object],
     environ: Mapping[str, str],
-    profile: Mapping[str, str | None],
+    profile: Mapping[str, object],
 ) -> tuple[object, str]:
     for name in option.names:
         if arguments.get(name) is not None:
@@ -360,8 +360,9 @@ def _first_set(
     for variable in option.variables:
         if environ.get(variable, "").strip():
             return environ[variable], variable
-    if profile.get(option.name):
-        return profile[option.name], "the active profile"
+    for name in option.names:
+        if profile.get(name) not in (None, ""):
+            return profile[name], f"{name} of the active profile"
     if option.otel and environ.get(option.otel, "").strip():
         return environ[option.otel], option.otel
     return option.default, "default"

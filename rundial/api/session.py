@@ -180,11 +180,10 @@ def _settings(given: Mapping[str, object], overrides: Mapping[str, object]) -> S
         return resolve({**given, **overrides, **kept}, environ=os.environ, profile={})
     known = profiles.load()
     active = known.active
-    profile = {
-        "endpoint": active.endpoint if active else None,
-        "workspace": active.workspace if active else None,
-        "project": active.project if active else None,
-    }
+    profile: dict[str, object] = {}
+    if active is not None:
+        own = {"endpoint": active.endpoint, "workspace": active.workspace, "project": active.project}
+        profile = {**(active.fields or {}), **own}
     settings = resolve(given, environ=os.environ, profile=profile)
     if settings.api_key is None and settings.mode == "online" and not settings.is_plain_otlp:
         # A stored key goes to the endpoint that it was stored with, and to no other.

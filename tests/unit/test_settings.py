@@ -19,7 +19,7 @@ from rundial.settings import OPTIONS, Option, Settings, resolve
 def of(
     arguments: dict[str, object] | None = None,
     environ: dict[str, str] | None = None,
-    profile: dict[str, str | None] | None = None,
+    profile: dict[str, object] | None = None,
 ) -> Settings:
     """Resolve with a project, which every run needs."""
     return resolve({"project": "digits", **(arguments or {})}, environ=environ or {}, profile=profile or {})
@@ -264,6 +264,35 @@ def test_a_stored_key_goes_to_its_own_endpoint_only() -> None:
 
     assert session._settings({"project": "digits"}, {}).api_key == "k1"
     assert session._settings({"project": "digits", "endpoint": "http://two:2"}, {}).api_key is None
+
+
+def test_a_profile_sets_any_setting_but_the_key(tmp_path: Path) -> None:
+    """What is the same for all of a person's runs stands in their profile, off and on included."""
+    profiles.store_local("http://one:1", "k1", "default-workspace")
+    file = Path(profiles.config_path())
+    file.write_text(
+        file.read_text()
+        + 'spool_directory = "/scratch/spool"\nsystem_metrics = false\nmax_batch_points = 7\n'
+    )
+
+    settings = session._settings({"project": "digits", "max_batch_points": 9}, {})
+
+    assert (settings.spool_directory, settings.system_metrics) == ("/scratch/spool", False)
+    assert settings.max_batch_points == 9
+    file.write_text(file.read_text().replace("max_batch_points = 7", "max_batch_points = 0"))
+    with pytest.raises(ConfigError, match="max_batch_points of the active profile 0 is below"):
+        session._settings({"project": "digits"}, {})
+
+
+def test_a_key_in_the_file_of_profiles_is_refused_and_not_shown(tmp_path: Path) -> None:
+    """config.toml is what people copy and show; a key there is told, and where keys belong."""
+    profiles.store_local("http://one:1", "k1", "default-workspace")
+    file = Path(profiles.config_path())
+    file.write_text(file.read_text() + 'api_key = "rdk_a_secret"\n')
+
+    with pytest.raises(ConfigError, match="RUNDIAL_API_KEY") as raised:
+        session._settings({"project": "digits"}, {})
+    assert "rdk_a_secret" not in str(raised.value)
 
 
 def test_init_takes_every_setting_as_an_option(tmp_path: Path) -> None:
