@@ -99,7 +99,7 @@ def test_a_server_that_fails_keeps_a_spool_waiting_and_loses_nothing(spool_dir: 
     assert why in first.results[0].why or ("complete answer" in why and "time" in first.results[0].why)
     assert first.results[0].waiting == {"points": COUNT, "lines": COUNT, "spans": COUNT, "artifacts": 0}
     assert [result.why for result in second.results] == [""]
-    assert second.results[0].delivered == {"points": COUNT, "lines": COUNT, "spans": COUNT}
+    assert second.results[0].delivered == {"points": COUNT, "lines": COUNT, "spans": COUNT, "artifacts": 0}
     assert received(collector) == each(range(COUNT))
 
 
