@@ -209,7 +209,8 @@ class Outputs(Facts):
     def _offloaded(self, attrs: Mapping[str, object]) -> Mapping[str, object]:
         """Keep long values of a span beside the stream; nothing of that may cost the span."""
         try:
-            if not any(type(value) not in _SHORT for value in attrs.values()):
+            # A Collector takes no files: there the span keeps as much of each value as it can hold.
+            if self.settings.is_plain_otlp or all(type(value) in _SHORT for value in attrs.values()):
                 return attrs
             from rundial.api import evidence
 

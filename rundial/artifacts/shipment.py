@@ -57,6 +57,11 @@ Result = Delivered | Changed | Failure
 Piece = tuple[FileEntry, Mapping[str, Any], int, int]
 
 
+def _foreign(call: str, lacks: str) -> Retry:
+    """What a 200 is that no server of ours sends: a proxy's page, another service; nothing was taken."""
+    return Retry(None, f"{call} was answered without {lacks}: this is no Rundial server; the files are kept")
+
+
 def send(wire: Wire, request: Request, manifest: Manifest, *, is_resumed: bool, width: int) -> Result:
     """Upload a manifest.
 
@@ -130,11 +135,10 @@ class _Shipment:
             body["references"] = list(self._manifest.references)
         found = self._api("/initiate", body)
         if isinstance(found, dict):
-            self._ids = {
-                **whose,
-                "artifactId": found.get("artifactId"),
-                "uploadId": found.get("uploadId"),
-            }
+            names = {name: found.get(name) for name in ("artifactId", "uploadId")}
+            if not all(isinstance(each, str) and each for each in names.values()):
+                return _foreign("initiate", "uploadId")
+            self._ids = {**whose, **names}
         return found
 
     def _missing(self, cursor: str | None = None) -> dict[str, Any] | Failure:
@@ -145,7 +149,10 @@ class _Shipment:
         # Parts need no list here: the server knows what has arrived.
         done = self._wire.call(f"{API}/finalize", self._ids)
         if isinstance(done, dict):
-            return Delivered(done.get("artifact") or {})
+            artifact = done.get("artifact")
+            if isinstance(artifact, dict) and artifact.get("artifactId"):
+                return Delivered(artifact)
+            return _foreign("finalize", "artifact")
         return done
 
     def _api(self, path: str, body: Mapping[str, Any]) -> dict[str, Any] | Failure:

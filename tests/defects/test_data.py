@@ -6,7 +6,10 @@ import asyncio
 import contextlib
 import enum
 from collections.abc import Callable
+from hashlib import sha256
 from pathlib import Path
+
+import pytest
 
 from rundial.api.run import Run
 from tests.support.collector import Collector
@@ -139,15 +142,23 @@ def test_l16_long_attributes_of_a_span_are_kept(start: Start, collector: Collect
     assert {key: span.attributes[key] for key in attrs} == attrs
 
 
-def test_l16_what_a_span_cannot_keep_says_how_long_it_was(start: Start, collector: Collector) -> None:
-    """A value beyond every bound keeps its beginning, and its true length stands beside it."""
-    with start() as run:
-        with run.trace(
-            "longer", attrs={"text": "x" * 100_000, "items": list(range(5_000)), "short": 1}
-        ) as span:
-            span.event("step", {"text": "y" * 100_000})
-        assert run.tool_call("search", output="z" * 100_000)
-        assert run.flush(10)
+def record_long_values(run: Run) -> None:
+    """Put values beyond every bound into a span, an event and a tool call."""
+    attrs = {"text": "x" * 100_000, "items": list(range(5_000)), "short": 1}
+    with run.trace("longer", attrs=attrs) as span:
+        span.event("step", {"text": "y" * 100_000})
+    assert run.tool_call("search", output="z" * 100_000)
+    assert run.flush(10)
+
+
+def test_l16_what_a_span_cannot_keep_says_how_long_it_was(
+    start: Start, collector: Collector, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """At a Collector, a value beyond every bound keeps its beginning, its true length beside it."""
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", collector.url)
+    with start(endpoint=None, api_key=None) as run:
+        record_long_values(run)
+        files = run.diagnostics().ledger.signals()["artifacts"]
 
     longer = next(span for span in collector.spans if span.name == "longer")
     tool = next(span for span in collector.spans if span.name == "tool:search")
@@ -156,7 +167,23 @@ def test_l16_what_a_span_cannot_keep_says_how_long_it_was(start: Start, collecto
     assert longer.attributes["items.rundial.original_items"] == 5_000
     assert tool.attributes["tool.output.rundial.original_bytes"] == 100_000
     assert longer.events[0].attributes["text.rundial.original_bytes"] == 100_000
-    assert min(len(str(longer.attributes["text"])), len(str(tool.attributes["tool.output"]))) > 1_000
+    assert min(len(str(longer.attributes["text"])), len(str(tool.attributes["tool.output"]))) > 10_000
+    assert files.logged == 0, "no file that nobody takes"
+
+
+def test_l16_what_a_span_keeps_beside_it_is_named_by_its_digest(start: Start, collector: Collector) -> None:
+    """At a server, a long value is kept whole beside the span, which has its beginning, length and digest."""
+    with start() as run:
+        with run.trace("longer", attrs={"text": "x" * 100_000}):
+            pass
+        files = run.diagnostics().ledger.signals()["artifacts"]
+        run.flush(0.5)
+
+    (span,) = collector.spans
+    assert files.logged == 1
+    assert str(span.attributes["text"]) == "x" * 1_024
+    assert span.attributes["text.rundial.original_bytes"] == 100_000
+    assert span.attributes["text.rundial.evidence.sha256"] == sha256(b"x" * 100_000).hexdigest()
 
 
 def test_l16_an_exception_of_a_span_is_kept_with_its_text(start: Start, collector: Collector) -> None:

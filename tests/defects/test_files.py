@@ -17,8 +17,11 @@ from rundial.api.run import Run
 from rundial.api.session import Session
 from rundial.errors import ArtifactError
 from tests.support.artifactserver import ArtifactServer
+from tests.support.collector import Collector
+from tests.support.control import control
 from tests.support.filesrig import Start, account, starter
 from tests.support.scripts import run_script
+from tests.support.waiting import wait_until
 
 
 @pytest.fixture
@@ -138,6 +141,25 @@ def test_l10_a_file_that_is_gone_is_said_and_counted(
     assert (found.recorded, found.delivered, found.evicted) == (1, 0, {"invalid": 1})
     assert "log.1" in run.diagnostics().artifact_failures[0]
     assert "is lost and counted invalid" in caplog.text
+
+
+def test_l10_a_200_of_something_else_is_no_delivery(
+    session: Session, spool_dir: Path, tmp_path: Path
+) -> None:
+    """A service that answers 200 to everything has taken no file: it waits, and the run says so."""
+    del session
+    (tmp_path / "model").write_bytes(b"weights")
+    with Collector(rules=[control()]) as collector:
+        where = {"endpoint": collector.url, "api_key": "rdk_test", "spool_directory": spool_dir}
+        run = rd.init(project="digits", finish_timeout_seconds=0.5, **where)
+        assert run.log_artifact(tmp_path / "model")
+        wait_until(lambda: any("/artifacts/initiate" in each.path for each in collector.requests), 10)
+        is_delivered = run.flush(0.3)
+        found = account(run)
+        run.finish(0.5)
+
+    assert not is_delivered
+    assert (found.delivered, found.rejected, found.waiting) == (0, 0, 1)
 
 
 def test_l10_media_that_are_too_much_are_counted(begin: Start, files: ArtifactServer) -> None:
