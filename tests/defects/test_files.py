@@ -13,7 +13,6 @@ import numpy as np
 import pytest
 
 import rundial as rd
-from rundial.api.run import Run
 from rundial.api.session import Session
 from rundial.errors import ArtifactError
 from tests.support.artifactserver import ArtifactServer
@@ -385,4 +384,3 @@ def test_the_key_goes_to_the_api_and_to_no_store(begin: Start, files: ArtifactSe
     assert bytes_went
     assert set(bytes_went) == {""}
     assert all(key for _, path, key in files.seen if "/artifacts/" in path)
-    assert isinstance(run, Run)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -123,8 +124,19 @@ def test_a_session_that_no_cookie_can_carry_is_refused_unseen(wrong: Any) -> Non
     assert not isinstance(wrong, str) or len(wrong) < 3 or wrong not in str(raised.value)
 
 
-def test_a_key_wins_over_a_session(client: Client) -> None:
+def test_a_key_is_sent_without_a_session() -> None:
     """Who has both sends the key alone."""
+    with Collector() as collector:
+        both = Client(collector.url, api_key="rdk_mine", session_token="rds_1")
+        with suppress(RundialRequestError):  # a Collector knows nobody
+            both.create_agent(**W, name="nightly")
+        headers = collector.requests[-1].headers
+
+    assert (headers["authorization"], "cookie" in headers) == ("Bearer rdk_mine", False)
+
+
+def test_a_key_wins_over_a_session(client: Client) -> None:
+    """Who logged in and has a key, too, is whom the key says."""
     made = client.create_api_key(**P, scopes=["project:read"])
     client.api_key = made["key"]
 
@@ -225,7 +237,8 @@ def test_agents_and_their_keys_end_together(client: Client, real: LocalServer) -
     assert client.list_agents(**W, status="active") == []
     (revoked,) = client.list_agents(**W, status="revoked")
     assert (revoked["name"], revoked["agentId"][:4]) == ("nightly", "agt_")
-    assert all(key["revokedAtMs"] for key in client.list_agent_api_keys(**mine))
+    ended = [key["revokedAtMs"] for key in client.list_agent_api_keys(**mine)]
+    assert ended == [START_UNIX_NS // 10**6] * 2
 
 
 def test_listings_follow_pages_as_far_as_they_are_asked(client: Client) -> None:

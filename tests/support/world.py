@@ -135,10 +135,6 @@ class World:
         self._join(user, HOME, role)
         return user
 
-    def user_id(self, person: str) -> str:
-        """A person's id."""
-        return self._users[person]
-
     def read(self, job: Callable[[Connection], Any]) -> Any:
         """What a query of the store itself gives."""
         with self.server.services.engines.reading.begin() as connection:

@@ -6,8 +6,6 @@ import os
 import socket
 from pathlib import Path
 
-import pytest
-
 from rundial.artifacts.walk import Found, LeftOut, walk
 
 
@@ -72,7 +70,6 @@ def test_what_is_no_file_is_left_out_and_said(tmp_path: Path) -> None:
         assert _walk(tmp_path) == ([], dict.fromkeys(("pipe", "socket"), "neither a file nor a directory"))
 
 
-@pytest.mark.skipif(not hasattr(os, "fsencode"), reason="names are bytes on every platform we run on")
 def test_name_that_is_no_text_is_taken_in_words(tmp_path: Path) -> None:
     """A name in no known encoding goes with its bytes spelled out."""
     raw = os.path.join(os.fsencode(tmp_path), b"caf\xe9")
