@@ -176,7 +176,7 @@ class Descriptors:
         self._pid = os.getpid()
         self._turned: list[_Turned] = []
         self._passed = threading.Event()
-        self._lock = threading.Lock()  # guards the end: runs may end together
+        self._lock = threading.RLock()  # guards the end: runs may end together, or one in a signal's handler
         _flush()
         ours, theirs = socket.socketpair()
         try:
@@ -223,7 +223,8 @@ class Descriptors:
                 self._close_channel()
                 # Nobody else uses the listener then.
                 self._thread.join(MAX_WAIT_S)
-            self.listeners.remove(listener)
+            if listener in self.listeners:  # a handler's finish may have been here
+                self.listeners.remove(listener)
         listener.rest()
 
     def _has_passed(self, timeout_s: float) -> bool:

@@ -43,10 +43,12 @@ def offloaded(attrs: Mapping[str, object], offer: Offer) -> Mapping[str, object]
     found: dict[str, object] = {}
     for key, value in attrs.items():
         content, kind = _content_of(value)
-        if content is None or not isinstance(key, str) or not MIN_BYTES < len(content) <= MAX_BYTES:
+        # A key that is cut could be another one's.
+        is_plain = not isinstance(key, str) or len(key) > MAX_KEY_CHARS
+        if content is None or is_plain or not MIN_BYTES < len(content) <= MAX_BYTES:
             found[key] = value
             continue
-        reference = _kept(key[:MAX_KEY_CHARS], content, kind, offer)
+        reference = _kept(key, content, kind, offer)
         found.update(reference if reference is not None else {key: value})
     return found
 

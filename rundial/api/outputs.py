@@ -182,6 +182,9 @@ class Outputs(Facts):
             self._sink.drop("artifacts", "invalid", len(media))
             for key in media:
                 self._tally.lost("invalid", key, f"media {key[:80]!r}: its step or time is none; dropped")
+            if metrics:
+                # Counts each of them for the same reason.
+                self.log(metrics, step=step, time_ms=time_ms, context=context)
             return False
         # The numbers first: what media cost must not date them.
         is_whole = not metrics or self.log(metrics, step=number, time_ms=time_ms, context=context)
@@ -209,8 +212,7 @@ class Outputs(Facts):
     def _offloaded(self, attrs: Mapping[str, object]) -> Mapping[str, object]:
         """Keep long values of a span beside the stream; nothing of that may cost the span."""
         try:
-            # A Collector takes no files: there the span keeps as much of each value as it can hold.
-            if self.settings.is_plain_otlp or all(type(value) in _SHORT for value in attrs.values()):
+            if all(type(value) in _SHORT for value in attrs.values()):
                 return attrs
             from rundial.api import evidence
 

@@ -218,7 +218,9 @@ class Pipeline:
                 from rundial.api import uploading
 
                 uploading.prepare()
-                attached.uploads = uploading.of_run(attached, settings)
+                # The encoder and a flush may both have come here.
+                if attached.uploads is None:
+                    attached.uploads = uploading.of_run(attached, settings)
         attached.uploads.wake()
 
     def _connect(

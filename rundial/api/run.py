@@ -78,7 +78,9 @@ class Run(Outputs):
         self._notices = Notices()
         self._status: Status | Literal["left"] | None = None
         self._client: Client | None = None
-        tracing.offload = self._offloaded
+        # A Collector takes no files: there a span keeps as much of each value as it can hold.
+        if self.settings.mode != "disabled" and not self.settings.is_plain_otlp:
+            tracing.offload = self._offloaded
         # What stops before the run does: capture, collection, sampling.
         self.before_finish: list[Callable[[float], None]] = []
 

@@ -9,9 +9,11 @@ The files longest unused go first. Several processes may use one cache: a file a
 
 from __future__ import annotations
 
+import fcntl
 import os
 import re
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from rundial.spool import durable
@@ -62,6 +64,18 @@ class Cache:
         path = part.with_name(part.name.removesuffix(".part"))
         os.replace(part, path)
         return path
+
+    @contextmanager
+    def alone(self, sha256: str) -> Iterator[None]:
+        """Keep other threads and processes from this file, which so is fetched once, by one rank of many."""
+        folder = self.path(sha256).parent
+        durable.make_directory(str(folder))
+        lock = os.open(folder.with_suffix(".lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, durable.FILE_MODE)
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            yield
+        finally:
+            os.close(lock)
 
     def trim(self) -> None:
         """Remove the files longest unused beyond the bound."""

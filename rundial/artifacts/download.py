@@ -59,9 +59,8 @@ class Download:
         self._cache = cache
         self._on_bytes = on_bytes
         self._rng = random.Random()
-        # Guards what is left to do, the error, and the files of one digest, which are fetched once.
+        # Guards what is left to do, and the error.
         self._lock = threading.Lock()
-        self._by_digest: dict[str, threading.Lock] = {}
         self._error: BaseException | None = None
         self._never = threading.Event()
 
@@ -82,9 +81,15 @@ class Download:
             for helper in helpers:
                 helper.start()
             self._loop(left, place)
-            for helper in helpers:
-                helper.join()
+        except BaseException as error:
+            with self._lock:
+                self._error = self._error or error
+            raise
         finally:
+            # They write below the place, so it is closed behind them.
+            for helper in helpers:
+                if helper.ident is not None:
+                    helper.join()
             place.close()
             self._cache.trim()
         if self._error is not None:
@@ -109,9 +114,7 @@ class Download:
         sha256 = str(file.get("sha256"))
         if self._is_there(parts, file, place):
             return
-        with self._lock:
-            alone = self._by_digest.setdefault(sha256, threading.Lock())
-        with alone:
+        with self._cache.alone(sha256):
             source = self._cache.find(sha256)
             if source is not None and not _has_digest(source, sha256):
                 # A disk that failed, or a user that edited it: not what its name says.

@@ -9,7 +9,9 @@ Threads: any.
 
 from __future__ import annotations
 
+import errno
 import os
+import stat
 from contextlib import suppress
 
 from rundial.errors import ArtifactError
@@ -77,7 +79,7 @@ class Place:
         """
         parent = self._parent(parts)
         try:
-            return os.open(
+            found = os.open(
                 parts[-1], os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK, dir_fd=parent
             )
         except FileNotFoundError:
@@ -86,6 +88,10 @@ class Place:
             raise _in_the_way(parts, error) from error
         finally:
             os.close(parent)
+        if not stat.S_ISREG(os.fstat(found).st_mode):
+            os.close(found)
+            raise _in_the_way(parts, FileExistsError(errno.EEXIST, "something that is no file is there"))
+        return found
 
     def put(self, parts: list[str], source: str) -> None:
         """Copy a file to its place, which it takes whole or not at all.

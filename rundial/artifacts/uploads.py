@@ -372,6 +372,8 @@ class Uploads:
 
     def _anew(self, ready: _Ready) -> None:
         """Hash once more what has changed since; what never stands still cannot be recorded."""
+        if self._split(ready):
+            return
         job, _ = ready.jobs[0]
         job["changes"] = job.get("changes", 0) + 1
         if job["changes"] > MAX_CHANGES:
@@ -383,13 +385,18 @@ class Uploads:
             self._todo.append(job)
             self._changed.notify_all()
 
+    def _split(self, ready: _Ready) -> bool:
+        """Let each job of a group go alone: one of them is the reason, and only that one is lost."""
+        if len(ready.jobs) == 1:
+            return False
+        for job, _ in ready.jobs:
+            job["group"] = job["token"]
+        with self._changed:
+            self._ready += [_Ready([each]) for each in ready.jobs]
+        return True
+
     def _reject(self, ready: _Ready, result: Reject) -> None:
-        if len(ready.jobs) > 1:
-            # One of them is the reason: each goes alone, and only that one is lost.
-            for job, _ in ready.jobs:
-                job["group"] = job["token"]
-            with self._changed:
-                self._ready += [_Ready([each]) for each in ready.jobs]
+        if self._split(ready):
             return
         job, _ = ready.jobs[0]
         why = f"artifact {_shown(job)}: the server refused it: {result.why}"

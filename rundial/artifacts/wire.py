@@ -155,8 +155,12 @@ class Wire:
             return _fault(error)
         if response.status in (200, 206):
             return response
-        content = response.read(4096, decode_content=False)
-        response.close()
+        try:
+            content = response.read(4096, decode_content=False)
+        except (exceptions.HTTPError, OSError) as error:
+            return _fault(error)
+        finally:
+            response.close()
         if response.status in (400, 403, 404, 410, 416):
             return Refused(response.status, f"the store answered {response.status}: {_message(content)}")
         return self._failure(response.status, response.headers, content)

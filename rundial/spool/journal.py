@@ -212,12 +212,12 @@ class Journal:
         try:
             os.lseek(self._descriptor, self._size, os.SEEK_SET)
             durable.write_whole(self._descriptor, (data,))
+            if self._is_power_safe:
+                durable.sync_data(self._descriptor)
         except OSError:
             os.ftruncate(self._descriptor, self._size)
             raise
         self._size += len(data)
-        if self._is_power_safe:
-            durable.sync_data(self._descriptor)
 
     def _fold(self, body: dict[str, Any]) -> None:
         if "job" in body:

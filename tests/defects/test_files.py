@@ -7,6 +7,7 @@ import os
 import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -342,6 +343,35 @@ def test_s1_download_verifies_every_digest(begin: Start, files: ArtifactServer, 
 
     files.blobs[sha256] = b"secret"
     assert (run.use_artifact("a:v0").download(tmp_path / "target") / "a.txt").read_text() == "secret"
+
+
+def test_downloads_over_one_cache_leave_each_other_alone(
+    begin: Start, files: ArtifactServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All ranks of a machine ask for the same model at once, and each gets it whole."""
+    monkeypatch.setenv("RUNDIAL_CACHE_DIR", str(tmp_path / "cache"))
+    run, source = begin(), tmp_path / "model"
+    source.write_bytes(content := os.urandom(2_000_000))
+    assert run.log_artifact(source)
+    assert run.flush(10)
+    handles = [run.use_artifact("model") for _ in range(6)]
+    with ThreadPoolExecutor(6) as ranks:
+        places = list(
+            ranks.map(lambda rank: handles[rank].download(tmp_path / f"rank{rank}"), range(len(handles)))
+        )
+
+    assert [(place / "model").read_bytes() == content for place in places] == [True] * 6
+    assert len([path for _, path, _ in files.seen if "/get/" in path]) == 1
+
+
+def test_numbers_beside_media_of_no_step_are_counted(begin: Start) -> None:
+    """What is dropped because its step is none is counted, the numbers as the images."""
+    run = begin()
+
+    assert not run.log({"image": rd.Image(np.zeros((2, 2), np.uint8)), "loss": 1.0}, step="x")  # type: ignore[arg-type]  # what is tested
+
+    ledger = run.diagnostics().ledger
+    assert (ledger.points.dropped, ledger.artifacts.dropped) == ({"invalid": 1}, {"invalid": 1})
 
 
 def test_download_goes_on_where_it_broke_off(

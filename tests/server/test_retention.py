@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import pytest
+from sqlalchemy import Connection, select
 
+from rundial.server.store import uploads
+from rundial.server.store.retention import doom
+from rundial.server.store.tables import projects
 from tests.support.artifacts import AT, Artifacts
 from tests.support.clock import ManualClock
 from tests.support.server import LocalServer
@@ -105,6 +109,25 @@ def test_what_is_in_flight_is_never_collected(local: LocalServer, artifacts: Art
 
     assert swept["blobsDeleted"] == 0
     assert artifacts.content(done.json["artifact"]["artifactId"], "a") == b"shared"
+
+
+def test_what_is_judged_and_not_published_yet_is_never_collected(
+    local: LocalServer, artifacts: Artifacts
+) -> None:
+    """A sweep between the two leaves an upload whole."""
+    begun = artifacts.initiate("data", {"a": b"new"}).json
+
+    def between(connection: Connection) -> tuple[int, int]:
+        project = connection.execute(select(projects.c.id)).scalar_one()
+        found = uploads.need_upload(connection, project, begun["uploadId"])
+        uploads.note_kept(connection, project, uploads.awaited(connection, found.id), 1)
+        doomed = len(doom(connection, None))
+        return doomed, uploads.publish(connection, project, found, 2).version
+
+    doomed, version = local.services.writer.submit(between).result(10)
+
+    assert begun["files"]
+    assert (doomed, version > 0) == (0, True)
 
 
 def test_blobs_go_with_their_last_version_and_come_again(local: LocalServer, artifacts: Artifacts) -> None:

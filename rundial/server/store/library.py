@@ -10,11 +10,12 @@ from typing import Any, Final
 from sqlalchemy import Connection, Row, Select, and_, exists, or_, select
 
 from rundial.server.manifests import LATEST
-from rundial.server.problems import Problem
+from rundial.server.problems import Problem, invalid
+from rundial.server.resources import is_id
 from rundial.server.rows import Target
 from rundial.server.store.artifact_tables import aliases, artifacts, blobs, files, links, references, versions
 from rundial.server.store.history import need_run
-from rundial.server.store.intake import claim_run
+from rundial.server.store.intake import claim_run, locked_life
 from rundial.server.store.tables import runs
 
 AnyRow = Row[Any]
@@ -39,9 +40,15 @@ class ArtifactFilter:
 
 
 def run_named(connection: Connection, project: int, run_id: str, now_ns: int) -> AnyRow:
-    """The run, made now when nobody has heard of it: artifacts may come before the telemetry."""
+    """The run, made now when nobody has heard of it: artifacts may come before the telemetry.
+
+    Raises:
+        Problem: 400, that is no run id; 410, the run was deleted.
+    """
+    if not is_id(run_id):
+        raise invalid(f"runId {run_id[:80]!r} is not 1 to 128 letters, digits, '.', '_' or '-'")
     target = Target(None, "", "", run_id, None, 0, None, "", "", False)
-    claim_run(connection, project, target, now_ns)
+    locked_life(connection, claim_run(connection, project, target, now_ns))
     return need_run(connection, project, run_id)
 
 

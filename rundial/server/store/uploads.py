@@ -276,6 +276,12 @@ def note_kept(connection: Connection, project: int, rows: Sequence[AnyRow], now_
         connection.execute(insert(doomed), spare)
     for some_ids in _batches([row.id for row in rows], _VALUES_AT_ONCE):
         connection.execute(update(arrivals).where(arrivals.c.id.in_(some_ids)).values(is_kept=True))
+    # From this commit on the files hold their blobs: a sweep takes what no file points to.
+    for upload in {row.upload for row in rows}:
+        version = select(uploads.c.version).where(uploads.c.id == upload).scalar_subquery()
+        for digests in _batches([row.sha256 for row in rows if row.upload == upload], _VALUES_AT_ONCE):
+            waiting = and_(files.c.version == version, files.c.blob.is_(None), files.c.sha256.in_(digests))
+            connection.execute(update(files).where(waiting).values(blob=_blob_of(project)))
 
 
 def note_refused(connection: Connection, rows: Sequence[AnyRow]) -> None:
@@ -293,12 +299,11 @@ def publish(connection: Connection, project: int, upload: AnyRow, now_ns: int) -
     # The lock comes first: what is read below is then nobody else's to change.
     lock = update(artifacts).where(artifacts.c.id == upload.artifact)
     connection.execute(lock.values(next_version=artifacts.c.next_version))
-    state = connection.execute(
-        select(uploads.c.state, uploads.c.result).where(uploads.c.id == upload.id)
-    ).one()
-    if state.state == FINALIZED:
-        return Published(state.result, state.result != upload.version)
-    check_open(upload)
+    # And that of the upload: who ends it takes no other.
+    now = connection.execute(select(uploads).where(uploads.c.id == upload.id).with_for_update()).one()
+    if now.state == FINALIZED:
+        return Published(now.result, now.result != upload.version)
+    check_open(now)
     _link_blobs(connection, project, upload.version)
     newest = connection.execute(
         select(versions.c.id, versions.c.digest)
@@ -337,14 +342,15 @@ def _number(connection: Connection, upload: AnyRow, now_ns: int) -> None:
     )
 
 
+def _blob_of(project: int) -> Any:
+    """The blob of a row of `files`, as a subquery."""
+    same = (blobs.c.project_id == project, blobs.c.sha256 == files.c.sha256)
+    return select(blobs.c.id).where(*same).scalar_subquery()
+
+
 def _link_blobs(connection: Connection, project: int, version: int) -> None:
-    blob = (
-        select(blobs.c.id)
-        .where(blobs.c.project_id == project, blobs.c.sha256 == files.c.sha256)
-        .scalar_subquery()
-    )
     waiting = and_(files.c.version == version, files.c.blob.is_(None))
-    connection.execute(update(files).where(waiting).values(blob=blob))
+    connection.execute(update(files).where(waiting).values(blob=_blob_of(project)))
     missing = connection.execute(select(files.c.path).where(waiting).limit(100)).scalars().all()
     if missing:
         raise not_there([(path, "missing") for path in missing])
