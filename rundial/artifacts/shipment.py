@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 
 from rundial.artifacts.manifest import FileEntry, Manifest
 from rundial.artifacts.wire import BLOCK_BYTES, Conflict, Failure, Refused, Stopped, Wire
-from rundial.export.outcome import Pause, Reject, Retry
+from rundial.export.outcome import Retry
 
 API = "/api/v1/artifacts"
 # Rounds in which the server may ask for parts again before the upload is put aside for a while.
@@ -281,6 +281,3 @@ def _blocks(descriptor: int, offset: int, size: int) -> Iterator[bytes]:
             raise OSError("the file became shorter while it was sent")
         yield block
         offset += len(block)
-
-
-__all__ = ["API", "Changed", "Delivered", "Failure", "Pause", "Reject", "Request", "Result", "Retry", "send"]

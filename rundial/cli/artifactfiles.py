@@ -105,9 +105,7 @@ def _object(text: str | None) -> dict[str, Any]:
     try:
         found = json.loads(text)
     except ValueError as error:
-        raise CommandError(
-            f"--metadata is no JSON: {error}", "Such as --metadata '{\"acc\": 0.9}'"
-        ) from error
+        raise CommandError(f"--metadata is no JSON: {error}", _SUCH_AS) from error
     if not isinstance(found, dict):
-        raise CommandError("--metadata is no JSON object", "Such as --metadata '{\"acc\": 0.9}'")
+        raise CommandError("--metadata is no JSON object", _SUCH_AS)
     return found

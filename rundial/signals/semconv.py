@@ -65,7 +65,6 @@ EVENT_RUN_FINISH = "rundial.run.finish"
 EVENT_MEDIA = "rundial.media"
 EVENT_ARTIFACT_USED = "rundial.artifact.used"
 EVENT_SPAN_START = "rundial.span.start"
-EVENT_MEDIA = "rundial.media"
 
 # Beside the attribute of a span whose value is kept as a file; the first part is the attribute's own name.
 EVIDENCE_SHA256 = ".rundial.evidence.sha256"

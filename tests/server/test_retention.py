@@ -207,3 +207,15 @@ def test_verify_finds_a_damaged_blob(local: LocalServer, artifacts: Artifacts) -
 def test_a_policy_that_makes_no_sense_is_refused(artifacts: Artifacts, policy: dict[str, object]) -> None:
     """It is refused when it is announced, not when it would delete something."""
     assert artifacts.initiate("data", {"a": b"1"}, retentionPolicy=policy).status == 400
+
+
+def test_what_becomes_of_a_version_is_in_the_audit_log(local: LocalServer, artifacts: Artifacts) -> None:
+    """Whoever took a model away, or another's name from it, can be asked."""
+    found = artifacts.log("data", {"a": b"1"})["artifact"]["artifactId"]
+    artifacts.post(f"{AT}/artifacts/{found}/aliases", {"add": ["best"]})
+    artifacts.send("DELETE", f"{AT}/artifacts/{found}?force=true")
+
+    deeds = local.get("/api/v1/workspaces/default-workspace/audit").json["events"]
+
+    told = [(each["action"], each["targetId"]) for each in deeds if each["targetKind"] == "artifact"]
+    assert told == [("artifact.delete", found), ("artifact.alias", found)]

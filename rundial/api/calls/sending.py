@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import json
 import os
+import random
 import secrets
 import tempfile
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -58,12 +60,15 @@ def put_artifact(  # noqa: PLR0913 - what an artifact may have
     from rundial.artifacts.shipment import Changed, Delivered, Request, send
     from rundial.artifacts.snapshot import Budget, Gone
     from rundial.artifacts.wire import Endpoint, Wire
+    from rundial.export.backoff import schedule
     from rundial.export.outcome import Retry
 
     path = os.path.abspath(os.fspath(path_or_dir))
     token = secrets.token_hex(8)
-    wire = Wire(Endpoint(self.endpoint, self.key.headers))
-    with tempfile.TemporaryDirectory(prefix="rundial-put-") as place:
+    with (
+        closing(Wire(Endpoint(self.endpoint, self.key.headers))) as wire,
+        tempfile.TemporaryDirectory(prefix="rundial-put-") as place,
+    ):
         try:
             job = {"token": token, "path": path, "at": time.time_ns()}
             manifest = Preparation(Path(place), Budget(0)).prepare(job, None)
@@ -83,13 +88,12 @@ def put_artifact(  # noqa: PLR0913 - what an artifact may have
         request = Request(project_id, run_id or "", token, given)
         total = manifest.size
         found: Any = None
-        for number in range(TRIES):
+        for number in range(1, TRIES + 1):
             with _watched(lambda: wire.sent, total, on_bytes):
-                found = send(wire, request, manifest, is_resumed=number > 0, width=WIDTH)
-            if not isinstance(found, Retry):
+                found = send(wire, request, manifest, is_resumed=number > 1, width=WIDTH)
+            if not isinstance(found, Retry) or number == TRIES:
                 break
-            threading.Event().wait(found.after_s or min(2.0**number, 15.0))
-    wire.close()
+            threading.Event().wait(schedule(number, found.after_s, random.Random()))
     if isinstance(found, Delivered):
         return dict(found.artifact)
     if isinstance(found, Changed):

@@ -26,6 +26,7 @@ from rundial.server.problems import Problem, invalid
 from rundial.server.routes.workspaces import need_project, need_project_by_id
 from rundial.server.services import Services, principal_of, services_of
 from rundial.server.store.artifact_tables import aliases
+from rundial.server.store.audit import Deed, record
 from rundial.server.store.history import need_run
 from rundial.server.store.library import (
     ArtifactFilter,
@@ -178,7 +179,7 @@ async def rename(request: Request) -> Answer:
     add, remove = checked_aliases(arguments.texts("add")), arguments.texts("remove")
     if LATEST in remove:
         raise invalid("`latest` cannot be removed", "it always means the newest version")
-    place = request.path_params
+    place, now_ns = request.path_params, services_of(request).clock.time_unix_ns()
 
     def change(connection: Connection) -> list[str]:
         project = need_project(connection, principal, place["workspace"], place["project"])
@@ -186,6 +187,13 @@ async def rename(request: Request) -> Answer:
         # Removing first: an alias that is in both lists stays.
         drop_aliases(connection, version, remove)
         move_aliases(connection, version.artifact, version.id, add)
+        deed = Deed(
+            "artifact.alias",
+            "artifact",
+            version.public_id,
+            details={"add": list(add), "remove": list(remove)},
+        )
+        record(connection, project.workspace.id, principal.doer, deed, now_unix_ns=now_ns)
         return list(aliases_of(connection, [version.id])[version.id])
 
     names = await services_of(request).write(change)
@@ -197,7 +205,7 @@ async def delete(request: Request) -> Answer:
     principal = principal_of(request, ARTIFACTS_WRITE)
     services = services_of(request)
     is_forced = request.query_params.get("force", "") == "true"
-    place = request.path_params
+    place, now_ns = request.path_params, services.clock.time_unix_ns()
 
     def change(connection: Connection) -> dict[str, object]:
         project = need_project(connection, principal, place["workspace"], place["project"])
@@ -210,6 +218,9 @@ async def delete(request: Request) -> Answer:
                 "remove its aliases first, or delete it with force=true",
             )
         delete_version(connection, version.id)
+        details = {"name": version.name, "version": version.version, "forced": is_forced}
+        deed = Deed("artifact.delete", "artifact", version.public_id, details=details)
+        record(connection, project.workspace.id, principal.doer, deed, now_unix_ns=now_ns)
         return {"artifactId": version.public_id, "name": version.name, "version": version.version}
 
     deleted = await services.write(change)

@@ -23,7 +23,7 @@ class Deed:
     Attributes:
         action: What was done, `thing.verb`; API.
         target_kind: What it was done to: `workspace`, `project`, `run`, `member`, `api_key`, `agent`,
-            `session`.
+            `session`, `artifact`.
         target_id: Which one, by its public id or name.
         agent_id: The agent that it is about, when it is about one.
         details: More, in plain values.

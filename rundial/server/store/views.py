@@ -49,9 +49,6 @@ class Span:
         return self.low > 0 or self.high < END_OF_STEPS
 
 
-WHOLE: Final = Span()
-
-
 @dataclass(frozen=True, slots=True)
 class Part:
     """A part of a curve in buckets of one width.
