@@ -103,9 +103,9 @@ def _rename(before: object, after: object) -> None:
 class MainFrame:
     """The main thread's outermost frame: it tells how the program's main part was left.
 
-    Whether it returned or was ended by an exception is gone before exit hooks run. What stays is this frame, if
-    somebody holds it, and with it the instruction that it stopped at: a return, or what raised. A frame of
-    module level holds nothing beside the module's own names, so holding it keeps nothing alive.
+    Whether it returned or was ended by an exception is gone before exit hooks run. What stays is this frame,
+    if somebody holds it, and with it the instruction that it stopped at: a return, or what raised. A frame
+    of module level holds nothing beside the module's own names, so holding it keeps nothing alive.
 
     Threads: `of_process` may be called from any; the rest is for the exit.
 
