@@ -163,7 +163,7 @@ class Run(Outputs):
             context: Attributes of all the points, such as `{"split": "val"}`.
 
         Returns:
-            Whether every entry was accepted. Never raises, but in strict mode.
+            Whether every entry was accepted, False where there is none. Never raises, but in strict mode.
         """
         # The quick way is for what nearly every call is: names that were seen before, plain numbers, a
         # step that goes on. It finds out by trying; whatever does not fit goes the slow way, which
@@ -452,6 +452,10 @@ class Run(Outputs):
             if media:
                 return self._log_with_media(media, metrics, step, time_ms, context)
             found = self._rows.examine(metrics, step, time_ms, context, sink=self._sink)
+            if not (found.rows or found.non_finite or found.invalid):
+                # No point, so nothing to count and no step of the run's own.
+                self._tally.lost("invalid", "", "log() was given no metric; such calls record nothing")
+                return False
             is_whole = self._offer(found)
             # Counted before anyone is told: in strict mode telling raises.
             if found.non_finite:
@@ -472,7 +476,7 @@ class Run(Outputs):
             else:
                 self._highest_step = found.step
         step = next(self._steps) if found.step is None else found.step
-        is_whole = bool(found.rows)
+        is_whole = True
         for keys, body in found.rows:
             explicit_ns = 0 if found.time_ms is None else self._sink.explicit_unix_ns(found.time_ms)
             if not self._sink.row(keys, body, step, explicit_ns):
