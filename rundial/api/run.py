@@ -353,8 +353,7 @@ class Run(Outputs):
             self._status = ending.status
         elif self._status != ending.status:
             return False
-        left_s = max(0.0, end - time.monotonic())
-        return self._end_here(left_s, ending)
+        return self._end_here(max(0.0, end - time.monotonic()), ending)
 
     def complete(self, reason: object = None, timeout_seconds: float | None = 5.0) -> bool:
         """Finish as completed."""
@@ -445,10 +444,12 @@ class Run(Outputs):
         context: Mapping[str, str] | None,
     ) -> bool:
         try:
-            media, metrics = self._separated(metrics)
-            if media:
-                return self._log_with_media(media, metrics, step, time_ms, context)
-            found = self._rows.examine(metrics, step, time_ms, context, sink=self._sink)
+            found = self._rows.examine_again(metrics, step, time_ms, context)
+            if found is None:
+                media, metrics = self._separated(metrics)
+                if media:
+                    return self._log_with_media(media, metrics, step, time_ms, context)
+                found = self._rows.examine(metrics, step, time_ms, context, sink=self._sink)
             if not (found.rows or found.non_finite or found.invalid):
                 self._tally.lost("invalid", "", "log() was given no metric; such calls record nothing")
                 return False  # and no step of the run's own is taken
