@@ -213,7 +213,7 @@ class _Sql:
         if test.operator == "=":
             has = has.where(facet.c.field == f"{TAG}{test.value}")
         else:
-            has = has.where(facet.c.field >= TAG, facet.c.field < f"{TAG[:-1]}/")
+            has = has.where(facet.c.field.startswith(TAG, autoescape=True))
         if test.operator == "~":
             has = has.where(facet.c.text.icontains(test.value, autoescape=True))
         return has.exists()
@@ -336,7 +336,7 @@ def columns_of(
     facet = run_facets.c
     is_wanted: ColumnElement[bool] = facet.field.in_(names)
     if any(field.kind == "tags" for field in wanted):
-        is_wanted = or_(is_wanted, and_(facet.field >= TAG, facet.field < f"{TAG[:-1]}/"))
+        is_wanted = or_(is_wanted, facet.field.startswith(TAG, autoescape=True))
         for row in found.values():
             row["tags"] = []
     said = select(facet.run, facet.field, facet.kind, facet.text).where(facet.run.in_(_IDS), is_wanted)
