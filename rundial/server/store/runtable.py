@@ -1,7 +1,7 @@
 """The run table: which runs, in which order, and chosen columns of them. No point is read for it.
 
 A field of the config or the hand-set summary is a row of `run_facets`; a metric's summary is in its row of
-`series`. The one exception is a metric whose definition asks for the mean, which is taken over its points.
+`series`.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from rundial.server.store.runfacets import (
     plain_value,
     run_facets,
 )
-from rundial.server.store.tables import points, runs, series
+from rundial.server.store.tables import runs, series
 from rundial.server.summaries import definition_of, rule_of
 from rundial.signals import semconv
 
@@ -240,8 +240,12 @@ class _Sql:
         shown: ColumnElement[Any] = series.c.last_value
         if by_rule:
             said = self._facet(DEFINITIONS).c.text
-            mean = select(func.avg(points.c.value)).where(points.c.series == series.c.id).scalar_subquery()
-            value: dict[str, Any] = {"min": series.c.min_value, "max": series.c.max_value, "mean": mean}
+            column = series.c
+            value: dict[str, Any] = {
+                "min": column.min_value,
+                "max": column.max_value,
+                "mean": column.mean_value,
+            }
             cases = [(said.in_(texts), value.get(rule)) for rule, texts in by_rule.items()]
             shown = case(*cases, else_=series.c.last_value)
         return (
@@ -249,7 +253,7 @@ class _Sql:
             .where(series.c.run == runs.c.id, series.c.name == name, _is_plain())
             .order_by(func.length(series.c.attributes), series.c.attributes)
             .limit(1)
-            .correlate_except(series, points)
+            .correlate_except(series)
             .scalar_subquery()
         )
 
@@ -353,11 +357,11 @@ def _add_metrics(
         column.last_value,
         column.min_value,
         column.max_value,
+        column.mean_value,
         column.attributes,
-        column.id,
     ).where(column.run.in_(list(found)), column.name.in_(names), _is_plain())
     best: dict[tuple[int, str], tuple[int, str]] = {}
-    for run, name, last, low, high, attributes, series_id in connection.execute(query):
+    for run, name, last, low, high, mean, attributes in connection.execute(query):
         place = (len(attributes), attributes)
         if place >= best.get((run, name), (2**31, "")):
             continue
@@ -366,10 +370,7 @@ def _add_metrics(
             continue  # set by hand
         best[run, name] = place
         rule = rule_of(definition_of(name, definitions[run])) if run in definitions else "last"
-        shown = {"last": last, "min": low, "max": high}.get(rule)
-        if rule == "mean":
-            mean = select(func.avg(points.c.value)).where(points.c.series == series_id)
-            shown = connection.execute(mean).scalar()
+        shown = {"last": last, "min": low, "max": high, "mean": mean}.get(rule)
         if shown is None:
             found[run].pop(field, None)
         else:
