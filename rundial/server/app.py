@@ -58,6 +58,7 @@ from rundial.server.services import Services
 from rundial.server.store.apikeys import keep_uses
 from rundial.server.store.engine import open_engines
 from rundial.server.store.intake import Intake
+from rundial.server.store.sqlevents import SqlEvents
 from rundial.server.store.transfer import check_finished
 from rundial.server.telemetry import Observed, Telemetry
 from rundial.server.writer import Writer
@@ -123,11 +124,12 @@ def open_services(  # noqa: PLR0913 -- one argument an option of the server
     except BaseException:
         engines.close()
         raise
-    intake = Intake()
-    writer = Writer(engines, on_rollback=intake.forget)
+    events = SqlEvents()
+    intake = Intake(events)
+    writer = Writer(engines, events, on_rollback=intake.forget)
     silence_ns = int(silence_s * 1e9)
     artifacts = open_artifacts(data_dir, clock, blob_options or BlobOptions())
-    janitor = Janitor(writer, clock, on_deletion=intake.forget)
+    janitor = Janitor(writer, clock, events, on_deletion=intake.forget)
     known = Known(remembers=not engines.is_shared)
     bodies = bodies or BodyReader()
     gauges = {"waiting_rows": lambda: writer.waiting_weight, "held_body_bytes": lambda: bodies.held_bytes}
@@ -137,6 +139,7 @@ def open_services(  # noqa: PLR0913 -- one argument an option of the server
         engines,
         writer,
         intake,
+        events,
         bodies,
         clock,
         silence_ns,
@@ -155,6 +158,7 @@ def close_services(services: Services) -> None:
         with suppress(Problem):  # when each key was used last is not worth more than one attempt
             services.writer.submit(lambda connection: keep_uses(connection, uses))
     services.writer.close()
+    services.events.close()
     services.engines.close()
     if services.telemetry.otel is not None:
         services.telemetry.otel.close()

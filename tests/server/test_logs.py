@@ -16,9 +16,9 @@ import urllib3
 from rundial.clock import SystemClock
 from rundial.server.keys import ADMIN, Principal
 from rundial.server.lineseek import matcher, seek
+from rundial.server.store.events import LineFilter
 from rundial.server.store.history import find_run
 from rundial.server.store.places import find_project_by_public_id
-from rundial.server.store.streams import LineFilter
 from tests.support import otlp
 from tests.support.server import LocalServer, Reply, fresh_id
 
@@ -94,6 +94,7 @@ def test_a_search_that_looks_at_too_many_lines_goes_on_in_the_next_page(local: L
         assert row is not None
         while True:
             page = seek(
+                local.services.events.lines,
                 connection,
                 row.id,
                 LineFilter(),
