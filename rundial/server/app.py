@@ -36,6 +36,8 @@ from rundial.server.routes import (
     blobs,
     control,
     curves,
+    evaldiff,
+    evals,
     exports,
     health,
     ingest,
@@ -87,6 +89,8 @@ _ROUTES: Final = [
     *artifacts.ROUTES,
     *blobs.ROUTES,
     *media.ROUTES,
+    *evals.ROUTES,
+    *evaldiff.ROUTES,
     *openapi.ROUTES,
 ]
 

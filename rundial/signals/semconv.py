@@ -66,6 +66,10 @@ EVENT_MEDIA = "rundial.media"
 EVENT_ARTIFACT_USED = "rundial.artifact.used"
 EVENT_SPAN_START = "rundial.span.start"
 
+# An evaluation: what is evaluated against what, and what each example of it came to.
+EVENT_EVAL_START = "rundial.eval.start"
+EVENT_EVAL_RESULT = "rundial.eval.result"
+
 # Beside the attribute of a span whose value is kept as a file; the first part is the attribute's own name.
 EVIDENCE_SHA256 = ".rundial.evidence.sha256"
 EVIDENCE_PATH = ".rundial.evidence.path"
