@@ -48,6 +48,10 @@ LOGGER_NAME = "rundial.logger.name"
 # Attributes that limits have cost a line; in OTLP the record's `dropped_attributes_count`.
 DROPPED_ATTRIBUTES = "rundial.dropped_attributes"
 
+# Attributes of a span in which an example is evaluated.
+EVAL_RUN = "rundial.eval.run"
+EVAL_EXAMPLE = "rundial.eval.example"
+
 # Event names (log records with `event_name`; OpenTelemetry logs data model, "Events").
 EVENT_RUN_START = "rundial.run.start"
 EVENT_RUN_ENVIRONMENT = "rundial.run.environment"

@@ -1,4 +1,4 @@
-"""Evaluations: results by the published routes and by events, read back, compared, and gone with their runs."""
+"""Evaluations: results by the published routes and by events, read back, compared, gone with their runs."""
 
 from __future__ import annotations
 
