@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from rundial.api.client import Client as RundialClient
+from rundial.api.evalsuite import RundialEvalRun, RundialEvalSuite
 from rundial.api.run import Run as RundialRun
 from rundial.api.trace import Span as RundialSpan
 from rundial.choices import Distributed as DistributedPolicy
@@ -20,6 +21,8 @@ __all__ = [
     "RunKind",
     "RundialClient",
     "RundialDiagnostics",
+    "RundialEvalRun",
+    "RundialEvalSuite",
     "RundialRequestError",
     "RundialRun",
     "RundialSpan",

@@ -36,6 +36,8 @@ from rundial.server.routes import (
     blobs,
     control,
     curves,
+    evaldiff,
+    evals,
     exports,
     health,
     ingest,
@@ -88,6 +90,8 @@ _ROUTES: Final = [
     *artifacts.ROUTES,
     *blobs.ROUTES,
     *media.ROUTES,
+    *evals.ROUTES,
+    *evaldiff.ROUTES,
     *openapi.ROUTES,
 ]
 

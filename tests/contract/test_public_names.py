@@ -23,6 +23,8 @@ NAMES = [
     "RunKind",
     "RundialClient",
     "RundialDiagnostics",
+    "RundialEvalRun",
+    "RundialEvalSuite",
     "RundialError",
     "RundialRequestError",
     "RundialRun",
@@ -31,6 +33,7 @@ NAMES = [
     "Table",
     "__version__",
     "checkpoint",
+    "eval",
     "init",
 ]
 

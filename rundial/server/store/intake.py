@@ -25,6 +25,7 @@ from rundial.server.problems import Problem
 from rundial.server.rows import Delivery, EventRow, SeriesBlock, Target
 from rundial.server.runlife import Happening, RunLife, alive_unix_ns, dump, fold, load, seen_attempt
 from rundial.server.store.dialect import POSTGRESQL, dialect_of, greatest, insert_new
+from rundial.server.store.evals import heed_evals
 from rundial.server.store.events import EventStore, Sender
 from rundial.server.store.inserts import insert_events
 from rundial.server.store.media import heed
@@ -123,13 +124,17 @@ class Intake:
         }
         fresh = self._store_events(connection, instance, delivery.events)
         heed(connection, project.id, run.id, fresh)
+        heed_evals(connection, project.id, run.id, fresh)
+        # Results are units of the ledger, counted with the lines; the other events are not.
+        told = [event for event in fresh if event.name != semconv.EVENT_EVAL_RESULT]
+        stored["lines"] += len(fresh) - len(told)
         self._keep_ledger(connection, instance, delivery.events)
         if any(stored.values()):
             _COUNT.run(connection, b_instance=instance, **{f"b_{name}": new for name, new in stored.items()})
-        if any(stored.values()) or fresh or attempt > run.attempt:
+        if any(stored.values()) or told or attempt > run.attempt:
             alive_ns = alive_unix_ns(received_ns, delivery.newest_unix_ns())
-            if fresh or attempt > run.attempt:
-                _tell(connection, run, target.instance, attempt, fresh)
+            if told or attempt > run.attempt:
+                _tell(connection, run, target.instance, attempt, told)
             if not (run.has_beaten or target.is_foreign):
                 alive_ns = 0
             _HEARD.run(connection, b_run=run.id, b_alive=alive_ns, b_updated=received_ns)
