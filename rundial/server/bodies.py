@@ -69,6 +69,16 @@ class BodyReader:
         self._held_bytes = 0
 
     @property
+    def max_wire_bytes(self) -> int:
+        """The bound on one body as it is sent."""
+        return self._max_wire_bytes
+
+    @property
+    def timeout_s(self) -> float:
+        """How long one body may take, seconds."""
+        return self._timeout_s
+
+    @property
     def held_bytes(self) -> int:
         """What is in memory of bodies that are being read."""
         return self._held_bytes
