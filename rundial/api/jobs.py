@@ -104,6 +104,8 @@ def _looked_at(path_or_dir: object) -> tuple[str, list[int] | None]:
 def _name(name: object) -> str:
     if not isinstance(name, str) or not name.strip() or len(name) > MAX_NAME_CHARS:
         raise ValueError(f"name must be a text of 1 to {MAX_NAME_CHARS} characters; nothing was logged")
+    if name.isascii() and name.isprintable() and ":" not in name:
+        return name
     clean = name.encode("utf-8", "backslashreplace").decode("utf-8")
     if ":" in clean or any(ord(char) < 32 for char in clean):
         raise ValueError(f"name {name!r} holds a ':' or a control character; nothing was logged")
