@@ -406,7 +406,7 @@ def dataset_of(
         cases = cases_of(dataset)
         told = json.dumps([{**case, "id": case.id} for case in cases], sort_keys=True, default=str)
         made = hashlib.sha256(told.encode("utf-8", "replace")).hexdigest()[:16]
-        return {"name": name or suite_name, "version": version or made, "cases": len(cases)}, cases
+        return {"name": name or suite_name, "version": version or made, "examples": len(cases)}, cases
     raise ConfigError(
         f"dataset must be a list of cases, a mapping with a name, or an artifact's reference, not "
         f"{type(dataset).__name__}; nothing was made"

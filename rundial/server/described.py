@@ -114,6 +114,9 @@ DESCRIBED: Final[dict[tuple[str, str], Described]] = {
     ("POST", "/api/v1/export/logs/file"): Described(
         f"{_OF_RUN} {_TIMES} {_FORMATS}", "", "application/octet-stream"
     ),
+    ("POST", "/api/v1/export/evals/file"): Described(
+        f"projectId! evalRunId! {_FORMATS}", "", "application/octet-stream"
+    ),
     ("POST", "/api/v1/ingest/metrics"): Described(
         "points!:objects clientDiagnostics:object", "accepted requestId"
     ),

@@ -432,6 +432,12 @@ RIGHTS: Final[dict[tuple[str, str], Right]] = {
         _EVALUATORS,
         lambda world: Call("/api/v1/evals/results", {**_results(world), "evalRunId": _eval_run(world)}),
     ),
+    ("POST", "/api/v1/export/evals/file"): Right(
+        _READERS,
+        lambda world: Call(
+            "/api/v1/export/evals/file", {"projectId": world.ids["digits"], "evalRunId": _eval_run(world)}
+        ),
+    ),
     ("POST", "/api/v1/query/evals/diff"): Right(_READERS, _diff),
     ("GET", f"{_PLACE}/evals/runs"): Right(_READERS, _get(f"{_P}/evals/runs?runId={RUN}")),
     ("GET", f"{_PLACE}/evals/runs/{{eval_run_id}}"): Right(_READERS, _of_eval_run()),

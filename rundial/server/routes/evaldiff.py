@@ -14,11 +14,10 @@ from rundial.server.arguments import Arguments, of_body, page
 from rundial.server.evalrows import minimized
 from rundial.server.keys import PROJECT_READ
 from rundial.server.problems import invalid
-from rundial.server.routes.evals import need_eval_run
 from rundial.server.routes.workspaces import need_project_by_id
 from rundial.server.services import principal_of, services_of
 from rundial.server.store.evaldiff import STATUSES, Sides, counts_of_diff, page_of_diff
-from rundial.server.store.evals import said
+from rundial.server.store.evals import need_eval_run, said
 
 AnyRow = Row[Any]
 _MS: Final = 1_000_000
@@ -39,7 +38,7 @@ async def diff(request: Request) -> Answer:
 
     def read(connection: Connection) -> dict[str, object]:
         project = need_project_by_id(connection, principal, project_id)
-        baseline, candidate = (need_eval_run(connection, project, each) for each in ids)
+        baseline, candidate = (need_eval_run(connection, project.id, each) for each in ids)
         less_is_better = minimized([*said(baseline.scorers), *said(candidate.scorers)])
         sides = Sides(baseline.id, candidate.id, scorer, tolerance, less_is_better)
         after = (cursor[0], cursor[1], cursor[2]) if cursor else None

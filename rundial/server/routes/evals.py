@@ -25,6 +25,7 @@ from rundial.server.store.evals import (
     find_suite,
     keep_results,
     keep_suite,
+    need_eval_run,
     page_of_eval_runs,
     page_of_results,
     said,
@@ -122,7 +123,7 @@ async def ingest(request: Request) -> Answer:
 
     def change(connection: Connection) -> None:
         project = _project(connection, principal, arguments)
-        run = need_eval_run(connection, project, eval_run_id).run
+        run = need_eval_run(connection, project.id, eval_run_id).run
         keep_results(connection, project.id, run, rows)
 
     await services.write(change, weight=1 + len(rows))
@@ -160,7 +161,7 @@ async def details(request: Request) -> Answer:
 
     def read(connection: Connection) -> dict[str, object]:
         project = need_project(connection, principal, place["workspace"], place["project"])
-        found = need_eval_run(connection, project, place["eval_run_id"])
+        found = need_eval_run(connection, project.id, place["eval_run_id"])
         return {
             **_shown(found),
             "dataset": said(found.dataset),
@@ -185,7 +186,7 @@ async def rows_of_run(request: Request) -> Answer:
 
     def read(connection: Connection) -> dict[str, object]:
         project = need_project(connection, principal, place["workspace"], place["project"])
-        eval_run = need_eval_run(connection, project, place["eval_run_id"])
+        eval_run = need_eval_run(connection, project.id, place["eval_run_id"])
         after = (cursor[0], cursor[1]) if cursor else None
         found = page_of_results(
             connection, eval_run.id, scorer=scorer, outcome=outcome, after=after, limit=limit + 1
@@ -195,22 +196,6 @@ async def rows_of_run(request: Request) -> Answer:
         return {"rows": [_result(row) for row in rows], "page": page(last)}
 
     return Answer(await services_of(request).read(read))
-
-
-def need_eval_run(connection: Connection, project: Project, eval_run_id: str) -> AnyRow:
-    """An evaluation run by its id.
-
-    Raises:
-        Problem: 404, there is none.
-    """
-    found = find_eval_run(connection, project.id, eval_run_id)
-    if found is None:
-        raise Problem(
-            404,
-            f"there is no evaluation run {eval_run_id[:128]!r} in this project",
-            "`rundial evals ls` lists them; `rundial sync` delivers what waits on disk",
-        )
-    return found
 
 
 def _project(connection: Connection, principal: Principal, arguments: Arguments) -> Project:
