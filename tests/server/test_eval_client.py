@@ -14,6 +14,7 @@ from rundial.errors import RundialRequestError
 from tests.support.clock import ManualClock
 from tests.support.processes import own_parts
 from tests.support.server import LocalServer
+from tests.support.waiting import wait_until
 
 PLACE = {"workspace_slug": "default-workspace", "project_slug": "digits"}
 DATASET = {"name": "sums", "version": "1", "artifactRef": "sums:v1"}
@@ -111,13 +112,13 @@ def test_suite_of_a_client_records_through_it(client: Client, local: LocalServer
         scorers=[{"name": "exact", "function": lambda output, expected: output == expected}],
     )
 
-    with suite.run(config={"model": "m"}) as evaluation:
-        evaluation.evaluate(lambda case: case["input"] * 2)
-        assert evaluation.flush(15)
-        spans = {
-            span["name"]: span["spanId"] for span in client.list_spans(**PLACE, run_id=evaluation.run.run_id)
-        }
+    evaluation = suite.run(config={"model": "m"})
+    evaluation.evaluate(lambda case: case["input"] * 2)
+    assert evaluation.complete(timeout_seconds=15)
 
+    spans = {
+        span["name"]: span["spanId"] for span in client.list_spans(**PLACE, run_id=evaluation.run.run_id)
+    }
     assert rows(client, evaluation.eval_run_id) == [("one", "exact", 1.0, True), ("two", "exact", 1.0, True)]
     found = list(client.iter_eval_results(**PLACE, eval_run_id=evaluation.eval_run_id))
     assert [row["spanId"] for row in found] == [spans["case:one"], spans["case:two"]]
@@ -177,7 +178,7 @@ def test_evaluations_go_when_their_projects_retention_ends(
     clock.advance(3 * 86_400)
 
     local.services.janitor.wake()
-    local.services.janitor.close()
+    wait_until(lambda: local.get(f"{path}/evals/runs/{eval_run}").status == 404, 15)
 
     with pytest.raises(RundialRequestError, match="there is no evaluation run"):
         client.get_eval_run(**PLACE, eval_run_id=eval_run)
