@@ -80,6 +80,33 @@ def test_session_of_several_workers_is_one_evaluation(server: ServerProgram, tmp
         assert span["attributes"]["rundial.eval.run"] == "night"
 
 
+def test_group_of_tests_changes_no_name(server: ServerProgram, tmp_path: Path) -> None:
+    """Results compare with those of a session that was divided otherwise."""
+    tests = """
+        import pytest
+
+        @pytest.mark.xdist_group("one")
+        @pytest.mark.parametrize("address", ["me@here"])
+        def test_grouped(rundial_eval, address):
+            assert rundial_eval.log(scores={"f1": 1})
+
+        def test_alone():
+            pass
+    """
+    options = ("-n", "1", "--dist", "loadgroup", "--rundial-eval", "unit", "--rundial-eval-run", "grouped")
+    done = run_pytest(tmp_path / "tests", *options, tests=tests, **environment(server, tmp_path))
+
+    assert done.status == 0, done.stdout + done.stderr
+    deliver(server, tmp_path)
+    found = results(server, "grouped")
+    assert set(found) == {
+        ("test_grouped[me@here]", "pytest"),
+        ("test_grouped[me@here]", "f1"),
+        ("test_alone", "pytest"),
+    }
+    assert found["test_grouped[me@here]", "pytest"]["spanId"]
+
+
 def test_build_fails_for_what_got_worse_than_its_baseline(server: ServerProgram, tmp_path: Path) -> None:
     """One session on the main branch, one on a change, and a comparison that decides."""
     place, known = tmp_path / "tests", environment(server, tmp_path)
