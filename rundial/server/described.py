@@ -173,7 +173,7 @@ DESCRIBED: Final[dict[tuple[str, str], Described]] = {
     ),
     ("GET", f"{_P}/evals/runs"): Described(f"{_PAGE} suite runId", "evalRuns page"),
     ("GET", f"{_P}/evals/runs/{{eval_run_id}}"): Described(
-        "", "evalRunId runId suiteId suiteName dataset scorers config counts stats"
+        "", "evalRunId runId runStatus suiteId suiteName dataset scorers config counts stats"
     ),
     ("GET", f"{_P}/evals/runs/{{eval_run_id}}/results"): Described(
         f"{_PAGE} scorer outcome=passed|failed|unjudged", "rows page"

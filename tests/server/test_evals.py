@@ -305,6 +305,7 @@ def test_diff_shows_both_sides_and_what_is_only_in_one(local: LocalServer) -> No
     assert (total["baselinePassed"], total["candidatePassed"]) == (3, 3)
     assert (total["baselineMean"], total["candidateMean"]) == (0.75, 0.75)
     assert (found["baseline"]["evalRunId"], found["candidate"]["evalRunId"]) == (baseline, candidate)
+    assert (found["baseline"]["runStatus"], found["baseline"]["dataset"]["name"]) == ("running", "sums")
     only = diff(local, baseline, candidate, statuses=["missing", "new"], scorer="exact")["rows"]
     assert [row["exampleId"] for row in only] == ["d", "e"]
     assert diff(local, baseline, candidate, scorer="other")["rows"] == []

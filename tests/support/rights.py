@@ -334,7 +334,7 @@ RIGHTS: Final[dict[tuple[str, str], Right]] = {
     ),
     ("GET", "/api/v1/workspaces/{workspace}/audit"): Right(_ADMINS, _get(f"{_W}/audit")),
     ("POST", "/api/v1/runs/resolve-target"): Right(
-        _READERS | _WRITERS | {"key:artifacts:write"},
+        _READERS | _WRITERS | {"key:artifacts:write", "key:evals:write"},
         lambda _: Call("/api/v1/runs/resolve-target", {"workspace": HOME, "project": "digits"}),
     ),
     ("POST", "/api/v1/runs/start"): Right(

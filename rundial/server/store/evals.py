@@ -263,7 +263,15 @@ def said(text: str) -> Any:
 def _eval_runs() -> Any:
     suite = (eval_suites.c.suite_id, eval_suites.c.name.label("suite_name"))
     return (
-        select(eval_runs, *suite, runs.c.run_id, runs.c.name.label("run_name"))
+        select(
+            eval_runs,
+            *suite,
+            runs.c.run_id,
+            runs.c.name.label("run_name"),
+            runs.c.status.label("run_status"),
+            runs.c.alive_unix_ns,
+            runs.c.is_foreign,
+        )
         .join(runs, runs.c.id == eval_runs.c.run)
         .join(eval_suites, eval_suites.c.id == eval_runs.c.suite, isouter=True)
         .where(runs.c.deleted_unix_ns.is_(None))
