@@ -57,7 +57,7 @@ def rundial_eval(request: pytest.FixtureRequest) -> Evaluated:
 
     part = request.config.stash.get(_KEY, None)
     evaluation = None if part is None else part.evaluation
-    return Evaluated(evaluation, request.node.nodeid)
+    return Evaluated(evaluation, _name_of(request.node))
 
 
 class Part:
@@ -105,7 +105,7 @@ class Part:
         """Put the test into a span of its own; whatever it raises goes on its way."""
         if self.evaluation is None:
             return (yield)
-        with self.evaluation.span(item.nodeid) as span:
+        with self.evaluation.span(_name_of(item)) as span:
             try:
                 return (yield)
             except (pytest.skip.Exception, pytest.xfail.Exception):
@@ -116,21 +116,19 @@ class Part:
     def pytest_runtest_makereport(
         self, item: pytest.Item
     ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-        """Have the report say which span its test was in; it travels with it from a worker."""
+        """Have the report say what its test is called and which span it was in; both travel from a worker."""
         report = yield
         if self.evaluation is not None:
-            trace = self.evaluation.trace_of(item.nodeid)
-            if trace:
-                report.__dict__["rundial_trace"] = trace
+            name = _name_of(item)
+            report.__dict__["rundial_example"] = name
+            report.__dict__["rundial_trace"] = self.evaluation.trace_of(name)
         return report
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Record what became of a test, or of a part of it."""
         if self.evaluation is not None and self._joined is None:
-            nodeid = report.nodeid
-            if getattr(self._config.option, "dist", "") == "loadgroup":
-                nodeid = nodeid.rpartition("@")[0] or nodeid
-            self.evaluation.record(nodeid, report)
+            # Of a worker that died only pytest-xdist speaks, which knows no more than the node id.
+            self.evaluation.record(getattr(report, "rundial_example", report.nodeid), report)
 
     def pytest_collectreport(self, report: pytest.CollectReport) -> None:
         """Record a file whose tests could not be collected: they would look as if nobody wanted them."""
@@ -147,6 +145,12 @@ class Part:
         if self.evaluation is not None and self._joined is None:
             for line in self.evaluation.said():
                 terminalreporter.write_line(line)
+
+
+def _name_of(item: pytest.Item) -> str:
+    """The node id of a test, without the group that pytest-xdist puts behind it."""
+    plain = f"{item.parent.nodeid}::{item.name}" if item.parent is not None else item.nodeid
+    return plain if item.nodeid.startswith(f"{plain}@") else item.nodeid
 
 
 def _suite_of(config: pytest.Config) -> str | None:

@@ -101,6 +101,10 @@ def _notes(found: Mapping[str, Any]) -> Sequence[str]:
     versions = [" ".join(shown(each.get(key)) for key in ("name", "version")) for each in datasets]
     if versions[0] != versions[1]:
         notes.append(f"the datasets differ: {versions[0]} and {versions[1]}")
+    for name, side in zip(("baseline", "candidate"), sides, strict=True):
+        status = side.get("runStatus") or "completed"
+        if status != "completed":
+            notes.append(f"the run of the {name} is {shown(status)}: it may not have judged everything")
     if (found.get("page") or {}).get("hasMore"):
         notes.append(f"{len(found.get('rows') or []):,} rows are shown and there are more: raise --limit")
     return notes

@@ -189,7 +189,7 @@ def _details(found: Mapping[str, Any]) -> Iterator[str]:
         ("evaluation", shown(found.get("evalRunId"))),
         ("suite", shown(found.get("suiteName"))),
         ("dataset", " ".join(shown(dataset[key]) for key in ("name", "version") if dataset.get(key)) or "-"),
-        ("run", shown(found.get("runId"))),
+        ("run", f"{shown(found.get('runId'))}, {shown(found.get('runStatus'))}"),
         ("started", when(found.get("startedAtMs"))),
         ("examples", number(counts.get("examples"))),
     ]

@@ -17,7 +17,7 @@ from rundial.signals.results import MAX_EXAMPLE_CHARS
 
 if TYPE_CHECKING:
     from rundial.api.client import Client
-    from rundial.api.evalsuite import RundialEvalRun
+    from rundial.api.evalrun import RundialEvalRun
     from rundial.api.run import Run
     from rundial.api.trace import Span
 
@@ -171,7 +171,9 @@ class Evaluation:
             self._failed.add(nodeid)
         elif nodeid in self._failed:
             return
-        self._log(nodeid, passed, _facts(report, outcome, when), getattr(report, "rundial_trace", None))
+        self._log(
+            nodeid, passed, _facts(report, outcome, when), getattr(report, "rundial_trace", None) or None
+        )
 
     def _log(
         self, nodeid: str, passed: bool | None, meta: Mapping[str, object], trace: str | None = None

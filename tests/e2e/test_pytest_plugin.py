@@ -32,6 +32,13 @@ def environment(server: ServerProgram, place: Path) -> dict[str, str]:
     }
 
 
+def deliver(server: ServerProgram, place: Path) -> None:
+    """Send what a session on a busy machine could not send in its few seconds."""
+    if (place / "spool").exists():
+        done = rundial("sync", str(place / "spool"), **environment(server, place))
+        assert done.status == 0, done.stdout + done.stderr
+
+
 def results(server: ServerProgram, eval_run: str) -> dict[tuple[str, str], dict[str, Any]]:
     """The rows of an evaluation run, by test and scorer."""
     with Client(server.url, api_key=server.key, request_timeout_seconds=10) as client:
@@ -51,6 +58,7 @@ def test_session_of_several_workers_is_one_evaluation(server: ServerProgram, tmp
 
     assert done.status == 1, done.stdout + done.stderr
     assert "crashed while running" in done.stdout
+    deliver(server, tmp_path)
     found = results(server, "night")
     said = {
         name: (row["passed"], row["meta"]["pytestOutcome"], row["meta"]["pytestWhen"])
@@ -72,6 +80,33 @@ def test_session_of_several_workers_is_one_evaluation(server: ServerProgram, tmp
         assert span["attributes"]["rundial.eval.run"] == "night"
 
 
+def test_group_of_tests_changes_no_name(server: ServerProgram, tmp_path: Path) -> None:
+    """Results compare with those of a session that was divided otherwise."""
+    tests = """
+        import pytest
+
+        @pytest.mark.xdist_group("one")
+        @pytest.mark.parametrize("address", ["me@here"])
+        def test_grouped(rundial_eval, address):
+            assert rundial_eval.log(scores={"f1": 1})
+
+        def test_alone():
+            pass
+    """
+    options = ("-n", "1", "--dist", "loadgroup", "--rundial-eval", "unit", "--rundial-eval-run", "grouped")
+    done = run_pytest(tmp_path / "tests", *options, tests=tests, **environment(server, tmp_path))
+
+    assert done.status == 0, done.stdout + done.stderr
+    deliver(server, tmp_path)
+    found = results(server, "grouped")
+    assert set(found) == {
+        ("test_grouped[me@here]", "pytest"),
+        ("test_grouped[me@here]", "f1"),
+        ("test_alone", "pytest"),
+    }
+    assert found["test_grouped[me@here]", "pytest"]["spanId"]
+
+
 def test_build_fails_for_what_got_worse_than_its_baseline(server: ServerProgram, tmp_path: Path) -> None:
     """One session on the main branch, one on a change, and a comparison that decides."""
     place, known = tmp_path / "tests", environment(server, tmp_path)
@@ -82,6 +117,7 @@ def test_build_fails_for_what_got_worse_than_its_baseline(server: ServerProgram,
         assert done.status == status, done.stdout + done.stderr
         assert f"2 tests are in the evaluation {name}" in done.stdout
 
+    deliver(server, tmp_path)
     worse = rundial("evals", "diff", "main", "change", "--fail-on-regression", **known)
     same = rundial("evals", "diff", "main", "again", "--fail-on-regression", "--fail-on-missing", **known)
 
@@ -113,6 +149,7 @@ def test_session_joins_what_others_have_started(server: ServerProgram, tmp_path:
         done = run_pytest(tmp_path / "tests", **{**known, **joined})
 
         assert done.status == 1, done.stdout + done.stderr
+        deliver(server, tmp_path)
         found = results(server, joined["RUNDIAL_EVAL_RUN_ID"])
         details = client.get_run_details(**PLACE, run_id=joined["RUNDIAL_RUN_ID"])
     assert {name: row["passed"] for (name, scorer), row in found.items() if scorer == "unit"} == {
@@ -131,6 +168,7 @@ def test_file_that_cannot_be_collected_is_a_failure(server: ServerProgram, tmp_p
     )
 
     assert done.status == 2
+    deliver(server, tmp_path)
     (row,) = results(server, "broken").values()
     assert (row["exampleId"], row["passed"], row["meta"]["pytestWhen"]) == ("test_it.py", False, "collect")
     assert "no_such_module_of_anybody" in row["meta"]["message"]

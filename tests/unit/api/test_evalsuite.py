@@ -51,7 +51,7 @@ def test_loop_over_a_suite_is_an_evaluation(found: Recorded) -> None:
     assert start.body["eval_run_id"] == suite.last.eval_run_id
     assert (start.body["suite_id"], start.body["suite_name"]) == (suite.suite_id, "arithmetic")
     assert start.body["scorers"] == [{"name": "exact"}]
-    assert (start.body["dataset"]["name"], start.body["dataset"]["cases"]) == ("arithmetic", 2)
+    assert (start.body["dataset"]["name"], start.body["dataset"]["examples"]) == ("arithmetic", 2)
     spans = {span.attributes["rundial.eval.example"]: span for span in found.spans}
     for event in results(found):
         span = spans[event.body["example_id"]]
