@@ -6,6 +6,7 @@ import csv
 import io
 import json
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 import pytest
@@ -355,7 +356,8 @@ def test_evaluations_go_with_their_run(local: LocalServer) -> None:
     assert local.send("DELETE", f"{AT}/runs/run-gone").status == 200
     assert local.export("logs", late).status == 200
     assert local.get(f"{AT}/evals/runs/night").status == 404
-    while local.services.writer.submit(remove_some).result(10):
+    clear = partial(remove_some, stored=local.services.events)
+    while local.services.writer.submit(clear).result(10):
         pass
 
     with local.services.engines.reading.begin() as connection:

@@ -173,8 +173,9 @@ def _of_upload(verb: str) -> Callable[[World], Call]:
 
 def _manifest(world: World) -> dict[str, Any]:
     """An artifact that only refers to what lies elsewhere, and is whole without an upload."""
-    refers = [{"path": "data", "uri": "s3://bucket/data"}]
-    return {"projectId": world.ids["digits"], "runId": RUN, "name": fresh("art"), "references": refers}
+    refers = [{"path": canary("digits"), "uri": "s3://bucket/data"}]
+    name = fresh(canary("digits"))
+    return {"projectId": world.ids["digits"], "runId": RUN, "name": name, "references": refers}
 
 
 def _of_artifact(verb: str = "", body: Any = None) -> Callable[[World], Call]:

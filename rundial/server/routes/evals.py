@@ -95,7 +95,7 @@ async def start(request: Request) -> Answer:
             raise Problem(
                 409, f"the evaluation run {eval_run_id!r} is of another suite", "leave evalRunId out"
             )
-        run = known.run if known is not None else _run(connection, project, suite, run_id, now_ns)
+        run = known.run if known is not None else _run(services, connection, project, suite, run_id)
         told = _checked(lambda: facts_of("config", config, dict))
         begun = Begun(eval_run_id, suite_id, suite.name, suite.dataset, suite.scorers, told, now_ns)
         if begin_eval_run(connection, project.id, run, begun) is None:
@@ -209,14 +209,17 @@ def _project(connection: Connection, principal: Principal, arguments: Arguments)
     return project
 
 
-def _run(connection: Connection, project: Project, suite: AnyRow, run_id: str | None, now_ns: int) -> int:
+def _run(
+    services: Services, connection: Connection, project: Project, suite: AnyRow, run_id: str | None
+) -> int:
     """The run that an evaluation run is to be part of."""
+    now_ns = services.clock.time_unix_ns()
     if run_id:
         return int(run_named(connection, project.id, run_id, now_ns).id)
     made = f"run_{secrets.token_hex(16)}"
     body = {"name": suite.name, "kind": "eval", "started_unix_ns": now_ns}
     begun = Start(made, "never", instance="", attempt=None, body=body, started_unix_ns=now_ns, seq=0)
-    start_run(connection, project.id, begun, now_ns)
+    start_run(services.events.points, connection, project.id, begun, now_ns)
     return int(run_named(connection, project.id, made, now_ns).id)
 
 

@@ -20,7 +20,6 @@ from rundial.server.livestreams import Stream
 from rundial.server.routes.logs import level_of
 from rundial.server.routes.workspaces import need_project_by_id
 from rundial.server.services import Services, principal_of, services_of
-from rundial.server.store.dumps import line_rows, point_rows
 from rundial.server.store.evals import need_eval_run, result_rows
 from rundial.server.store.history import need_run
 from rundial.server.tabular import FORMATS, Column, need_format, written
@@ -68,19 +67,20 @@ _Batches = Iterator[list[tuple[Any, ...]]]
 async def metrics(request: Request) -> Response:
     """Give every stored point of a run as a file."""
     arguments = await of_body(request)
+    points = services_of(request).events.points
     names, times = arguments.texts("metricKeys"), time_range(arguments)
     return await _file(
-        request, arguments, POINT_COLUMNS, lambda connection, run: point_rows(connection, run, names, times)
+        request, arguments, POINT_COLUMNS, lambda connection, run: points.rows(connection, run, names, times)
     )
 
 
 async def logs(request: Request) -> Response:
     """Give every text line of a run as a file."""
     arguments = await of_body(request)
-    times = time_range(arguments)
+    stored, times = services_of(request).events.lines, time_range(arguments)
 
     def lines(connection: Connection, run: int) -> _Batches:
-        for rows in line_rows(connection, run, times):
+        for rows in stored.rows(connection, run, times):
             yield [_line(*row) for row in rows]
 
     return await _file(request, arguments, LINE_COLUMNS, lines)
