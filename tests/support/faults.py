@@ -222,6 +222,9 @@ FAULTS: dict[str, dict[str, Fault]] = {
         "test_refused_artifact_is_counted_and_the_next_one_arrives": Fault(
             "400 for one artifact", FILES, ONLINE
         ),
+        "test_media_wait_for_room_on_a_disk_that_is_full": Fault(
+            "a full disk of 1 MiB under the spool, then room", FILES, ONLINE
+        ),
     },
     "test_new_key": {
         "test_a_new_key_in_mid_run_sends_at_once_what_waited": Fault(
