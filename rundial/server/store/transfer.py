@@ -37,7 +37,8 @@ def copy_all(source: Engines, target: Engines, *, on_progress: Progress | None =
         on_progress: Called with a table's name, the rows that are copied in all, and those that there are.
 
     Raises:
-        ConfigError: The source keeps its points elsewhere, the target is not empty, or it counts other rows than the source and stays unfinished.
+        ConfigError: The source keeps its points elsewhere, the target is not empty, or it counts other rows
+            than the source and stays unfinished.
     """
     _check_empty(target)
     with source.reading.begin() as connection:
