@@ -75,20 +75,23 @@ def test_a_clickhouse_that_fails_under_load_costs_nothing_that_was_acknowledged(
     tmp_path: Path, inserts: str
 ) -> None:
     """Whoever is refused sends again, also where the rows had arrived and only the answer was lost."""
-    with HttpClickHouse(tmp_path / "events") as clickhouse:
-        with ServerProgram(tmp_path / "data", options=("--events", clickhouse.url)) as server:
-            senders = senders_of(server, 0, keep_on=True)
-            _break(clickhouse, inserts)
-            wait_until(lambda: all(sender.refused for sender in senders), 60)
-            _mend(clickhouse, inserts)
-            before = [sender.acknowledged for sender in senders]
-            wait_until(lambda: all(map(_is_more, senders, before)), 60)
-            for sender in senders:
-                sender.end()
+    with HttpClickHouse(tmp_path / "events") as clickhouse, _server(tmp_path, clickhouse) as server:
+        senders = senders_of(server, 0, keep_on=True)
+        _break(clickhouse, inserts)
+        wait_until(lambda: all(sender.refused for sender in senders), 60)
+        _mend(clickhouse, inserts)
+        before = [sender.acknowledged for sender in senders]
+        wait_until(lambda: all(map(_is_more, senders, before)), 60)
+        for sender in senders:
+            sender.end()
 
-            assert {answer[0] for sender in senders for answer in sender.refused} == {503}
-            assert all(answer[1] for sender in senders for answer in sender.refused)
-            check(server, senders, most=0)
+        assert {answer[0] for sender in senders for answer in sender.refused} == {503}
+        assert all(answer[1] for sender in senders for answer in sender.refused)
+        check(server, senders, most=0)
+
+
+def _server(place: Path, clickhouse: HttpClickHouse) -> ServerProgram:
+    return ServerProgram(place / "data", options=("--events", clickhouse.url))
 
 
 def _is_more(sender: Sender, before: int) -> bool:

@@ -1,4 +1,4 @@
-"""ClickHouse's HTTP interface, as far as the client speaks it, before the embedded engine. A program of its own.
+"""ClickHouse's HTTP interface, as far as the client speaks it, before the embedded engine: a program.
 
 A stand-in: no ClickHouse server can be had here. Statements, parameters, blocks of rows and errors are the
 engine's own; the interface is ours, so a test over it shows what our side sends, and what we make of answers
@@ -6,8 +6,9 @@ that fail or never come, and not how a real server answers. One statement at a t
 
     python -m tests.support.clickhousehttp DIRECTORY PORT
 
-says its port on stdout (0 takes a free one). POST `/fail?insert=lost` makes each further insert happen without an answer, `refused`
-makes it fail before it happens, `none` ends that. Every other request needs the user `tester` and `s3cret`.
+says its port on stdout (0 takes a free one). POST `/fail?insert=lost` makes each further insert happen and be
+left without an answer, `refused` makes it fail before it happens, `none` ends that. Every other request needs
+the user `tester` and `s3cret`.
 """
 
 from __future__ import annotations
@@ -60,14 +61,15 @@ class _Handler(BaseHTTPRequestHandler):
             body = lz4.frame.decompress(body)
         if self.headers.get("content-type", "").startswith("multipart/"):
             asked, body = asked | self._fields(body), b""
-        is_insert = "query" in asked and asked["query"].lstrip().upper().startswith("INSERT")
-        sql = asked.get("query") or body.decode()
+        is_insert = body.startswith(b"INSERT")
+        head, _, rows = body.partition(b"\n") if is_insert else (body, b"", b"")
+        sql = asked.get("query") or head.decode()
         if is_insert and self.failing == "refused":
             self._answer(500, b"Code: 252. DB::Exception: Too many parts. (TOO_MANY_PARTS)")
             return
         try:
             with self.lock:
-                found = self._query(sql, asked, body if is_insert else b"")
+                found = self._query(sql, asked, rows)
         except RuntimeError as error:
             self._answer(500, str(error).encode())
             return
