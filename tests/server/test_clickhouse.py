@@ -17,7 +17,7 @@ from rundial.cli.main import main
 from rundial.errors import ConfigError
 from rundial.server.store.clickhouse.connection import address_of
 from tests.support import otlp
-from tests.support.clickhouse import ClickHouseServer, events_url
+from tests.support.clickhouse import ClickHouseServer, HttpClickHouse, events_url
 from tests.support.clock import ManualClock
 from tests.support.postgres import Postgres
 from tests.support.program import ServerProgram
@@ -240,6 +240,51 @@ def test_rows_that_were_never_acknowledged_are_seen_by_nobody_and_go(tmp_path: P
 
     assert (before, after) == ([(0, 1.0), (1, 2.0)], [(0, 1.0), (1, 2.0), (2, 3.0)])
     assert inside(tmp_path / "events", "SELECT count() FROM points WHERE value = 9") == "0"
+
+
+def test_rows_whose_answer_was_lost_are_seen_by_nobody(tmp_path: Path) -> None:
+    """What was refused is not shown in between either, whether it is sent again or never."""
+
+    def seen() -> tuple[list[Any], list[str], list[str]]:
+        rows = asked(server, "/api/v1/query/logs", "run")["rows"]
+        spans = [each["name"] for each in server.spans("run")]
+        return server.curve("run", "loss"), [row["message"] for row in rows], spans
+
+    first = [*tellable([1.0], ["one"], ["a"]).items()]
+    more = [*tellable([1.0, 2.0], ["one", "two"], ["a", "b"]).items()]
+    with HttpClickHouse(tmp_path / "events") as clickhouse:
+        options = ("--events", clickhouse.url)
+        with ServerProgram(tmp_path / "data", options=options) as program:
+            server = Caller(program.url, program.key)
+            assert [server.export(*each).status for each in first] == [200] * 3
+            before = seen()
+            clickhouse.fail("lost")
+            refused_ones = []
+            for each in more:
+                refused_ones.append((server.export(*each).status, seen()))
+            clickhouse.fail("none")
+            other = server.export("metrics", otlp.curve("other", "loss", [5.0])).status
+            meanwhile = seen()
+            again = [server.export(*each).status for each in more]
+            after = seen()
+            server.hang_up()
+
+    assert before == ([(0, 1.0)], ["one"], ["a"])
+    assert refused_ones == [(503, before)] * 3
+    assert (other, meanwhile, again) == (200, before, [200] * 3)
+    assert after == ([(0, 1.0), (1, 2.0)], ["two", "one"], ["a", "b"])
+
+
+def tellable(numbers: list[float], texts: list[str], names: list[str]) -> dict[str, bytes]:
+    """A request of each signal."""
+    owner = otlp.resource("run")
+    lines = [otlp.line(seq, text) for seq, text in enumerate(texts)]
+    spans = [otlp.span(number, name) for number, name in enumerate(names, 1)]
+    return {
+        "metrics": otlp.curve("run", "loss", numbers),
+        "logs": otlp.logs(owner, lines),
+        "traces": otlp.spans(owner, spans),
+    }
 
 
 def test_a_deleted_run_leaves_no_row_and_takes_no_others(tmp_path: Path) -> None:
