@@ -211,15 +211,15 @@ def test_a_request_that_is_refused_half_way_leaves_nothing(clickhouse: ClickHous
     assert clickhouse.export("metrics", otlp.curve(gone, "loss", [1.0])).status == 200
     assert clickhouse.send("DELETE", f"{PLACE}/{gone}").status < 300
 
-    def send(*runs: str) -> int:
-        place = {"projectId": project, "metricKey": "loss", "step": 1, "timestampMs": 5, "value": 2.0}
+    def send(step: int, *runs: str) -> int:
+        place = {"projectId": project, "metricKey": "loss", "step": step, "timestampMs": 5, "value": 2.0}
         points = [{**place, "runId": run} for run in runs]
         return clickhouse.post("/api/v1/ingest/metrics", {"points": points}).status
 
-    assert send(kept, gone) == 410
+    assert send(1, kept, gone) == 410
     assert clickhouse.get(f"{PLACE}/{kept}").status == 404
-    assert send(kept) == 200
-    assert clickhouse.curve(kept, "loss") == [(1, 2.0)]
+    assert send(7, kept) == 200
+    assert clickhouse.curve(kept, "loss") == [(7, 2.0)]
 
 
 def test_rows_that_were_never_acknowledged_are_seen_by_nobody_and_go(tmp_path: Path) -> None:
@@ -259,9 +259,7 @@ def test_rows_whose_answer_was_lost_are_seen_by_nobody(tmp_path: Path) -> None:
             assert [server.export(*each).status for each in first] == [200] * 3
             before = seen()
             clickhouse.fail("lost")
-            refused_ones = []
-            for each in more:
-                refused_ones.append((server.export(*each).status, seen()))
+            refused_ones = [(server.export(*each).status, seen()) for each in more]
             clickhouse.fail("none")
             other = server.export("metrics", otlp.curve("other", "loss", [5.0])).status
             meanwhile = seen()
