@@ -35,6 +35,11 @@ NEEDS = ("starlette", "uvicorn", "sqlalchemy", "argon2", "zstandard", "prometheu
     "--port", type=click.IntRange(0, 65535), default=8787, show_default=True, help="Port; 0 takes a free one."
 )
 @click.option(
+    "--grpc-port",
+    type=click.IntRange(0, 65535),
+    help="Port for OTLP/gRPC too, usually 4317; 0 takes a free one.  [default: none]",
+)
+@click.option(
     "--data",
     type=click.Path(file_okay=False, path_type=Path),
     help="Data directory.  [default: $XDG_DATA_HOME/rundial, else ~/.local/share/rundial]",
@@ -149,6 +154,8 @@ def server(  # noqa: PLR0913 -- one argument an option
         if key is not None:
             remember(output, reachable(ready.url), key)
         found = {"endpoint": ready.url, "serverId": ready.server_id, "dataDir": str(ready.data_dir)}
+        if ready.grpc_url is not None:
+            found["grpcEndpoint"] = ready.grpc_url
         write_json(output, found | {"keyFile": str(ready.owner_key_path)}, stdout)
 
     stdout = sys.stdout
@@ -176,10 +183,11 @@ def _doors(
     ssl_keyfile: Path | None,
     trusted_proxy: tuple[str, ...],
     rate_limit: int,
+    grpc_port: int | None,
 ) -> Doors:
     from rundial.server.doors import Doors
 
-    return Doors(allowed_host, ssl_certfile, ssl_keyfile, trusted_proxy, rate_limit)
+    return Doors(allowed_host, ssl_certfile, ssl_keyfile, trusted_proxy, rate_limit, grpc_port)
 
 
 def _conduct(*, drain_s: float, log_format: str) -> Conduct:

@@ -26,6 +26,7 @@ from rundial.server.janitor import Janitor
 from rundial.server.known import Known
 from rundial.server.owner import prepare
 from rundial.server.ownotel import OwnOtel
+from rundial.server.pace import Pace
 from rundial.server.problems import Problem
 from rundial.server.routes import (
     agents,
@@ -36,6 +37,8 @@ from rundial.server.routes import (
     blobs,
     control,
     curves,
+    evaldiff,
+    evals,
     exports,
     health,
     ingest,
@@ -90,6 +93,8 @@ _ROUTES: Final = [
     *artifacts.ROUTES,
     *blobs.ROUTES,
     *media.ROUTES,
+    *evals.ROUTES,
+    *evaldiff.ROUTES,
     *openapi.ROUTES,
 ]
 
@@ -176,13 +181,16 @@ def close_services(services: Services) -> None:
         services.telemetry.otel.close()
 
 
-def build_app(services: Services, doors: Doors | None = None, *, host: str = "") -> ASGIApp:
+def build_app(
+    services: Services, doors: Doors | None = None, *, host: str = "", pace: Pace | None = None
+) -> ASGIApp:
     """Make the guarded application.
 
     Args:
         services: The parts; closed when the application shuts down.
         doors: How it is reached; the usual ones when None.
         host: The name or address that is bound.
+        pace: Counts the requests of each key; one of its own when None.
     """
     doors = doors or Doors()
 
@@ -206,8 +214,7 @@ def build_app(services: Services, doors: Doors | None = None, *, host: str = "")
         app,
         allowed_hosts=[host, *doors.allowed_hosts],
         authenticate=partial(authenticate, services),
-        clock=services.clock,
-        requests_per_minute=doors.requests_per_minute,
+        pace=pace or Pace(doors.requests_per_minute, services.clock),
     )
     return Observed(guarded, app.routes, services.telemetry)
 

@@ -245,7 +245,15 @@ def principal_of(request: Request, *scopes: str) -> Principal:
     Raises:
         Problem: 403, the bearer holds none of the scopes, anywhere.
     """
-    principal = bearer_of(request)
+    return need_scope(bearer_of(request), *scopes)
+
+
+def need_scope(principal: Principal, *scopes: str) -> Principal:
+    """The bearer, reaching only where it holds one of the scopes.
+
+    Raises:
+        Problem: 403, it holds none of them, anywhere.
+    """
     if not principal.may(*scopes):
         wanted = " or ".join(sorted(scopes))
         if principal.is_person:

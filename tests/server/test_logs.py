@@ -117,8 +117,11 @@ def test_a_search_that_looks_at_too_many_lines_goes_on_in_the_next_page(local: L
     assert pages == 3
 
 
-@pytest.mark.parametrize("pattern", ["(a+)+$", "(a|aa)+$", "(.*a){20}", "a" * 30 + "?" + "a*" * 30])
-def test_no_pattern_hangs_the_server(local: LocalServer, pattern: str) -> None:
+@pytest.mark.parametrize(
+    ("pattern", "matches"),
+    [("(a+)+$", 0), ("(a|aa)+$", 0), ("(.*a){20}", 5), ("a" * 30 + "?" + "a*" * 30, 5)],
+)
+def test_no_pattern_hangs_the_server(local: LocalServer, pattern: str, matches: int) -> None:
     """Patterns that take ages elsewhere are answered at once."""
     run = fresh_id()
     log(local, run, *["a" * 5_000 + "!"] * 5)
@@ -126,7 +129,8 @@ def test_no_pattern_hangs_the_server(local: LocalServer, pattern: str) -> None:
 
     found = ask(local, run, pattern=pattern)
 
-    assert found.status in (200, 400)
+    assert found.status == 200
+    assert len(found.json["rows"]) == matches
     assert process_time() - started_s < 5
 
 

@@ -10,6 +10,7 @@ import json
 import secrets
 import threading
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -22,7 +23,9 @@ from rundial.server.app import build_app, open_services
 from rundial.server.blobs.opening import BlobOptions
 from rundial.server.bodies import BodyReader
 from rundial.server.doors import Doors
+from rundial.server.grpcdoor import GrpcDoor
 from rundial.server.keys import Principal, StoredKey
+from rundial.server.pace import Pace
 from rundial.server.serve import Leaving, config_of, listen
 from rundial.server.store.apikeys import add_key
 
@@ -156,6 +159,7 @@ class LocalServer(Caller):
         blob_options: BlobOptions | None = None,
         database: str | None = None,
         doors: Doors | None = None,
+        grpc_port: int | None = None,
     ) -> None:
         data.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._clock = clock
@@ -171,8 +175,12 @@ class LocalServer(Caller):
         self._listener = listen("127.0.0.1", 0)
         url = f"http://127.0.0.1:{self._listener.getsockname()[1]}"
         super().__init__(url, (data / "owner.key").read_text().strip())
-        app = build_app(self.services, doors or Doors(allowed_hosts=("tracker.example",)))
-        self._server = Leaving(config_of(app, head_timeout_s=head_timeout_s), self.services.streams)
+        doors = replace(doors or Doors(allowed_hosts=("tracker.example",)), grpc_port=grpc_port)
+        pace = Pace(doors.requests_per_minute, clock)
+        app = build_app(self.services, doors, pace=pace)
+        config = config_of(app, head_timeout_s=head_timeout_s)
+        door = None if grpc_port is None else GrpcDoor(self.services, pace, doors, host="127.0.0.1")
+        self._server = Leaving(config, self.services.streams, door)
         self._thread = threading.Thread(
             target=self._server.run, kwargs={"sockets": [self._listener]}, name="local-server"
         )
@@ -188,6 +196,12 @@ class LocalServer(Caller):
         self.hang_up()
         self.stop()
         self._listener.close()
+
+    @property
+    def grpc_address(self) -> str:
+        """Host and port of its gRPC door."""
+        assert self._server.grpc_url is not None
+        return self._server.grpc_url.partition("//")[2]
 
     def stop(self) -> None:
         """Have it leave, as SIGTERM does, and wait until it has."""

@@ -25,10 +25,11 @@ from rundial.server.problems import Problem
 from rundial.server.rows import Delivery, EventRow, SeriesBlock, Target
 from rundial.server.runlife import Happening, RunLife, alive_unix_ns, dump, fold, load, seen_attempt
 from rundial.server.store.dialect import POSTGRESQL, dialect_of, greatest, insert_new
+from rundial.server.store.evals import heed_evals
 from rundial.server.store.events import EventStore, Sender
 from rundial.server.store.inserts import insert_events
 from rundial.server.store.media import heed
-from rundial.server.store.places import Project, claim_project
+from rundial.server.store.places import Project, bound_project, claim_project
 from rundial.server.store.runfacets import keep_facets
 from rundial.server.store.statements import Prepared
 from rundial.server.store.tables import instances, runs, series
@@ -123,30 +124,38 @@ class Intake:
         }
         fresh = self._store_events(connection, instance, delivery.events)
         heed(connection, project.id, run.id, fresh)
+        heed_evals(connection, project.id, run.id, fresh)
+        # Results are units of the ledger, counted with the lines; the other events are not.
+        told = [event for event in fresh if event.name != semconv.EVENT_EVAL_RESULT]
+        stored["lines"] += len(fresh) - len(told)
         self._keep_ledger(connection, instance, delivery.events)
         if any(stored.values()):
             _COUNT.run(connection, b_instance=instance, **{f"b_{name}": new for name, new in stored.items()})
-        if any(stored.values()) or fresh or attempt > run.attempt:
+        if any(stored.values()) or told or attempt > run.attempt:
             alive_ns = alive_unix_ns(received_ns, delivery.newest_unix_ns())
-            if fresh or attempt > run.attempt:
-                _tell(connection, run, target.instance, attempt, fresh)
+            if told or attempt > run.attempt:
+                _tell(connection, run, target.instance, attempt, told)
             if not (run.has_beaten or target.is_foreign):
                 alive_ns = 0
             _HEARD.run(connection, b_run=run.id, b_alive=alive_ns, b_updated=received_ns)
         return None
 
     def _project(self, connection: Connection, principal: Principal, target: Target, now_ns: int) -> Project:
-        key = (principal.key_id, target.workspace, target.project)
+        key = (principal.key_id, target.workspace, "" if _is_bound(principal, target) else target.project)
         known = self._projects.get(key)
         # A person's role may have changed since.
         if known is None or not principal.sees(known.workspace.id, known.id):
-            self._projects[key] = claim_project(
-                connection,
-                principal,
-                target.workspace,
-                target.project,
-                project_name=target.project_name,
-                now_unix_ns=now_ns,
+            self._projects[key] = (
+                bound_project(connection, principal)
+                if _is_bound(principal, target)
+                else claim_project(
+                    connection,
+                    principal,
+                    target.workspace,
+                    target.project,
+                    project_name=target.project_name,
+                    now_unix_ns=now_ns,
+                )
             )
         return self._projects[key]
 
@@ -201,6 +210,11 @@ class Intake:
             connection.execute(update(instances).where(where).values(ledger=json.dumps(counters)))
 
 
+def _is_bound(principal: Principal, target: Target) -> bool:
+    """Whether the key says where a delivery belongs: it has one project, and the resource names none."""
+    return principal.project_id is not None and not target.names_project and target.workspace is None
+
+
 def _tell(connection: Connection, run: _KnownRun, instance: str, attempt: int, fresh: list[EventRow]) -> None:
     """Fold what happened into the run's life."""
     life = seen_attempt(load(locked_life(connection, run.id)), attempt)
@@ -236,7 +250,8 @@ def claim_run(connection: Connection, project: int, target: Target, now_ns: int)
             "life": dump(RunLife()),
             "created_by": target.instance,
             "created_unix_ns": now_ns,
-            "name": "",
+            # What a program that knows no runs is called, where its project is called otherwise, too.
+            "name": target.project_name if target.is_foreign else "",
             "kind": target.kind or "training",
             "status": "running",
             "started_unix_ns": now_ns,

@@ -400,10 +400,10 @@ def _rank(row: AnyRow) -> tuple[int, str]:
 
 
 def _shown(row: AnyRow, rule: str) -> object:
-    values = {
+    kept = {
         "last": row.last_value,
         "min": row.min_value,
         "max": row.max_value,
         "mean": row.mean_value,
     }
-    return values.get(rule)
+    return kept.get(rule)
