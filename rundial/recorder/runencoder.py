@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 LANE_OF: dict[int, str] = {
     Kind.ROW: "metrics",
     Kind.TEXT: "logs",
+    Kind.RESULT: "logs",
     Kind.EVENT: "events",
     Kind.SPAN_END: "traces",
 }

@@ -16,8 +16,8 @@ from rundial.server.problems import invalid
 from rundial.server.routes.workspaces import need_project
 from rundial.server.rows import SPAN_INTERRUPTED, SPAN_RUNNING
 from rundial.server.services import principal_of, services_of
-from rundial.server.store.history import AnyRow, need_run
-from rundial.server.store.spantree import Branch, branch_of
+from rundial.server.store.events import Branch, StoredSpan
+from rundial.server.store.history import need_run
 
 
 async def spans(request: Request) -> Answer:
@@ -27,17 +27,18 @@ async def spans(request: Request) -> Answer:
     limit, cursor = arguments.limit(200), arguments.cursor(int, int)
     place = request.path_params
     branch = _branch(arguments)
+    services = services_of(request)
 
     def read(connection: Connection) -> dict[str, object]:
         project = need_project(connection, principal, place["workspace"], place["project"])
         run = need_run(connection, project.id, place["run_id"])
         after = (cursor[0], cursor[1]) if cursor else None
-        rows = branch_of(connection, run.id, branch, after=after, limit=limit + 1)
+        rows = services.events.spans.branch(connection, run.id, branch, after=after, limit=limit + 1)
         last = rows[limit - 1] if len(rows) > limit else None
         ended = [last.start_unix_ns, last.id] if last is not None else None
         return {"runId": run.run_id, "spans": [_span(row) for row in rows[:limit]], "page": page(ended)}
 
-    return Answer(await services_of(request).read(read))
+    return Answer(await services.read(read))
 
 
 def _branch(arguments: Arguments) -> Branch:
@@ -61,7 +62,7 @@ def _id(name: str, text: str | None, size: int) -> bytes | None:
     return found
 
 
-def _span(row: AnyRow) -> dict[str, object]:
+def _span(row: StoredSpan) -> dict[str, object]:
     return {
         "traceId": row.trace_id.hex(),
         "spanId": row.span_id.hex(),
