@@ -16,7 +16,31 @@ from typing import Any
 
 import click
 
-from rundial.cli import artifact, artifactfiles, demo, logs, metrics, redact, run, server, sync, workspace
+from rundial.cli import (
+    artifact,
+    artifactfiles,
+    auth,
+    completion,
+    config,
+    demo,
+    doctor,
+    exports,
+    initial,
+    logs,
+    metrics,
+    plots,
+    profile,
+    project,
+    redact,
+    run,
+    runcompare,
+    runlife,
+    runwatch,
+    server,
+    sync,
+    targets,
+    workspace,
+)
 from rundial.cli.failure import FAILED, describe
 from rundial.cli.options import Flags, Group, flags_of, global_options, wants_json
 from rundial.cli.output import as_json, write
@@ -112,6 +136,15 @@ def _welcome(ctx: click.Context) -> None:
 
 main.callback = _welcome
 for command in (
+    initial.init,
+    auth.group,
+    profile.group,
+    config.group,
+    targets.group,
+    project.group,
+    doctor.doctor,
+    doctor.capabilities,
+    completion.completion,
     demo.demo,
     server.server,
     sync.sync,
@@ -123,5 +156,18 @@ for command in (
     artifact.group,
 ):
     main.add_command(command)
+for command in (
+    runlife.start,
+    runlife.finish,
+    runlife.stop,
+    runlife.tag,
+    runlife.delete,
+    runwatch.watch,
+    runcompare.compare,
+):
+    run.group.add_command(command)
+for command in (exports.metrics, plots.plots):
+    metrics.group.add_command(command)
+logs.group.add_command(exports.logs)
 for command in (artifactfiles.put, artifactfiles.get):
     artifact.group.add_command(command)

@@ -130,7 +130,7 @@ def test_traceback_is_printed_with_debug_only() -> None:
         (["run", "list", "--projekt", "x"], ["no option --projekt", "--project"]),
         (["run", "list", "--jsom"], ["no option --jsom", "--json"]),
         (["--endpont", "x"], ["no option --endpont", "--endpoint"]),
-        (["run"], ["list, status"]),
+        (["run"], ["list, ", "status, "]),
     ],
 )
 def test_mistakes_are_answered_with_the_nearest_known_word(args: list[str], words: list[str]) -> None:

@@ -1,0 +1,113 @@
+"""Rows as aligned lines: whole in a pipe, as wide as the terminal on one. Pure but for asking how wide it is.
+
+A column that does not fit is cut and ends in `…`; what a person copies, such as an id, is never cut.
+"""
+
+from __future__ import annotations
+
+import re
+import shutil
+import sys
+import unicodedata
+from collections.abc import Sequence
+from typing import Final
+
+_GAP: Final = 2
+_LEAST: Final = 6
+_PAINT: Final = re.compile(r"(\x1b\[[0-9;]*m)")
+
+
+def table(
+    header: Sequence[str],
+    rows: Sequence[Sequence[str]],
+    *,
+    right: frozenset[int] = frozenset(),
+    whole: frozenset[int] = frozenset({0}),
+    width: int | None = None,
+    is_raw: bool = False,
+) -> list[str]:
+    """Return aligned lines.
+
+    Args:
+        header: Column titles.
+        rows: Cells as text, as many as titles.
+        right: Columns that are aligned to the right.
+        whole: Columns that are never cut.
+        width: Columns of the terminal; None asks it, and cuts nothing in a pipe.
+        is_raw: Titles are names, which stay as they are.
+    """
+    lines = [list(header) if is_raw else [title.upper() for title in header], *[list(row) for row in rows]]
+    widths = [max(cells_of(row[place]) for row in lines) for place in range(len(header))]
+    limit = width if width is not None else terminal_width()
+    if limit is not None:
+        widths = _fitted(widths, limit, whole | right)
+    return [_line(row, widths, right) for row in lines]
+
+
+def terminal_width() -> int | None:
+    """Return how many columns the terminal has, None in a pipe."""
+    return shutil.get_terminal_size().columns if sys.stdout.isatty() else None
+
+
+def cells_of(text: str) -> int:
+    """Return how many cells of a terminal a text takes."""
+    if text.isascii():
+        return len(text)
+    return sum(_cells(char) for char in text)
+
+
+def cut(text: str, width: int) -> str:
+    """Return a text of at most so many cells; one that was cut ends in an ellipsis."""
+    if cells_of(text) <= width:
+        return text
+    taken, kept = 0, []
+    for char in text:
+        taken += _cells(char)
+        if taken > width - 1:
+            break
+        kept.append(char)
+    return "".join(kept) + "…"
+
+
+def cut_painted(text: str, width: int) -> str:
+    """Return a text that may hold colours, of at most so many cells; colours take none and stay."""
+    parts = _PAINT.split(text)
+    if sum(cells_of(part) for part in parts[::2]) <= width:
+        return text
+    left, kept = width, []
+    for number, part in enumerate(parts):
+        if number % 2:
+            kept.append(part)
+        elif left > 0:
+            piece = cut(part, left) if cells_of(part) > left else part
+            kept.append(piece)
+            left -= cells_of(piece)
+    return "".join(kept)
+
+
+def _cells(char: str) -> int:
+    if unicodedata.combining(char):
+        return 0
+    return 2 if unicodedata.east_asian_width(char) in "WF" else 1
+
+
+def _fitted(widths: list[int], limit: int, whole: frozenset[int]) -> list[int]:
+    """Take from the widest column that may be cut until all fit, or nothing more can be taken."""
+    fitted = list(widths)
+    excess = sum(fitted) + _GAP * (len(fitted) - 1) - limit
+    while excess > 0:
+        places = [place for place, width in enumerate(fitted) if place not in whole and width > _LEAST]
+        if not places:
+            break
+        fitted[max(places, key=lambda place: fitted[place])] -= 1
+        excess -= 1
+    return fitted
+
+
+def _line(row: Sequence[str], widths: Sequence[int], right: frozenset[int]) -> str:
+    padded = []
+    for place, (text, width) in enumerate(zip(row, widths, strict=True)):
+        cell = cut(text, width)
+        blank = " " * (width - cells_of(cell))
+        padded.append(blank + cell if place in right else cell + blank)
+    return (" " * _GAP).join(padded).rstrip()
