@@ -24,9 +24,13 @@ def doctor(ctx: click.Context, /, *, offline: bool) -> int:
 
     session = session_of(ctx)
     found = checks.local(session) + ([] if offline else checks.remote(session))
-    report = {"endpoint": session.target.endpoint, "checks": [each.facts() for each in found]}
-    session.output.result(report, lambda: _lines(session.output, found))
     wrong = [each for each in found if not each.is_ok]
+    report = {
+        "ok": not wrong,
+        "endpoint": session.target.endpoint,
+        "checks": [each.facts() for each in found],
+    }
+    session.output.result(report, lambda: _lines(session.output, found))
     if wrong and all(each.name == "auth" for each in wrong):
         return 2
     return 1 if wrong else 0

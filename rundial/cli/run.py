@@ -143,7 +143,7 @@ def runs_of(
         for row in rows
     ]
     titles = ["run", "status", "kind", "name", "started", "updated", *([sparks.metric] if sparks else [])]
-    lines = table(titles, cells, whole=frozenset({0, 1, 6}))
+    lines = table(titles, cells, whole=frozenset({0, 1, 2, 4, 5, 6}), optional=(5, 2, 4))
     colored = [lines[0]]
     for line, row in zip(lines[1:], cells, strict=True):
         # After the run id, so that a run named "failed" stays as it is.

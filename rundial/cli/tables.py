@@ -25,6 +25,7 @@ def table(
     whole: frozenset[int] = frozenset({0}),
     width: int | None = None,
     is_raw: bool = False,
+    optional: Sequence[int] = (),
 ) -> list[str]:
     """Return aligned lines.
 
@@ -35,13 +36,16 @@ def table(
         whole: Columns that are never cut.
         width: Columns of the terminal; None asks it, and cuts nothing in a pipe.
         is_raw: Titles are names, which stay as they are.
+        optional: Columns that are left out, in this order, where a terminal is too narrow.
     """
     lines = [list(header) if is_raw else [title.upper() for title in header], *[list(row) for row in rows]]
     widths = [max(cells_of(row[place]) for row in lines) for place in range(len(header))]
     limit = width if width is not None else terminal_width()
+    places = list(range(len(header)))
     if limit is not None:
-        widths = _fitted(widths, limit, whole | right)
-    return [_line(row, widths, right) for row in lines]
+        places = _kept(widths, limit, whole | right, optional)
+        widths = _fitted(widths, places, limit, whole | right)
+    return [_line(row, widths, places, right) for row in lines]
 
 
 def terminal_width() -> int | None:
@@ -91,23 +95,34 @@ def _cells(char: str) -> int:
     return 2 if unicodedata.east_asian_width(char) in "WF" else 1
 
 
-def _fitted(widths: list[int], limit: int, whole: frozenset[int]) -> list[int]:
+def _kept(widths: list[int], limit: int, whole: frozenset[int], optional: Sequence[int]) -> list[int]:
+    """Leave columns out until the others can be made to fit, or none is left that may be missing."""
+    places = list(range(len(widths)))
+    for place in optional:
+        least = [widths[each] if each in whole else min(_LEAST, widths[each]) for each in places]
+        if sum(least) + _GAP * (len(places) - 1) <= limit:
+            break
+        places.remove(place)
+    return places
+
+
+def _fitted(widths: list[int], places: list[int], limit: int, whole: frozenset[int]) -> list[int]:
     """Take from the widest column that may be cut until all fit, or nothing more can be taken."""
     fitted = list(widths)
-    excess = sum(fitted) + _GAP * (len(fitted) - 1) - limit
+    excess = sum(fitted[place] for place in places) + _GAP * (len(places) - 1) - limit
     while excess > 0:
-        places = [place for place, width in enumerate(fitted) if place not in whole and width > _LEAST]
-        if not places:
+        able = [place for place in places if place not in whole and fitted[place] > _LEAST]
+        if not able:
             break
-        fitted[max(places, key=lambda place: fitted[place])] -= 1
+        fitted[max(able, key=lambda place: fitted[place])] -= 1
         excess -= 1
     return fitted
 
 
-def _line(row: Sequence[str], widths: Sequence[int], right: frozenset[int]) -> str:
+def _line(row: Sequence[str], widths: Sequence[int], places: Sequence[int], right: frozenset[int]) -> str:
     padded = []
-    for place, (text, width) in enumerate(zip(row, widths, strict=True)):
-        cell = cut(text, width)
-        blank = " " * (width - cells_of(cell))
+    for place in places:
+        cell = cut(row[place], widths[place])
+        blank = " " * (widths[place] - cells_of(cell))
         padded.append(blank + cell if place in right else cell + blank)
     return (" " * _GAP).join(padded).rstrip()

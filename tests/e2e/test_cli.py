@@ -15,7 +15,7 @@ from tests.support.account import STEPS, Account
 from tests.support.program import ServerProgram
 from tests.support.shell import rundial
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(60)]
 
 
 def test_script_and_commands_need_no_setting_on_the_servers_account(account: Account) -> None:
