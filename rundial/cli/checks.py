@@ -70,15 +70,18 @@ def remote(session: Session) -> list[Check]:
         health = _asked("health_ready", lambda: _health(client), "Start one: rundial server")
         if not health.is_ok:
             return [health]
-        return [
+        found = [
             health,
             _asked("clock", lambda: _clock(client)),
-            _asked(
-                "capabilities", lambda: _capabilities(client), "Upgrade the server: pip install -U rundial"
-            ),
             _asked("auth", lambda: _auth(client), "rundial auth login"),
-            _asked("target", lambda: _target(session, client), "rundial target use"),
         ]
+        if found[-1].is_ok:
+            upgrade = "Upgrade the server: pip install -U rundial"
+            found += [
+                _asked("capabilities", lambda: _capabilities(client), upgrade),
+                _asked("target", lambda: _target(session, client), "rundial target use"),
+            ]
+        return found
 
 
 def _asked(name: str, check: Callable[[], Check], next_step: str | None = None) -> Check:

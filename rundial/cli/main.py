@@ -24,6 +24,7 @@ from rundial.cli import (
     config,
     demo,
     doctor,
+    evals,
     exports,
     initial,
     logs,
@@ -154,6 +155,7 @@ for command in (
     metrics.group,
     logs.group,
     artifact.group,
+    evals.group,
 ):
     main.add_command(command)
 for command in (

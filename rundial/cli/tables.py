@@ -17,7 +17,7 @@ _LEAST: Final = 6
 _PAINT: Final = re.compile(r"(\x1b\[[0-9;]*m)")
 
 
-def table(
+def table(  # noqa: PLR0913 - each says how columns are shown
     header: Sequence[str],
     rows: Sequence[Sequence[str]],
     *,
