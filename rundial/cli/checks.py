@@ -13,6 +13,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from rundial.cli.output import size
 from rundial.cli.sync import default_directory
 from rundial.errors import ConfigError, RundialRequestError
 from rundial.version import __version__
@@ -211,7 +212,7 @@ def _spool_place(root: Path) -> Check:
         step = "export RUNDIAL_SPOOL_DIR=$HOME/.rundial_spool"
         return Check("spool", False, f"{there} cannot be written to ({kind})", step)
     free = shutil.disk_usage(there).free
-    detail = f"{root.absolute()} on {kind}, {_size(free)} free"
+    detail = f"{root.absolute()} on {kind}, {size(free)} free"
     if free < MIN_ROOM_BYTES:
         return Check("spool", False, detail, "Free space, or: export RUNDIAL_SPOOL_DIR=/another/disk")
     if kind.startswith(REMOTE):
@@ -227,7 +228,7 @@ def _spool_waiting(root: Path) -> Check:
     found = survey(root)
     live = [each for each in found if each.is_live]
     left = [each for each in found if not each.is_live]
-    waiting = _size(sum(each.waiting_bytes for each in found))
+    waiting = size(sum(each.waiting_bytes for each in found))
     detail = f"{len(live)} live, {len(left)} left behind, {waiting} waiting"
     trouble = next((each.trouble for each in found if each.trouble), "")
     if trouble:
@@ -242,25 +243,16 @@ def _ring(root: Path) -> Check:
     from rundial.settings import OPTIONS
 
     there = root if root.exists() else root.absolute().parent
-    size = next(int(str(option.default)) for option in OPTIONS if option.name == "ring_bytes")
-    found = place.choose(str(there), size)
+    wanted = next(int(str(option.default)) for option in OPTIONS if option.name == "ring_bytes")
+    found = place.choose(str(there), wanted)
     means = {
         "disk": "survives a kill and a reboot",
         "container": "survives a kill, and goes with the container's writable layer",
         "host": "survives a kill, not a reboot",
         "memory": "does not survive a kill",
     }[found.durability]
-    detail = f"{found.directory or 'memory'} ({_size(found.size_bytes)}): {means}"
+    detail = f"{found.directory or 'memory'} ({size(found.size_bytes)}): {means}"
     if found.durability == "memory":
         step = "export RUNDIAL_SPOOL_DIR to a directory on ext4, xfs or tmpfs"
         return Check("ring", platform.system() != "Linux", detail, step)
     return Check("ring", True, detail)
-
-
-def _size(number: int) -> str:
-    size = float(number)
-    for unit in ("B", "KiB", "MiB", "GiB"):
-        if size < 1024:
-            return f"{size:.0f} {unit}" if unit == "B" else f"{size:.1f} {unit}"
-        size /= 1024
-    return f"{size:.1f} TiB"

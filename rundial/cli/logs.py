@@ -7,6 +7,7 @@ from typing import Any
 import click
 
 from rundial.cli.follow import looks
+from rundial.cli.lazily import LazyCommands, Source
 from rundial.cli.lines import LEVELS, Wish, identity, last_lines, tell
 from rundial.cli.livefollow import follow
 from rundial.cli.names import run_ids
@@ -14,7 +15,18 @@ from rundial.cli.options import Group, placed
 from rundial.cli.target import session_of
 from rundial.cli.times import Moment
 
-group = Group("logs", help="Read a run's text.")
+group = Group(
+    "logs",
+    help="Read a run's text.",
+    commands=LazyCommands(
+        {
+            "export": Source(
+                "rundial.cli.exports:logs",
+                "Write every line of a run's text to a file; interrupted, it goes on when given again.",
+            )
+        }
+    ),
+)
 
 
 @group.command("tail")

@@ -7,13 +7,29 @@ from typing import Any
 import click
 
 from rundial.cli.follow import looks
+from rundial.cli.lazily import LazyCommands, Source
 from rundial.cli.names import run_ids
 from rundial.cli.options import Group, placed, words_of
 from rundial.cli.output import Output, shown, table, when
 from rundial.cli.series import MAX_KEYS, Series, last_points, name_of
 from rundial.cli.target import session_of
 
-group = Group("metrics", help="Read a run's series.")
+group = Group(
+    "metrics",
+    help="Read a run's series.",
+    commands=LazyCommands(
+        {
+            "export": Source(
+                "rundial.cli.exports:metrics",
+                "Write every point of a run to a file, exactly; interrupted, it goes on when given again.",
+            ),
+            "plot": Source(
+                "rundial.cli.plots:plots",
+                "Draw a run's series against their steps, or against time where they have none.",
+            ),
+        }
+    ),
+)
 
 
 @group.command("tail")

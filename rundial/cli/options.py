@@ -15,6 +15,7 @@ from typing import Any
 import click
 
 from rundial.cli.failure import CommandError, nearest
+from rundial.cli.lazily import LazyCommands
 from rundial.cli.names import profile_names, project_slugs, workspace_slugs
 
 
@@ -134,6 +135,14 @@ class Group(_TakesGlobals, click.Group):
         settings.setdefault("invoke_without_command", True)
         super().__init__(*args, **settings)
         self.callback = self.callback or _name_commands
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """List the commands; those that are imported late are not imported for it."""
+        if not isinstance(self.commands, LazyCommands):
+            super().format_commands(ctx, formatter)
+            return
+        with formatter.section("Commands"):
+            formatter.write_dl(self.commands.lines())
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]

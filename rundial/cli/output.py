@@ -7,12 +7,10 @@ printed: a log line must not be able to move the cursor of who reads it.
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from datetime import datetime, timezone
 from typing import TextIO
 
 from rundial.cli.tables import table as table
@@ -94,6 +92,8 @@ def write(stream: TextIO, lines: Iterable[str]) -> None:
 
 def as_json(found: Mapping[str, object]) -> str:
     """Return one line of JSON with sorted keys."""
+    import json  # the help of a command needs none
+
     return json.dumps(found, sort_keys=True, ensure_ascii=False, default=str)
 
 
@@ -111,6 +111,8 @@ def shown(value: object) -> str:
 
 def when(time_ms: object) -> str:
     """Return a time in milliseconds since 1970 as local time, `-` when there is none."""
+    from datetime import datetime, timezone
+
     try:
         seconds = float(str(time_ms)) / 1000
         local = datetime.fromtimestamp(seconds, tz=timezone.utc).astimezone()

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from rundial.cli.lazily import LazyCommands, Source
 from rundial.cli.names import run_ids
 from rundial.cli.options import Group, placed, words_of
 from rundial.cli.output import Output, facts, shown, table, when, when_short
@@ -22,7 +23,38 @@ MAX_ALERTS = 5
 MAX_SUMMARY = 30
 STATUSES = ("running", "completed", "failed", "aborted", "crashed")
 
-group = Group("run", help="List, show, watch and compare runs; start, end, tag and delete them.")
+group = Group(
+    "run",
+    help="List, show, watch and compare runs; start, end, tag and delete them.",
+    commands=LazyCommands(
+        {
+            "start": Source(
+                "rundial.cli.runlife:start",
+                "Start a run that others record into, and print its id; keeps the target in the profile.",
+            ),
+            "finish": Source("rundial.cli.runlife:finish", "Say how a run ended that nobody else ends."),
+            "stop": Source(
+                "rundial.cli.runlife:stop",
+                "Ask a run to stop; it ends when its program next looks at `run.should_stop`.",
+            ),
+            "tag": Source(
+                "rundial.cli.runlife:tag",
+                "Add tags to a run, or take some away; without any, print those it has.",
+            ),
+            "delete": Source(
+                "rundial.cli.runlife:delete", "Delete a run with all its points, text and spans, for ever."
+            ),
+            "watch": Source(
+                "rundial.cli.runwatch:watch",
+                "Watch a run until it is over: metrics, logs, spans, system and ledger.",
+            ),
+            "compare": Source(
+                "rundial.cli.runcompare:compare",
+                "Put runs side by side: status, config and summary, those that differ.",
+            ),
+        }
+    ),
+)
 
 
 @group.command("list")

@@ -8,7 +8,6 @@ from __future__ import annotations
 import re
 import shutil
 import sys
-import unicodedata
 from collections.abc import Sequence
 from typing import Final
 
@@ -90,6 +89,8 @@ def cut_painted(text: str, width: int) -> str:
 
 
 def _cells(char: str) -> int:
+    import unicodedata  # only text that is not ASCII pays for it
+
     if unicodedata.combining(char):
         return 0
     return 2 if unicodedata.east_asian_width(char) in "WF" else 1
