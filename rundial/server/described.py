@@ -96,6 +96,13 @@ DESCRIBED: Final[dict[tuple[str, str], Described]] = {
         f"startStep:int endStep:int {_TIMES} range=full_run order=asc|desc xAxis=step|stepMetric xMetric",
         "runId series hasMoreSeries",
     ),
+    ("GET", "/api/v1/metrics/datapoints"): Described(f"{_OF_RUN} {_PAGE}", "runId names page"),
+    ("POST", "/api/v1/query/datapoints"): Described(
+        f"{_OF_RUN} metricKeys:texts kinds:texts {_TIMES} {_PAGE}", "runId rows page"
+    ),
+    ("POST", "/api/v1/export/datapoints/file"): Described(
+        f"{_OF_RUN} metricKeys:texts {_TIMES} {_FORMATS}", "", "application/octet-stream"
+    ),
     ("POST", "/api/v1/query/logs"): Described(
         f"{_OF_RUN} {_PAGE} {_LEVELS} text pattern order=desc|asc {_TIMES}", "runId rows page searchCut"
     ),

@@ -56,8 +56,12 @@ async def metrics(request: Request) -> Response:
     """Give every stored point of a run as a file."""
     arguments = await of_body(request)
     names, times = arguments.texts("metricKeys"), time_range(arguments)
-    return await _file(
-        request, arguments, POINT_COLUMNS, lambda connection, run: point_rows(connection, run, names, times)
+    return await file_of(
+        request,
+        arguments,
+        "points",
+        POINT_COLUMNS,
+        lambda connection, run: point_rows(connection, run, names, times),
     )
 
 
@@ -70,7 +74,7 @@ async def logs(request: Request) -> Response:
         for rows in line_rows(connection, run, times):
             yield [_line(*row) for row in rows]
 
-    return await _file(request, arguments, LINE_COLUMNS, lines)
+    return await file_of(request, arguments, "lines", LINE_COLUMNS, lines)
 
 
 def _line(  # noqa: PLR0913 -- the columns of a row
@@ -98,12 +102,22 @@ def _line(  # noqa: PLR0913 -- the columns of a row
     )
 
 
-async def _file(
+async def file_of(
     request: Request,
     arguments: Arguments,
+    subject: str,
     columns: tuple[Column, ...],
     rows: Callable[[Connection, int], _Batches],
 ) -> Response:
+    """Answer with rows of a run as a file.
+
+    Args:
+        request: By whoever asks.
+        arguments: Its `projectId`, `runId` and `format`.
+        subject: What the file holds, for its name.
+        columns: As many as each row has values.
+        rows: Yields some thousand rows each time, read in the connection's transaction.
+    """
     principal = principal_of(request, PROJECT_READ)
     services = services_of(request)
     project_id, run_id = arguments.text("projectId"), arguments.text("runId")
@@ -117,7 +131,6 @@ async def _file(
     run = await services.read(find)
     services.exports.need_room()
     media_type, ending = FORMATS[name]
-    subject = "points" if columns is POINT_COLUMNS else "lines"
     return Stream(
         lambda: _chunks(services, lambda connection: written(name, columns, rows(connection, run))),
         media_type,

@@ -25,6 +25,7 @@ from rundial.server.keys import Principal
 from rundial.server.problems import Problem
 from rundial.server.rows import SPAN_INTERRUPTED, Delivery, EventRow, SeriesBlock, SpanRow, Target
 from rundial.server.runlife import Happening, RunLife, alive_unix_ns, dump, fold, load, seen_attempt
+from rundial.server.store.datapoints import insert_data_points
 from rundial.server.store.dialect import POSTGRESQL, Dialect, dialect_of, greatest, insert_into, insert_new
 from rundial.server.store.inserts import insert_events, insert_lines, insert_points
 from rundial.server.store.media import heed
@@ -136,6 +137,7 @@ class Intake:
             "lines": insert_lines(connection, run.id, instance, delivery.texts),
             "spans": self._store_spans(connection, run.id, instance, delivery.spans),
         }
+        stored["points"] += insert_data_points(connection, run.id, instance, delivery.data_points)
         fresh = self._store_events(connection, instance, delivery.events)
         heed(connection, project.id, run.id, fresh)
         self._keep_ledger(connection, instance, delivery.events)

@@ -14,6 +14,7 @@ from sqlalchemy import BigInteger, Connection, Table, cast, delete, insert, lite
 
 from rundial.server.runlife import RunLife, dump
 from rundial.server.store.artifact_tables import media
+from rundial.server.store.datapoints import data_points
 from rundial.server.store.rollups import rollup_heads, rollups
 from rundial.server.store.runfacets import run_facets
 from rundial.server.store.tables import (
@@ -38,7 +39,7 @@ _STATEMENT: Final = 50
 # Tables whose rows go with their series, their instance, or their run.
 OF_SERIES: Final = (points, rollups, rollup_heads)
 OF_INSTANCE: Final = (events,)
-OF_RUN: Final = (lines, spans, media, run_facets)
+OF_RUN: Final = (lines, spans, data_points, media, run_facets)
 
 
 def delete_run(connection: Connection, run: int, now_ns: int) -> None:
