@@ -51,6 +51,7 @@ from rundial.server.routes import (
     series,
     spans,
     targets,
+    traces,
     uploads,
     workspaces,
 )
@@ -86,6 +87,7 @@ _ROUTES: Final = [
     *exports.ROUTES,
     *logs.ROUTES,
     *spans.ROUTES,
+    *traces.ROUTES,
     *uploads.ROUTES,
     *artifacts.ROUTES,
     *blobs.ROUTES,

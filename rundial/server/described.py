@@ -90,6 +90,9 @@ DESCRIBED: Final[dict[tuple[str, str], Described]] = {
         "ledger instances environment",
     ),
     ("GET", f"{_P}/runs/{{run_id}}/spans"): Described(f"{_PAGE} parent trace", "runId spans page"),
+    ("GET", f"{_P}/traces/{{trace_id}}"): Described(
+        "limit:int runId", "traceId runIds totalSpans truncated spans"
+    ),
     ("GET", "/api/v1/metrics/keys"): Described(f"projectId! runId {_PAGE}", "keys page"),
     ("POST", "/api/v1/query/series"): Described(
         "projectId! runId runIds:texts metricKeys!:texts maxPointsPerSeries:int form=points|buckets "

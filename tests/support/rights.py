@@ -337,6 +337,7 @@ RIGHTS: Final[dict[tuple[str, str], Right]] = {
     ("GET", "/api/v1/workspaces/{workspace}/projects/{project}/runs/{run_id}/spans"): Right(
         _READERS, _get(f"{_P}/runs/{RUN}/spans")
     ),
+    ("GET", f"{_PLACE}/traces/{{trace_id}}"): Right(_READERS, _get(f"{_P}/traces/{7:032x}")),
     ("GET", "/api/v1/metrics/keys"): Right(
         _READERS,
         lambda world: Call(f"/api/v1/metrics/keys?projectId={world.ids['digits']}&runId={RUN}"),

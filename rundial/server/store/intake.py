@@ -17,13 +17,13 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final, cast
 
-from sqlalchemy import Connection, bindparam, insert, select, update
+from sqlalchemy import Connection, bindparam, select, update
 from sqlalchemy.sql.elements import CompilerElement
 
 from rundial.server import ledger
 from rundial.server.keys import Principal
 from rundial.server.problems import Problem
-from rundial.server.rows import SPAN_INTERRUPTED, Delivery, EventRow, SeriesBlock, SpanRow, Target
+from rundial.server.rows import Delivery, EventRow, SeriesBlock, Target
 from rundial.server.runlife import Happening, RunLife, alive_unix_ns, dump, fold, load, seen_attempt
 from rundial.server.store.datapoints import insert_data_points
 from rundial.server.store.dialect import POSTGRESQL, Dialect, dialect_of, greatest, insert_into, insert_new
@@ -31,6 +31,7 @@ from rundial.server.store.inserts import insert_events, insert_lines, insert_poi
 from rundial.server.store.media import heed
 from rundial.server.store.places import Project, bound_project, claim_project
 from rundial.server.store.runfacets import keep_facets
+from rundial.server.store.spanrows import store_spans
 from rundial.server.store.statements import Prepared
 from rundial.server.store.tables import (
     ACCEPTED_BLOCK,
@@ -39,7 +40,6 @@ from rundial.server.store.tables import (
     instances,
     runs,
     series,
-    spans,
 )
 from rundial.signals import semconv
 
@@ -135,7 +135,7 @@ class Intake:
         stored = {
             "points": self._store_points(connection, run.id, instance, delivery.blocks, attempt),
             "lines": insert_lines(connection, run.id, instance, delivery.texts),
-            "spans": self._store_spans(connection, run.id, instance, delivery.spans),
+            "spans": store_spans(connection, run.id, instance, delivery.spans),
         }
         stored["points"] += insert_data_points(connection, run.id, instance, delivery.data_points)
         fresh = self._store_events(connection, instance, delivery.events)
@@ -242,23 +242,6 @@ class Intake:
         ]
         is_new = insert_events(connection, rows)
         return [event for event, new in zip(happened, is_new, strict=True) if new]
-
-    def _store_spans(self, connection: Connection, run: int, instance: int, arrived: list[SpanRow]) -> int:
-        """Store spans, the more final state winning; returns how many were not counted before."""
-        counted = 0
-        for span in arrived:
-            where = (spans.c.run == run, spans.c.trace_id == span.trace_id, spans.c.span_id == span.span_id)
-            known = connection.execute(select(spans.c.id, spans.c.state).where(*where)).one_or_none()
-            if known is not None and known.state >= span.state:
-                continue
-            values = {name: getattr(span, name) for name in SpanRow.__slots__}
-            if known is None:
-                connection.execute(insert(spans).values(run=run, instance=instance, **values))
-            else:
-                connection.execute(update(spans).where(spans.c.id == known.id).values(**values))
-            was_counted = known is not None and known.state >= SPAN_INTERRUPTED
-            counted += span.state >= SPAN_INTERRUPTED and not was_counted
-        return counted
 
     def _keep_ledger(self, connection: Connection, instance: int, happened: Iterable[EventRow]) -> None:
         """Raise the instance's counters, also from an event that was stored before."""

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from sqlalchemy import Connection, Index, Row, and_, func, or_, select
+from sqlalchemy import ColumnElement, Connection, FromClause, Index, Row, and_, exists, func, or_, select
 
-from rundial.server.store.tables import spans
+from rundial.server.store.tables import instances, spans
 
 AnyRow = Row[Any]
 
@@ -23,6 +23,7 @@ class Branch:
         trace_id: Of this trace alone; None for all.
         parent_span_id: Children of this span of the trace; None for any.
         is_top: Only those whose parent the run does not hold: roots, and what a request from elsewhere began.
+            Of a trace whose parents go round in a circle, the earliest span.
     """
 
     trace_id: bytes | None = None
@@ -39,22 +40,56 @@ def branch_of(
         child.c.run == spans.c.run,
         child.c.trace_id == spans.c.trace_id,
         child.c.parent_span_id == spans.c.span_id,
+        child.c.id != spans.c.id,
     )
     children = select(func.count()).select_from(child).where(of_it).scalar_subquery()
-    query = select(spans, children.label("child_count")).where(spans.c.run == run)
+    query = select(spans, children.label("child_count"), instances.c.instance.label("instance_id"))
+    query = query.join(instances, instances.c.id == spans.c.instance).where(spans.c.run == run)
     if branch.trace_id is not None:
         query = query.where(spans.c.trace_id == branch.trace_id)
     if branch.parent_span_id is not None:
-        query = query.where(spans.c.parent_span_id == branch.parent_span_id)
+        query = query.where(
+            spans.c.parent_span_id == branch.parent_span_id, spans.c.span_id != branch.parent_span_id
+        )
     if branch.is_top:
         above = and_(
             parent.c.run == spans.c.run,
             parent.c.trace_id == spans.c.trace_id,
             parent.c.span_id == spans.c.parent_span_id,
         )
-        query = query.outerjoin(parent, above).where(parent.c.id.is_(None))
+        query = query.outerjoin(parent, above).where(or_(_is_top(spans, parent), _is_earliest_of_a_circle()))
     if after is not None:
         start, row_id = after
         is_later = spans.c.start_unix_ns > start
         query = query.where(or_(is_later, and_(spans.c.start_unix_ns == start, spans.c.id > row_id)))
     return connection.execute(query.order_by(spans.c.start_unix_ns, spans.c.id).limit(limit)).all()
+
+
+def _is_top(each: FromClause, parent: FromClause) -> ColumnElement[bool]:
+    """Whether a span's parent, joined from outside, is nowhere, or is the span itself."""
+    return or_(parent.c.id.is_(None), parent.c.id == each.c.id)
+
+
+def _is_earliest_of_a_circle() -> ColumnElement[bool]:
+    """Whether a span is the first of a trace that has no top; without it nobody would find the trace."""
+    earlier, other, parent = spans.alias("earlier"), spans.alias("other"), spans.alias("other_parent")
+    is_before = or_(
+        earlier.c.start_unix_ns < spans.c.start_unix_ns,
+        and_(earlier.c.start_unix_ns == spans.c.start_unix_ns, earlier.c.id < spans.c.id),
+    )
+    has_earlier = exists().where(
+        earlier.c.run == spans.c.run, earlier.c.trace_id == spans.c.trace_id, is_before
+    )
+    above = and_(
+        parent.c.run == other.c.run,
+        parent.c.trace_id == other.c.trace_id,
+        parent.c.span_id == other.c.parent_span_id,
+    )
+    has_top = (
+        select(other.c.id)
+        .select_from(other.outerjoin(parent, above))
+        .where(other.c.run == spans.c.run, other.c.trace_id == spans.c.trace_id, _is_top(other, parent))
+        .correlate(spans)
+        .exists()
+    )
+    return and_(~has_earlier, ~has_top)

@@ -1,0 +1,179 @@
+"""Whole traces: every span once, whatever parents, clocks and resends make of them."""
+
+from __future__ import annotations
+
+import random
+from typing import Any
+
+import pytest
+from opentelemetry.proto.trace.v1.trace_pb2 import Span
+
+from tests.support import otlp
+from tests.support.server import LocalServer, Reply, fresh_id
+
+P = "/api/v1/workspaces/default-workspace/projects/digits"
+TRACE = (7).to_bytes(16, "big").hex()
+
+
+def ask(local: LocalServer, query: str = "", trace: str = TRACE) -> Reply:
+    """A trace."""
+    return local.get(f"{P}/traces/{trace}?{query}")
+
+
+def tree(local: LocalServer, query: str = "") -> list[tuple[str, int, str | None]]:
+    """Name, depth and problem of each span."""
+    reply = ask(local, query)
+    assert reply.status == 200, reply.json
+    return [(each["name"], each["depth"], each["parentProblem"]) for each in reply.json["spans"]]
+
+
+def send(local: LocalServer, run: str, *held: Span, instance: str = "instance-1") -> None:
+    """Store spans."""
+    owner = otlp.resource(run, instance=instance)
+    assert local.export("traces", otlp.spans(owner, held)).status == 200
+
+
+def test_a_trace_comes_in_the_order_of_its_tree(local: LocalServer) -> None:
+    """Parents before their children, siblings by their start, from whatever run of the project."""
+    one, two = fresh_id(), fresh_id()
+    send(local, one, otlp.span(4, "http", parent=3), otlp.span(2, "plan", parent=1), otlp.span(1, "agent"))
+    send(local, two, otlp.span(3, "tool", parent=1), otlp.span(5, "answer", parent=1), instance="other")
+
+    found = ask(local).json
+
+    assert tree(local) == [
+        ("agent", 0, None),
+        ("plan", 1, None),
+        ("tool", 1, None),
+        ("http", 2, None),
+        ("answer", 1, None),
+    ]
+    assert found["runIds"] == sorted([one, two])
+    assert (found["totalSpans"], found["truncated"]) == (5, False)
+    assert {each["instanceId"] for each in found["spans"]} == {"instance-1", "other"}
+    assert tree(local, f"runId={two}") == [("tool", 0, "missing"), ("answer", 0, "missing")]
+
+
+def test_parents_that_go_round_in_a_circle_lose_nothing(local: LocalServer) -> None:
+    """The circle is cut above its earliest span, and marked; what hangs on it stays below it."""
+    run = fresh_id()
+    send(
+        local,
+        run,
+        otlp.span(1, "root"),
+        otlp.span(2, "a", parent=4),
+        otlp.span(3, "b", parent=2),
+        otlp.span(4, "c", parent=3),
+        otlp.span(5, "leaf", parent=3),
+        otlp.span(6, "own parent", parent=6),
+    )
+
+    assert tree(local) == [
+        ("root", 0, None),
+        ("a", 0, "cycle"),
+        ("b", 1, None),
+        ("c", 2, None),
+        ("leaf", 2, None),
+        ("own parent", 0, "cycle"),
+    ]
+
+
+def test_a_trace_that_is_one_circle_has_a_top(local: LocalServer) -> None:
+    """Read branch by branch, its earliest span; a span that is its own parent has no such child."""
+    run = fresh_id()
+    send(local, run, otlp.span(2, "a", parent=3), otlp.span(3, "b", parent=2))
+    other = otlp.span(9, "own parent", parent=9)
+    other.trace_id = (8).to_bytes(16, "big")
+    send(local, run, other)
+    path = f"{P}/runs/{run}/spans"
+
+    tops = local.get(f"{path}?parent=none").json["spans"]
+
+    assert [(each["name"], each["childCount"]) for each in tops] == [("a", 1), ("own parent", 0)]
+    below = local.get(f"{path}?trace={(8).to_bytes(16, 'big').hex()}&parent={(9).to_bytes(8, 'big').hex()}")
+    assert below.json["spans"] == []
+
+
+def test_clocks_that_disagree_are_told_and_not_corrected(local: LocalServer) -> None:
+    """A child of another machine that began before its parent stays its child, and times stay as sent."""
+    run = fresh_id()
+    send(local, run, otlp.span(1_000, "caller"))
+    send(local, run, otlp.span(400, "callee", parent=1_000), instance="other machine")
+    send(local, run, otlp.span(300, "same machine", parent=1_000))
+
+    found = ask(local).json["spans"]
+
+    assert [(each["name"], each["depth"], each["clockSkewNs"]) for each in found] == [
+        ("caller", 0, None),
+        ("same machine", 1, None),
+        ("callee", 1, "600"),
+    ]
+    assert found[2]["startNs"] == str(otlp.T0 + 400)
+
+
+def test_a_span_is_what_was_heard_last_of_it_in_any_order(local: LocalServer) -> None:
+    """Announced, ended, and sent again and again, in one request or in many: one span, counted once."""
+    run = fresh_id()
+    ended = [otlp.span(number, "step") for number in range(1, 300)]
+    started = [
+        otlp.event(
+            number,
+            "rundial.span.start",
+            {
+                "trace_id": TRACE,
+                "span_id": f"{number:016x}",
+                "name": "step",
+                "kind": "internal",
+                "start_unix_ns": otlp.T0 + number,
+                "attributes": {"from": "start"},
+            },
+        )
+        for number in range(1, 302)
+    ]
+    owner = otlp.resource(run)
+    send(local, run, *ended[:150], *ended[:100])
+    assert local.export("logs", otlp.logs(owner, started)).status == 200
+    random.Random(7).shuffle(ended)
+    send(local, run, *ended, *ended)
+    assert local.export("logs", otlp.logs(owner, started)).status == 200
+
+    found = ask(local).json["spans"]
+
+    assert len(found) == 301
+    assert [each["spanId"] for each in found if each["running"]] == [f"{300:016x}", f"{301:016x}"]
+    assert all("epoch" in each["attributes"] for each in found if not each["running"])
+    assert local.details(run)["counts"]["spans"] == 299
+
+
+def test_an_interruption_gives_way_to_an_end_and_not_the_other_way(local: LocalServer) -> None:
+    """Whichever arrives first, also within one request."""
+    run = fresh_id()
+    send(local, run, otlp.span(1, "x", is_interrupted=True))
+    send(local, run, otlp.span(1, "x"), otlp.span(1, "x", is_interrupted=True))
+    send(local, run, otlp.span(2, "y", is_interrupted=True), otlp.span(2, "y"))
+
+    assert [each["interrupted"] for each in ask(local).json["spans"]] == [False, False]
+    assert local.details(run)["counts"]["spans"] == 2
+
+
+def test_ten_thousand_spans_are_one_answer(local: LocalServer) -> None:
+    """Deep or wide; beyond the limit the answer says how much is missing."""
+    run = fresh_id()
+    deep = [otlp.span(number, "deep", parent=number - 1) for number in range(1, 5_001)]
+    wide = [otlp.span(number, "wide", parent=1) for number in range(5_001, 10_001)]
+    send(local, run, *deep, *wide)
+
+    found = ask(local).json
+
+    assert (len(found["spans"]), found["truncated"]) == (10_000, False)
+    assert max(each["depth"] for each in found["spans"]) == 4_999
+    cut: dict[str, Any] = ask(local, "limit=10").json
+    assert (len(cut["spans"]), cut["totalSpans"], cut["truncated"]) == (10, 10_000, True)
+
+
+@pytest.mark.parametrize(("trace", "status"), [("0" * 31 + "1", 404), ("zz", 400), ("0" * 30, 400)])
+def test_a_trace_that_is_none_is_refused(local: LocalServer, trace: str, status: int) -> None:
+    """With what it should be."""
+    local.project_id()
+
+    assert ask(local, trace=trace).status == status
