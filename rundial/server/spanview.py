@@ -7,10 +7,13 @@ that a trace of ten thousand spans takes.
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable, Mapping
 from operator import attrgetter
 from typing import Any, Final
 
 from rundial.server.answers import worded
+from rundial.server.genai.stored import view_json
+from rundial.server.genai.view import Said
 from rundial.server.rows import SPAN_INTERRUPTED, SPAN_RUNNING
 
 # What `as_json` is given, in this order.
@@ -35,12 +38,13 @@ _text: Final = json.JSONEncoder(ensure_ascii=False).encode
 _NON_FINITE: Final = ("NaN", "Infinity")
 
 
-def as_json(fields: tuple[Any, ...], more: str) -> str:
+def as_json(fields: tuple[Any, ...], more: str, said: Mapping[tuple[bytes, bytes], Iterable[Said]]) -> str:
     """Show a span.
 
     Args:
         fields: Its values, as `FIELDS` names them.
         more: Further names and values, as JSON without braces.
+        said: Log records that are events of spans, by trace and span.
     """
     (
         trace_id,
@@ -61,6 +65,7 @@ def as_json(fields: tuple[Any, ...], more: str) -> str:
     above = f'"{parent.hex()}"' if parent else "null"
     ended = "null" if end is None else f'"{end}"'
     took = "null" if end is None else f'"{end - start}"'
+    genai = view_json(name, attributes, events, said.get((trace_id, span_id), ()))
     return (
         f'{{"traceId":"{trace_id.hex()}","spanId":"{span_id.hex()}","parentSpanId":{above},'
         f'"instanceId":{_text(instance)},"name":{_text(name)},"kind":{_text(kind)},'
@@ -69,7 +74,7 @@ def as_json(fields: tuple[Any, ...], more: str) -> str:
         f'"interrupted":{"true" if state == SPAN_INTERRUPTED else "false"},'
         f'"running":{"true" if state == SPAN_RUNNING else "false"},'
         f'"attributes":{_strict(attributes) or "{}"},"events":{_strict(events) or "[]"},'
-        f'"links":{_strict(links) or "[]"},{more}}}'
+        f'"links":{_strict(links) or "[]"},"genai":{genai},{more}}}'
     )
 
 

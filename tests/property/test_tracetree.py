@@ -111,7 +111,7 @@ def test_a_span_is_json_that_any_reader_takes(
     def refuse(constant: str) -> Any:
         raise AssertionError(constant)
 
-    found = json.loads(as_json(fields, '"more":1'), parse_constant=refuse)
+    found = json.loads(as_json(fields, '"more":1', {}), parse_constant=refuse)
 
     assert (found["name"], found["statusMessage"], found["more"]) == (name, message, 1)
     assert (found["endNs"], found["durationNs"]) == ((None, None) if end is None else (str(end), str(end)))

@@ -6,6 +6,7 @@ import random
 from typing import Any
 
 import pytest
+from opentelemetry.proto.logs.v1.logs_pb2 import LogRecord
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
 from tests.support import otlp
@@ -177,3 +178,41 @@ def test_a_trace_that_is_none_is_refused(local: LocalServer, trace: str, status:
     local.project_id()
 
     assert ask(local, trace=trace).status == status
+
+
+def test_a_span_has_its_view_from_attributes_and_log_records(local: LocalServer) -> None:
+    """As instrumentations write them: what a model was asked stands in log records of the span."""
+    run = fresh_id()
+    chat = otlp.span(1, "chat")
+    chat.attributes.extend(
+        otlp.pairs(
+            {"gen_ai.operation.name": "chat", "gen_ai.system": "openai", "gen_ai.usage.input_tokens": 7}
+        )
+    )
+    send(local, run, chat, otlp.span(2, "http", parent=1))
+    said = [
+        LogRecord(
+            time_unix_nano=otlp.T0 + number,
+            event_name=name,
+            body=otlp.value(body),
+            trace_id=bytes.fromhex(TRACE),
+            span_id=chat.span_id,
+        )
+        for number, (name, body) in enumerate(
+            [
+                ("gen_ai.user.message", {"content": "Hello"}),
+                ("gen_ai.choice", {"index": 0, "finish_reason": "stop", "message": {"content": "Hi"}}),
+                ("something.else", {"content": "no"}),
+            ]
+        )
+    ]
+    assert local.export("logs", otlp.logs(otlp.resource(run), said)).status == 200
+
+    for found in (ask(local).json["spans"], local.spans(run)):
+        assert [each["genai"] is None for each in found] == [False, True]
+        view = found[0]["genai"]
+        assert (view["operation"], view["provider"], view["usage"]) == ("chat", "openai", {"input": 7})
+        assert view["inputMessages"] == [{"role": "user", "parts": [{"type": "text", "content": "Hello"}]}]
+        assert view["outputMessages"] == [
+            {"role": "assistant", "parts": [{"type": "text", "content": "Hi"}], "finish_reason": "stop"}
+        ]

@@ -17,6 +17,7 @@ from rundial.server.routes.workspaces import need_project
 from rundial.server.services import principal_of, services_of
 from rundial.server.spanview import as_json, as_list, fields_of
 from rundial.server.store.history import need_run
+from rundial.server.store.spanlines import said_within
 from rundial.server.store.spantree import Branch, branch_of
 
 
@@ -35,7 +36,8 @@ async def spans(request: Request) -> Response:
         rows = branch_of(connection, run.id, branch, after=after, limit=limit + 1)
         last = rows[limit - 1] if len(rows) > limit else None
         ended = [last.start_unix_ns, last.id] if last is not None else None
-        shown = [as_json(fields_of(row), f'"childCount":{row.child_count}') for row in rows[:limit]]
+        said = said_within(connection, [run.id], {row.trace_id for row in rows})
+        shown = [as_json(fields_of(row), f'"childCount":{row.child_count}', said) for row in rows[:limit]]
         head = json.dumps({"runId": run.run_id, "page": page(ended)})
         return f'{head[:-1]},"spans":{as_list(shown)}}}'
 

@@ -18,6 +18,7 @@ from rundial.server.routes.workspaces import need_project
 from rundial.server.services import principal_of, services_of
 from rundial.server.spanview import as_json, as_list
 from rundial.server.store.history import need_run
+from rundial.server.store.spanlines import Said, said_within
 from rundial.server.store.traces import Found, trace_of
 from rundial.server.tracetree import Node, Place, planted
 
@@ -41,28 +42,29 @@ async def trace(request: Request) -> Response:
             raise Problem(404, f"there is no trace {trace_id.hex()} in this project")
         head = {
             "traceId": trace_id.hex(),
-            "runIds": sorted({run_id for run_id, *_ in rows}),
+            "runIds": sorted({run_id for _, run_id, *_ in rows}),
             "totalSpans": total,
             "truncated": total > len(rows),
         }
-        shown = [_placed(rows[each.index], each) for each in planted([_node(row) for row in rows])]
+        said = said_within(connection, {row[0] for row in rows}, [trace_id])
+        shown = [_placed(rows[each.index], each, said) for each in planted([_node(row) for row in rows])]
         return f'{json.dumps(head)[:-1]},"spans":{as_list(shown)}}}'
 
     return Response(await services_of(request).read(read), media_type="application/json")
 
 
 def _node(row: Found) -> Node:
-    _, _, span_id, parent_id, instance, _, _, start_unix_ns, *_ = row
+    _, _, _, span_id, parent_id, instance, _, _, start_unix_ns, *_ = row
     return Node(span_id, parent_id, start_unix_ns, instance)
 
 
-def _placed(row: Found, place: Place) -> str:
-    run_id, *fields = row
+def _placed(row: Found, place: Place, said: Said) -> str:
+    _, run_id, *fields = row
     skew = f'"{place.clock_skew_ns}"' if place.clock_skew_ns else "null"
     problem = f'"{place.problem}"' if place.problem else "null"
     # A run's id is letters, digits, '.', '_' and '-'.
     more = f'"runId":"{run_id}","depth":{place.depth},"parentProblem":{problem},"clockSkewNs":{skew}'
-    return as_json(tuple(fields), more)
+    return as_json(tuple(fields), more, said)
 
 
 ROUTES: Final = [

@@ -10,7 +10,7 @@ from sqlalchemy import Connection, Select, func, select
 from rundial.server.spanview import FIELDS
 from rundial.server.store.tables import instances, runs, spans
 
-# A run's id, and the span's values as `spanview.FIELDS` names them.
+# A run's row id, its public one, and the span's values as `spanview.FIELDS` names them.
 Found = tuple[Any, ...]
 
 
@@ -36,7 +36,7 @@ def trace_of(
         return query.where(spans.c.run.in_(select(runs.c.id).where(runs.c.project_id == project)))
 
     columns = [instances.c.instance if name == "instance_id" else spans.c[name] for name in FIELDS]
-    query = within(select(runs.c.run_id, *columns).select_from(spans))
+    query = within(select(runs.c.id, runs.c.run_id, *columns).select_from(spans))
     query = query.join(instances, instances.c.id == spans.c.instance)
     found = connection.execute(query.order_by(spans.c.start_unix_ns, spans.c.id).limit(limit))
     rows: list[Found] = [tuple(row) for row in found]

@@ -28,6 +28,7 @@ from rundial.server.store.migrations import (
     m0021_facets,
     m0022_spantree,
     m0024_data_points,
+    m0025_span_lines,
 )
 from rundial.server.store.migrations.changes import create
 from rundial.server.store.tables import facts, metadata, schema_migrations
@@ -60,6 +61,7 @@ STEPS: Final[tuple[Step, ...]] = (
     Step(21, "run facets", m0021_facets.upgrade),
     Step(22, "span trees", m0022_spantree.upgrade),
     Step(24, "data points", m0024_data_points.upgrade),
+    Step(25, "lines of traces", m0025_span_lines.upgrade),
 )
 
 
