@@ -16,7 +16,19 @@ from typing import Any
 
 import click
 
-from rundial.cli import artifact, artifactfiles, demo, logs, metrics, redact, run, server, sync, workspace
+from rundial.cli import (
+    artifact,
+    artifactfiles,
+    demo,
+    logs,
+    metrics,
+    redact,
+    run,
+    server,
+    sync,
+    traces,
+    workspace,
+)
 from rundial.cli.failure import FAILED, describe
 from rundial.cli.options import Flags, Group, flags_of, global_options, wants_json
 from rundial.cli.output import as_json, write
@@ -120,6 +132,7 @@ for command in (
     run.group,
     metrics.group,
     logs.group,
+    traces.group,
     artifact.group,
 ):
     main.add_command(command)

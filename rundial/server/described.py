@@ -89,7 +89,9 @@ DESCRIBED: Final[dict[tuple[str, str], Described]] = {
         "runId kind status runName startedAtMs updatedAtMs finishedAtMs projectId config summary tags counts "
         "ledger instances environment",
     ),
-    ("GET", f"{_P}/runs/{{run_id}}/spans"): Described(f"{_PAGE} parent trace", "runId spans page"),
+    ("GET", f"{_P}/runs/{{run_id}}/spans"): Described(
+        f"{_PAGE} parent trace order=asc|desc", "runId spans page"
+    ),
     ("GET", f"{_P}/traces/{{trace_id}}"): Described(
         "limit:int runId", "traceId runIds totalSpans truncated spans"
     ),

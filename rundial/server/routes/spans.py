@@ -28,12 +28,15 @@ async def spans(request: Request) -> Response:
     limit, cursor = arguments.limit(200), arguments.cursor(int, int)
     place = request.path_params
     branch = _branch(arguments)
+    is_newest_first = arguments.one_of("order", ("asc", "desc")) == "desc"
 
     def read(connection: Connection) -> str:
         project = need_project(connection, principal, place["workspace"], place["project"])
         run = need_run(connection, project.id, place["run_id"])
         after = (cursor[0], cursor[1]) if cursor else None
-        rows = branch_of(connection, run.id, branch, after=after, limit=limit + 1)
+        rows = branch_of(
+            connection, run.id, branch, after=after, limit=limit + 1, is_newest_first=is_newest_first
+        )
         last = rows[limit - 1] if len(rows) > limit else None
         ended = [last.start_unix_ns, last.id] if last is not None else None
         said = said_within(connection, [run.id], {row.trace_id for row in rows})

@@ -6,7 +6,19 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Connection, FromClause, Index, Row, and_, exists, func, or_, select
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    FromClause,
+    Index,
+    Row,
+    and_,
+    exists,
+    func,
+    or_,
+    select,
+    tuple_,
+)
 
 from rundial.server.store.tables import instances, spans
 
@@ -32,7 +44,13 @@ class Branch:
 
 
 def branch_of(
-    connection: Connection, run: int, branch: Branch, *, after: tuple[int, int] | None, limit: int
+    connection: Connection,
+    run: int,
+    branch: Branch,
+    *,
+    after: tuple[int, int] | None,
+    limit: int,
+    is_newest_first: bool = False,
 ) -> Sequence[AnyRow]:
     """Spans by start time, each with `child_count`; `after` is the (start, id) where the last page ended."""
     child, parent = spans.alias("child"), spans.alias("parent")
@@ -58,11 +76,12 @@ def branch_of(
             parent.c.span_id == spans.c.parent_span_id,
         )
         query = query.outerjoin(parent, above).where(or_(_is_top(spans, parent), _is_earliest_of_a_circle()))
+    key = (spans.c.start_unix_ns, spans.c.id)
     if after is not None:
-        start, row_id = after
-        is_later = spans.c.start_unix_ns > start
-        query = query.where(or_(is_later, and_(spans.c.start_unix_ns == start, spans.c.id > row_id)))
-    return connection.execute(query.order_by(spans.c.start_unix_ns, spans.c.id).limit(limit)).all()
+        here = tuple_(*after)
+        query = query.where(tuple_(*key) < here if is_newest_first else tuple_(*key) > here)
+    order = [column.desc() for column in key] if is_newest_first else list(key)
+    return connection.execute(query.order_by(*order).limit(limit)).all()
 
 
 def _is_top(each: FromClause, parent: FromClause) -> ColumnElement[bool]:
