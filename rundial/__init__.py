@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from typing import Any
 
     from rundial.api.client import Client as Client
+    from rundial.api.evalrun import RundialEvalRun as RundialEvalRun
+    from rundial.api.evals import eval as eval
+    from rundial.api.evalsuite import RundialEvalSuite as RundialEvalSuite
     from rundial.api.logging import LoggingHandler as LoggingHandler
     from rundial.api.run import Run as Run
     from rundial.api.session import checkpoint as checkpoint
@@ -60,6 +63,8 @@ _HOMES = {
     "Run": "rundial.api.run",
     "RunKind": "rundial.choices",
     "RundialDiagnostics": "rundial.diagnostics",
+    "RundialEvalRun": "rundial.api.evalrun",
+    "RundialEvalSuite": "rundial.api.evalsuite",
     "RundialError": "rundial.errors",
     "RundialRequestError": "rundial.errors",
     "RundialClient": "rundial_sdk",
@@ -68,6 +73,7 @@ _HOMES = {
     "Span": "rundial.api.trace",
     "Table": "rundial.media.values",
     "checkpoint": "rundial.api.session",
+    "eval": "rundial.api.evals",
     "init": "rundial.api.session",
 }
 

@@ -18,7 +18,18 @@ from typing import TYPE_CHECKING
 
 from rundial.api import surroundings
 from rundial.api.caller import Caller
-from rundial.api.calls import access, artifacts, files, places, reading, runs, sending, signin, writing
+from rundial.api.calls import (
+    access,
+    artifacts,
+    evals,
+    files,
+    places,
+    reading,
+    runs,
+    sending,
+    signin,
+    writing,
+)
 from rundial.api.exchange import Exchange, HttpExchange
 from rundial.api.key import Key
 from rundial.api.recordoptions import MIN_CALL_S, RecordOptions
@@ -249,6 +260,17 @@ class Client:
     collect_artifacts = artifacts.collect_artifacts
     lineage = artifacts.lineage
     list_media = artifacts.list_media
+
+    # Evaluations.
+
+    create_eval_suite = evals.create_eval_suite
+    create_eval_run = evals.create_eval_run
+    eval_suite = evals.eval_suite
+    log_eval_result = evals.log_eval_result
+    query_eval_diff = evals.query_eval_diff
+    list_eval_runs = evals.list_eval_runs
+    get_eval_run = evals.get_eval_run
+    iter_eval_results = evals.iter_eval_results
 
     # Recording.
 

@@ -53,6 +53,10 @@ class FirstRecord:
         """Begin, and offer an event."""
         return self._begin().event(name, body)
 
+    def result(self, name: str, body: Mapping[str, object]) -> bool:
+        """Begin, and offer a result."""
+        return self._begin().result(name, body)
+
     def latest(self) -> Mapping[str, float]:
         """Return nothing: nothing was logged yet."""
         return {}

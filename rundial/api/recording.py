@@ -145,6 +145,15 @@ class Recording:
             self._not_kept(signal, "internal_error", run_id, failure)
             return None
 
+    def refused(self, signal: Signal, reason: Reason, run_id: object, error: Exception) -> bool:
+        """Count and tell a record that a call could not deliver; always False.
+
+        Raises:
+            Exception: In strict mode, the error.
+        """
+        self._not_kept(signal, reason, run_id, error)
+        return False
+
     def begin(self) -> None:
         """Make the process's parts now, rather than at the first record.
 

@@ -20,6 +20,7 @@ from rundial.cli import (
     artifact,
     artifactfiles,
     demo,
+    evals,
     logs,
     metrics,
     redact,
@@ -134,6 +135,7 @@ for command in (
     logs.group,
     traces.group,
     artifact.group,
+    evals.group,
 ):
     main.add_command(command)
 for command in (artifactfiles.put, artifactfiles.get):

@@ -38,6 +38,8 @@ from rundial.server.routes import (
     control,
     curves,
     datapoints,
+    evaldiff,
+    evals,
     exports,
     health,
     ingest,
@@ -59,8 +61,11 @@ from rundial.server.runlife import DEFAULT_SILENCE_S
 from rundial.server.security import REQUEST_ID, Guard, render, shown_path
 from rundial.server.services import Services
 from rundial.server.store.apikeys import keep_uses
-from rundial.server.store.engine import open_engines
+from rundial.server.store.clickhouse.store import need_no_clickhouse, open_clickhouse
+from rundial.server.store.engine import Engines, open_engines
+from rundial.server.store.events import EventStore
 from rundial.server.store.intake import Intake
+from rundial.server.store.sqlevents import SqlEvents
 from rundial.server.store.transfer import check_finished
 from rundial.server.telemetry import Observed, Telemetry
 from rundial.server.writer import Writer
@@ -92,6 +97,8 @@ _ROUTES: Final = [
     *artifacts.ROUTES,
     *blobs.ROUTES,
     *media.ROUTES,
+    *evals.ROUTES,
+    *evaldiff.ROUTES,
     *openapi.ROUTES,
 ]
 
@@ -104,6 +111,7 @@ def open_services(  # noqa: PLR0913 -- one argument an option of the server
     silence_s: float = DEFAULT_SILENCE_S,
     blob_options: BlobOptions | None = None,
     database: str | None = None,
+    events: str | None = None,
     otel: OwnOtel | None = None,
 ) -> Services:
     """Open a data directory, and the database, and start its writer.
@@ -115,6 +123,7 @@ def open_services(  # noqa: PLR0913 -- one argument an option of the server
         silence_s: How long a run that sent heartbeats may be silent before it has crashed, seconds.
         blob_options: Where the bytes of artifacts are kept; in the data directory when None.
         database: As `open_engines`.
+        events: `clickhouse://…`, where points, text lines and spans are; None is the database.
         otel: Where the server's own spans and metrics go; None for nowhere.
 
     Raises:
@@ -125,14 +134,15 @@ def open_services(  # noqa: PLR0913 -- one argument an option of the server
         with engines.writing.begin() as connection:
             check_finished(connection, engines.where)
             server_id = prepare(connection, data_dir, clock)
+        stored = _open_events(events, engines, server_id)
     except BaseException:
         engines.close()
         raise
-    intake = Intake()
-    writer = Writer(engines, on_rollback=intake.forget)
+    intake = Intake(stored)
+    writer = Writer(engines, stored, on_rollback=intake.forget)
     silence_ns = int(silence_s * 1e9)
     artifacts = open_artifacts(data_dir, clock, blob_options or BlobOptions())
-    janitor = Janitor(writer, clock, on_deletion=intake.forget)
+    janitor = Janitor(writer, clock, stored, on_deletion=intake.forget)
     known = Known(remembers=not engines.is_shared)
     bodies = bodies or BodyReader()
     gauges = {"waiting_rows": lambda: writer.waiting_weight, "held_body_bytes": lambda: bodies.held_bytes}
@@ -142,6 +152,7 @@ def open_services(  # noqa: PLR0913 -- one argument an option of the server
         engines,
         writer,
         intake,
+        stored,
         bodies,
         clock,
         silence_ns,
@@ -152,6 +163,14 @@ def open_services(  # noqa: PLR0913 -- one argument an option of the server
     )
 
 
+def _open_events(url: str | None, engines: Engines, server_id: str) -> EventStore:
+    if url is not None:
+        return open_clickhouse(url, engines, server_id)
+    with engines.reading.begin() as connection:
+        need_no_clickhouse(connection, engines.where)
+    return SqlEvents()
+
+
 def close_services(services: Services) -> None:
     """Finish what was accepted and close the store; blocks until it is done."""
     services.janitor.close()
@@ -160,6 +179,7 @@ def close_services(services: Services) -> None:
         with suppress(Problem):  # when each key was used last is not worth more than one attempt
             services.writer.submit(lambda connection: keep_uses(connection, uses))
     services.writer.close()
+    services.events.close()
     services.engines.close()
     if services.telemetry.otel is not None:
         services.telemetry.otel.close()

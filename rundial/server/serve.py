@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import fcntl
+import gc
 import logging
 import os
 import signal
@@ -102,6 +103,7 @@ def serve(  # noqa: PLR0913 -- one argument an option of the command
     on_ready: Callable[[Ready], None] | None = None,
     silence_s: float = DEFAULT_SILENCE_S,
     database: str | None = None,
+    events: str | None = None,
     conduct: Conduct | None = None,
     blobs: str | None = None,
 ) -> None:
@@ -120,6 +122,7 @@ def serve(  # noqa: PLR0913 -- one argument an option of the command
         silence_s: How long a run that sent heartbeats may be silent before it has crashed, seconds.
         database: As `open_engines`; on PostgreSQL any number of servers share one, and may share a
             data directory.
+        events: As `open_services`.
         conduct: How to log and to leave.
         blobs: `s3://bucket/prefix` to keep artifacts in; None is the data directory.
 
@@ -142,6 +145,7 @@ def serve(  # noqa: PLR0913 -- one argument an option of the command
                 SystemClock(),
                 silence_s=silence_s,
                 database=database,
+                events=events,
                 blob_options=BlobOptions(url=blobs),
                 otel=otel,
             )
@@ -150,6 +154,9 @@ def serve(  # noqa: PLR0913 -- one argument an option of the command
             pace = Pace(doors.requests_per_minute, services.clock)
             config = config_of(build_app(services, doors, host=host, pace=pace), doors, tls)
             sys.setswitchinterval(min(sys.getswitchinterval(), _SWITCH_INTERVAL_S))
+            # What the modules hold stays until the end; each look through it costs requests 25 ms.
+            gc.collect()
+            gc.freeze()
             drain = _Drain(services.draining, conduct.drain_s)
             door = _grpc_door(services, pace, doors, host)
             _run(_Announcing(config, services.streams, ready, on_ready, drain, door), listener)

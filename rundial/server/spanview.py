@@ -7,74 +7,44 @@ that a trace of ten thousand spans takes.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
-from operator import attrgetter
-from typing import Any, Final
+from typing import Final
 
 from rundial.server.answers import worded
+from rundial.server.genai.lines import Told
 from rundial.server.genai.stored import view_json
-from rundial.server.genai.view import Said
 from rundial.server.rows import SPAN_INTERRUPTED, SPAN_RUNNING
+from rundial.server.store.events import StoredSpan
 
-# What `as_json` is given, in this order.
-FIELDS: Final = (
-    "trace_id",
-    "span_id",
-    "parent_span_id",
-    "instance_id",
-    "name",
-    "kind",
-    "start_unix_ns",
-    "end_unix_ns",
-    "status",
-    "status_message",
-    "state",
-    "attributes",
-    "events",
-    "links",
-)
-fields_of: Final = attrgetter(*FIELDS)
 _text: Final = json.JSONEncoder(ensure_ascii=False).encode
+MAX_TOLD: Final = 5_000
 _NON_FINITE: Final = ("NaN", "Infinity")
 
 
-def as_json(fields: tuple[Any, ...], more: str, said: Mapping[tuple[bytes, bytes], Iterable[Said]]) -> str:
+def as_json(span: StoredSpan, instance: str, more: str, told: Told) -> str:
     """Show a span.
 
     Args:
-        fields: Its values, as `FIELDS` names them.
+        span: As it is stored.
+        instance: The name of its instance.
         more: Further names and values, as JSON without braces.
-        said: Log records that are events of spans, by trace and span.
+        told: Log records that are events of spans, by trace and span.
     """
-    (
-        trace_id,
-        span_id,
-        parent,
-        instance,
-        name,
-        kind,
-        start,
-        end,
-        status,
-        message,
-        state,
-        attributes,
-        events,
-        links,
-    ) = fields
+    trace_id, span_id, parent = span.trace_id, span.span_id, span.parent_span_id
+    start, end, state = span.start_unix_ns, span.end_unix_ns, span.state
+    attributes, events = span.attributes, span.events
     above = f'"{parent.hex()}"' if parent else "null"
     ended = "null" if end is None else f'"{end}"'
     took = "null" if end is None else f'"{end - start}"'
-    genai = view_json(name, attributes, events, said.get((trace_id, span_id), ()))
+    genai = view_json(span.name, attributes, events, told.get((trace_id, span_id), ()))
     return (
         f'{{"traceId":"{trace_id.hex()}","spanId":"{span_id.hex()}","parentSpanId":{above},'
-        f'"instanceId":{_text(instance)},"name":{_text(name)},"kind":{_text(kind)},'
+        f'"instanceId":{_text(instance)},"name":{_text(span.name)},"kind":{_text(span.kind)},'
         f'"startNs":"{start}","endNs":{ended},"durationNs":{took},'
-        f'"status":{_text(status)},"statusMessage":{_text(message)},'
+        f'"status":{_text(span.status)},"statusMessage":{_text(span.status_message)},'
         f'"interrupted":{"true" if state == SPAN_INTERRUPTED else "false"},'
         f'"running":{"true" if state == SPAN_RUNNING else "false"},'
         f'"attributes":{_strict(attributes) or "{}"},"events":{_strict(events) or "[]"},'
-        f'"links":{_strict(links) or "[]"},"genai":{genai},{more}}}'
+        f'"links":{_strict(span.links) or "[]"},"genai":{genai},{more}}}'
     )
 
 

@@ -24,6 +24,8 @@ NAMES = [
     "RundialClient",
     "RundialDiagnostics",
     "RundialError",
+    "RundialEvalRun",
+    "RundialEvalSuite",
     "RundialRequestError",
     "RundialRun",
     "RundialSpan",
@@ -31,6 +33,7 @@ NAMES = [
     "Table",
     "__version__",
     "checkpoint",
+    "eval",
     "init",
 ]
 

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from rundial.server.anyvalue import canonical
 from rundial.server.spanview import as_json
+from rundial.server.store.events import StoredSpan
 from rundial.server.tracetree import CYCLE, MISSING, Node, Place, planted
 
 IDS = st.integers(0, 12).map(lambda number: number.to_bytes(8, "big"))
@@ -106,12 +107,14 @@ def test_a_span_is_json_that_any_reader_takes(
 ) -> None:
     """Whatever its texts hold; what is no number is a text."""
     stored = canonical(attributes) if attributes else ""
-    fields = (b"t" * 16, b"s" * 8, None, "i", name, "client", 0, end, "ok", message, 2, stored, "", "")
+    span = StoredSpan(
+        1, b"t" * 16, b"s" * 8, None, name, "client", 0, end, "ok", message, 2, stored, "", "", 1, 1
+    )
 
     def refuse(constant: str) -> Any:
         raise AssertionError(constant)
 
-    found = json.loads(as_json(fields, '"more":1', {}), parse_constant=refuse)
+    found = json.loads(as_json(span, "i", '"more":1', {}), parse_constant=refuse)
 
     assert (found["name"], found["statusMessage"], found["more"]) == (name, message, 1)
     assert (found["endNs"], found["durationNs"]) == ((None, None) if end is None else (str(end), str(end)))

@@ -11,14 +11,15 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from rundial.server.arguments import Arguments, of_query, page
+from rundial.server.genai.lines import told
 from rundial.server.keys import PROJECT_READ
 from rundial.server.problems import invalid
 from rundial.server.routes.workspaces import need_project
 from rundial.server.services import principal_of, services_of
-from rundial.server.spanview import as_json, as_list, fields_of
+from rundial.server.spanview import MAX_TOLD, as_json, as_list
+from rundial.server.store.events import Branch
 from rundial.server.store.history import need_run
-from rundial.server.store.spanlines import said_within
-from rundial.server.store.spantree import Branch, branch_of
+from rundial.server.store.traces import instance_names
 
 
 async def spans(request: Request) -> Response:
@@ -29,22 +30,28 @@ async def spans(request: Request) -> Response:
     place = request.path_params
     branch = _branch(arguments)
     is_newest_first = arguments.one_of("order", ("asc", "desc")) == "desc"
+    services = services_of(request)
 
     def read(connection: Connection) -> str:
         project = need_project(connection, principal, place["workspace"], place["project"])
         run = need_run(connection, project.id, place["run_id"])
         after = (cursor[0], cursor[1]) if cursor else None
-        rows = branch_of(
+        rows = services.events.spans.branch(
             connection, run.id, branch, after=after, limit=limit + 1, is_newest_first=is_newest_first
         )
         last = rows[limit - 1] if len(rows) > limit else None
         ended = [last.start_unix_ns, last.id] if last is not None else None
-        said = said_within(connection, [run.id], {row.trace_id for row in rows})
-        shown = [as_json(fields_of(row), f'"childCount":{row.child_count}', said) for row in rows[:limit]]
+        names = instance_names(connection, (row.instance for row in rows))
+        traces = sorted({row.trace_id for row in rows})
+        events = told(services.events.lines.said(connection, [run.id], traces, MAX_TOLD))
+        shown = [
+            as_json(row, names[row.instance], f'"childCount":{row.child_count}', events)
+            for row in rows[:limit]
+        ]
         head = json.dumps({"runId": run.run_id, "page": page(ended)})
         return f'{head[:-1]},"spans":{as_list(shown)}}}'
 
-    return Response(await services_of(request).read(read), media_type="application/json")
+    return Response(await services.read(read), media_type="application/json")
 
 
 def _branch(arguments: Arguments) -> Branch:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sqlalchemy import Connection
 
-from rundial.server.store.spanlines import lines_by_trace
+from rundial.server.store.sqllines import lines_by_trace
 
 
 def upgrade(connection: Connection) -> None:
