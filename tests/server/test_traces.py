@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 import secrets
 from typing import Any
@@ -231,3 +232,23 @@ def test_a_span_has_its_view_from_attributes_and_log_records(local: LocalServer,
         assert view["outputMessages"] == [
             {"role": "assistant", "parts": [{"type": "text", "content": "Hi"}], "finish_reason": "stop"}
         ]
+
+
+def test_what_programs_exaggerate_is_kept_whole(local: LocalServer, trace: Traced) -> None:
+    """A prompt of 5 MB, ten thousand attributes, ten thousand events, and a name of any length."""
+    prompt = "é" * 2_500_000
+    spoken, wide, busy = otlp.span(1, "chat"), otlp.span(2, "wide"), otlp.span(3, "busy" * 1_000)
+    asked = [{"role": "user", "parts": [{"type": "text", "content": prompt}]}]
+    spoken.attributes.extend(otlp.pairs({"gen_ai.input.messages": json.dumps(asked, ensure_ascii=False)}))
+    wide.attributes.extend(otlp.pairs({f"key-{number}": number for number in range(10_000)}))
+    for number in range(10_000):
+        busy.events.add(time_unix_nano=otlp.T0 + number, name="tick")
+    run = fresh_id()
+
+    for each in (spoken, wide, busy):
+        trace.send(run, each)
+
+    chat, attributes, events = trace.ask()["spans"]
+    assert chat["genai"]["inputMessages"] == asked
+    assert (len(attributes["attributes"]), attributes["genai"]) == (10_001, None)
+    assert (len(events["events"]), events["name"]) == (10_000, "busy" * 1_000)
