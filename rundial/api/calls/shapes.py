@@ -240,6 +240,29 @@ class SpanRow(_Span, total=False):
     attributes: dict[str, Any]
     events: list[dict[str, Any]]
     links: list[dict[str, Any]]
+    instanceId: str
+    durationNs: str | None
+    childCount: int
+    genai: dict[str, Any] | None
+
+
+class TracedSpan(SpanRow, total=False):
+    """A span with its place in a trace; `parentProblem` is `missing`, `cycle` or None."""
+
+    runId: str
+    depth: int
+    parentProblem: str | None
+    clockSkewNs: str | None
+
+
+class Trace(TypedDict):
+    """A trace; `truncated` where it has more spans than these."""
+
+    traceId: str
+    runIds: list[str]
+    totalSpans: int
+    truncated: bool
+    spans: list[TracedSpan]
 
 
 class _MetricKey(TypedDict):
