@@ -87,7 +87,8 @@ def _adopt_one(pipeline: Pipeline, settings: Settings, target: Target, path: Pat
         if uploads is not None:
             pipeline.adopted.remove(uploads)
             uploads.stop(1.0)
-        if is_delivered:
+        # A Collector takes no files: they stay for `rundial sync --to` a server.
+        if is_delivered and spool.is_empty():
             spool.remove()
             logger.info("delivered what an earlier process had left of run %s", spool.meta.run_id)
         else:

@@ -32,7 +32,9 @@ def packed(run: Run) -> tuple[Any, tuple[Any, ...]]:
     if known is None:
         known = session._SESSION.packed = WeakValueDictionary()
     known[_name(run.identity)] = run
-    settings = changed(run.settings, api_key=None, system_metrics=False, system_metrics_provider=None)
+    settings = changed(
+        run.settings, api_key=None, otlp_headers={}, system_metrics=False, system_metrics_provider=None
+    )
     return unpacked, ({**run.identity, "config": run.config.copy()}, settings, run._status)
 
 

@@ -13,7 +13,7 @@ from rundial.api.ending import STATUSES
 from rundial.api.key import Key
 from rundial.api.pipeline import Attached, Pipeline
 from rundial.api.run import Run
-from rundial.api.target import PATHS, Target
+from rundial.api.target import Target
 from rundial.api.trace import Tracing
 from rundial.api.watching import Watching
 from rundial.errors import ConfigError, SpoolError
@@ -330,7 +330,7 @@ def attach(
         workspace=identity["workspace"],
         project=identity["project"],
         endpoint=settings.endpoint,
-        lane_endpoints=dict.fromkeys(PATHS),
+        lane_endpoints=target.lane_urls,
         server_id=answer.server_id if answer else None,
         run_name=identity["name"],
         kind=identity["kind"],
@@ -342,6 +342,7 @@ def attach(
             "launch": identity["launch"],
             # A child is a part of its parent's attempt; a Collector has nobody to tell a start to.
             "announced": is_told,
+            "is_plain_otlp": settings.is_plain_otlp,
             "project_id": identity["project_id"] if answer or identity.get("is_joined") else None,
         },
     )
@@ -449,8 +450,14 @@ def target_of(settings: Settings) -> Target:
     """Return where a run's records are to go."""
     key = Key(settings.api_key, stored_for=settings.endpoint if settings.is_key_stored else None)
     if settings.is_plain_otlp:
-        return Target.from_otel(settings.endpoint, key, os.environ)
+        return collector_of(settings, settings.endpoint, key)
     return Target(settings.endpoint, key)
+
+
+def collector_of(settings: Settings, endpoint: str, key: Key) -> Target:
+    """Return one of a run's OTLP endpoints as a target."""
+    headers = settings.otlp_headers.get(endpoint) or settings.otlp_headers.get("")
+    return Target.of_collector(endpoint, key, os.environ, headers)
 
 
 def spool_root(settings: Settings) -> str:

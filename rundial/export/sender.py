@@ -205,7 +205,7 @@ class Sender:
     def _advance(self, slot: Slot, delivery: Delivery) -> bool:
         if not delivery.is_answered:
             part = delivery.next_part()
-            url, headers = slot.source.url(slot.name), dict(slot.source.headers())
+            url, headers = slot.source.url(slot.name), dict(slot.source.headers(slot.name))
             slot.requests += 1
             slot.retries += slot.is_repeat
             slot.sent_bytes += len(part.body)
