@@ -153,6 +153,10 @@ def _recover(spool: Spool) -> None:
     try:
         if ring is not None:
             recovered = recover(ring, meta.run_index, spool, resource)
+        if not meta.extra.get("is_run", True):
+            # Records of a program without a run: nobody waits for an account.
+            spool.update_meta(state="closed", drops=_drops(spool, recovered))
+            return
         evicted = recovered.evicted if recovered else {}
         beside = {signal: {"recorded": lost, "evicted": lost} for signal, lost in evicted.items()}
         spool.update_meta(

@@ -39,7 +39,12 @@ LANE_OF: dict[int, str] = {
     Kind.RESULT: "logs",
     Kind.EVENT: "events",
     Kind.SPAN_END: "traces",
+    Kind.POINT_REQUEST: "metrics",
+    Kind.LOG_REQUEST: "logs",
+    Kind.SPAN_REQUEST: "traces",
 }
+# Encoded before they entered the ring; a spool holds these or a run's own records, never both.
+REQUESTS = frozenset({Kind.POINT_REQUEST, Kind.LOG_REQUEST, Kind.SPAN_REQUEST})
 # Where a job that could not be journalled is remembered, beside the lanes.
 JOBS = "artifacts"
 SIGNAL_OF: dict[str, Signal] = {"metrics": "points", "logs": "lines", "traces": "spans"}
@@ -178,6 +183,9 @@ class RunEncoder:
         if kind is Kind.JOB:
             self._journal(record)
             return
+        if kind in REQUESTS:
+            self._add_request(LANE_OF[kind], record)
+            return
         if kind is Kind.SPAN_START:
             span = records.unpack_span(record.body)
             self._open_spans[span.trace_id, span.span_id] = (span, record)
@@ -198,6 +206,18 @@ class RunEncoder:
             return
         batch = self._records_batch(lane)
         batch.add(value)
+        self._after_add(lane, batch, record.end)
+
+    def _add_request(self, lane: str, record: Record) -> None:
+        """Take a request of one record in: they concatenate to their union."""
+        if not self._is_wanted(lane, record):
+            return
+        batch = cast("RecordsBatch[Any] | None", self._batches.get(lane))
+        if batch is None:
+            from rundial.recorder.batches import RecordsBatch
+
+            batch = self._batches[lane] = RecordsBatch[Any](b"".join, counts=True, form=self._form)
+        batch.add(bytes(record.body))
         self._after_add(lane, batch, record.end)
 
     def _journal(self, record: Record) -> None:
