@@ -78,6 +78,7 @@ class Settings:
         capture_diff: Record what differs from the commit as well.
         artifact_copy_bytes: How much copies of files may take on disk until they are uploaded.
         artifact_concurrency: How many artifacts are uploaded at once.
+        exporters: OpenTelemetry exporters that get the run as well, in this process.
         is_plain_otlp: There is no Rundial server: the endpoint is a Collector without our control API.
         is_key_stored: The key is whatever is stored for the endpoint, as it changes.
     """
@@ -127,6 +128,7 @@ class Settings:
     capture_diff: bool
     artifact_copy_bytes: int
     artifact_concurrency: int
+    exporters: tuple[Any, ...]
     is_plain_otlp: bool = False
     is_key_stored: bool = False
 
@@ -239,28 +241,15 @@ def _endpoints(value: Any) -> tuple[str, ...]:
 
 
 def _headers(value: Any) -> dict[str, dict[str, str]]:
-    """Return headers by URL: of a mapping, of one mapping for each URL, or of `key=value,key=value`."""
-    if isinstance(value, str):
-        from rundial import otlpenv
+    from rundial import otlpvalues
 
-        value = otlpenv.read_headers(value) or {"": value}
-    if not isinstance(value, Mapping):
-        raise ValueError("must be a mapping of names to texts, or of URLs to such mappings")
-    if any(isinstance(each, Mapping) for each in value.values()):
-        return {_endpoint(url): _checked_headers(each) for url, each in value.items()}
-    return {"": _checked_headers(value)}
+    return otlpvalues.headers(value, _endpoint)
 
 
-def _checked_headers(value: Any) -> dict[str, str]:
-    # Neither is echoed: a header may be a key.
-    if not isinstance(value, Mapping):
-        raise ValueError("must be a mapping of names to texts for every URL")
-    for name, text in value.items():
-        if not (isinstance(name, str) and name and name.replace("-", "a").replace("_", "a").isalnum()):
-            raise ValueError("must have names of letters, digits, '-' and '_'")
-        if not (isinstance(text, str) and text.isascii() and text.isprintable()):
-            raise ValueError("must have values that HTTP can carry")
-    return {name.lower(): text for name, text in value.items()}
+def _exporters(value: Any) -> tuple[Any, ...]:
+    from rundial import otlpvalues
+
+    return otlpvalues.exporters(value, _provider)
 
 
 def _path(value: Any) -> str:
@@ -354,6 +343,7 @@ OPTIONS: tuple[Option, ...] = (
     Option("capture_diff", False, _flag, "true, false"),
     Option("artifact_copy_bytes", 4 << 30, _integer, "bytes", minimum=0),
     Option("artifact_concurrency", 2, _integer, "artifacts", minimum=1),
+    Option("exporters", (), _exporters, "callables"),
 )
 
 

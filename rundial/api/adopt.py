@@ -152,7 +152,8 @@ def _recover(spool: Spool) -> None:
     recovered = None
     try:
         if ring is not None:
-            recovered = recover(ring, meta.run_index, spool, resource)
+            takes_jobs = not meta.extra.get("is_mirror")
+            recovered = recover(ring, meta.run_index, spool, resource, takes_jobs=takes_jobs)
         if not meta.extra.get("is_run", True):
             # Records of a program without a run: nobody waits for an account.
             spool.update_meta(state="closed", drops=_drops(spool, recovered))

@@ -30,7 +30,12 @@ def adopt_in_background(
 ) -> Thread | None:
     """Start delivering what is left under the run's spool directory; None when there is nothing."""
     root = Path(settings.spool_directory)
-    own = {attached.spool.path for attached in list(pipeline.attached)}
+    spools = [
+        spool
+        for attached in list(pipeline.attached)
+        for spool in (attached.spool, *(branch.mirror.spool for branch in attached.branches))
+    ]
+    own = {spool.path for spool in spools}
     left = [path for path in find(root) if path not in own]
     if not left:
         return None

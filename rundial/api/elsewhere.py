@@ -33,7 +33,12 @@ def packed(run: Run) -> tuple[Any, tuple[Any, ...]]:
         known = session._SESSION.packed = WeakValueDictionary()
     known[_name(run.identity)] = run
     settings = changed(
-        run.settings, api_key=None, otlp_headers={}, system_metrics=False, system_metrics_provider=None
+        run.settings,
+        api_key=None,
+        otlp_headers={},
+        exporters=(),
+        system_metrics=False,
+        system_metrics_provider=None,
     )
     return unpacked, ({**run.identity, "config": run.config.copy()}, settings, run._status)
 

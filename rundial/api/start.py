@@ -103,6 +103,8 @@ class Parts:
     def close(self, timeout_s: float) -> None:
         """Let go of everything, at the process's end; a hook that is at work is waited for so long."""
         for attached, _ in self.live.values():
+            for branch in attached.branches:
+                branch.close()
             attached.spool.close()
             if attached.hook is not None:
                 attached.hook.close(timeout_s)

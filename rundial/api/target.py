@@ -132,20 +132,20 @@ class RunSource:
         announce: Callable[[], None] | None = None,
     ) -> None:
         self.announce = announce
+        self.target = target
         self.lanes = lanes
         self.label = label
-        self._target = target
         self._on_outcome = on_outcome
 
     def url(self, lane: str) -> str:
         """Return where a lane's next request goes."""
         if self.announce is not None:
             self.announce()
-        return self._target.url(lane)
+        return self.target.url(lane)
 
     def headers(self, lane: str) -> Mapping[str, str]:
         """Return the headers of a lane's next request."""
-        return self._target.headers(lane)
+        return self.target.headers(lane)
 
     def on_outcome(self, lane: str, outcome: Outcome) -> None:
         """Pass an outcome on."""

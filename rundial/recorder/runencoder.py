@@ -9,7 +9,7 @@ Threads: the encoder's, or the adopter's; counters are read by others under the 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from json import loads
 
 from rundial.errors import SpoolError
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from rundial.choices import Signal
     from rundial.recorder.batches import PointsBatch, RecordsBatch
     from rundial.recorder.latest import Latest
+    from rundial.recorder.mirror import Mirror
     from rundial.recorder.scan import Record, Rows
     from rundial.signals.packer import MetricsPacker
 
@@ -99,6 +100,8 @@ class RunEncoder:
             exception from a signal handler can strike between a record and its count.
         pause: Called after each chunk, so that others get the interpreter.
         latest: The last value of each metric; None before the first.
+        mirrors: Further spools that get each frame, once this one has it.
+        takes_jobs: Whether files are this spool's to journal; a mirror leaves them to the run's own.
         error: Why a lane could not be written in this take; the other lanes were, all the same.
     """
 
@@ -120,6 +123,8 @@ class RunEncoder:
         self.on_publish: Callable[[], None] | None = None
         self.on_job: Callable[[], None] | None = None
         self.pause: Callable[[], None] = _go_on
+        self.mirrors: Sequence[Mirror] = ()
+        self.takes_jobs = True
         self.error: Exception | None = None
         # Units of this take that cannot be encoded, by lane; counted once their lane is past them, so
         # that a take which is read again counts them once.
@@ -222,7 +227,7 @@ class RunEncoder:
 
     def _journal(self, record: Record) -> None:
         """Write a job to the journal; what comes behind one that could not be written waits for it."""
-        if JOBS in self._broken:
+        if JOBS in self._broken or not self.takes_jobs:
             return
         try:
             job = loads(record.body)
@@ -264,6 +269,8 @@ class RunEncoder:
 
     def publish(self) -> None:
         """Show the sender what was written, once the ring has been released."""
+        for mirror in self.mirrors:
+            mirror.publish()
         if self._has_written:
             self._has_written = False
             self.spool.publish()
@@ -396,6 +403,8 @@ class RunEncoder:
             return False
         self._ends[lane] = end
         self._has_written = True
+        for mirror in self.mirrors:
+            mirror.append(lane, frame)
         failed = self._failing.pop(lane, 0)
         if signal is not None:
             self.encoded[SIGNAL_INDEX[signal]] += units

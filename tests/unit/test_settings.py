@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import math
 import os
 import pickle
 from pathlib import Path
 
 import pytest
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
 import rundial as rd
 from rundial import profiles
@@ -84,6 +86,19 @@ def test_a_run_goes_to_the_endpoint_that_is_named_closest(
     assert (found.is_plain_otlp, found.endpoint, found.otlp_endpoint) == expected
 
 
+def test_exporters_are_objects_or_named_by_what_makes_them() -> None:
+    """An object of OpenTelemetry's own kind, in a list; in a variable, `module:name` of what makes one."""
+    exporter = InMemorySpanExporter()
+    name = "opentelemetry.sdk.trace.export.in_memory_span_exporter:InMemorySpanExporter"
+
+    assert of({"exporters": [exporter]}).exporters == (exporter,)
+    (made,) = of(environ={"RUNDIAL_EXPORTERS": name}).exporters
+    assert isinstance(made, InMemorySpanExporter)
+    for wrong in (exporter, [json], ["x"]):
+        with pytest.raises(ConfigError, match=r"exporters .*must be"):
+            of({"exporters": wrong})
+
+
 def test_headers_are_by_endpoint_and_never_shown() -> None:
     """A header may be a key: it is said for whom, and no text about the settings holds it."""
     one = of({"otlp_endpoint": ONE, "otlp_headers": {"X-Token": "s3cret"}})
@@ -118,7 +133,7 @@ def test_headers_that_cannot_be_sent_are_refused(headers: object, why: str) -> N
 @pytest.mark.parametrize(
     "option",
     # A callable is not its own text; it has a test of its own.
-    [option for option in OPTIONS if option.unit != "callable"],
+    [option for option in OPTIONS if not option.unit.startswith("callable")],
     ids=lambda option: option.name,
 )
 def test_every_setting_has_a_variable(option: object) -> None:
@@ -159,7 +174,9 @@ def two_of(option: Option) -> tuple[str, str]:
 
 
 @pytest.mark.parametrize(
-    "option", [option for option in OPTIONS if option.unit != "callable"], ids=lambda option: option.name
+    "option",
+    [option for option in OPTIONS if not option.unit.startswith("callable")],
+    ids=lambda option: option.name,
 )
 def test_precedence_holds_for_each_setting(option: Option) -> None:
     """Of every row of the table, an argument counts before its variable, and that before the profile."""

@@ -45,6 +45,7 @@ class Options(TypedDict, total=False):
     capture_diff: bool | None
     artifact_copy_bytes: int | None
     artifact_concurrency: int | None
+    exporters: Sequence[Any] | str | None
     transport: None
     artifact_transport: None
 
