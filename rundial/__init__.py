@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from typing import Any
 
     from rundial.api.client import Client as Client
+    from rundial.api.evalrun import RundialEvalRun as RundialEvalRun
     from rundial.api.evals import eval as eval
-    from rundial.api.evalsuite import RundialEvalRun as RundialEvalRun
     from rundial.api.evalsuite import RundialEvalSuite as RundialEvalSuite
     from rundial.api.logging import LoggingHandler as LoggingHandler
     from rundial.api.run import Run as Run
@@ -63,7 +63,7 @@ _HOMES = {
     "Run": "rundial.api.run",
     "RunKind": "rundial.choices",
     "RundialDiagnostics": "rundial.diagnostics",
-    "RundialEvalRun": "rundial.api.evalsuite",
+    "RundialEvalRun": "rundial.api.evalrun",
     "RundialEvalSuite": "rundial.api.evalsuite",
     "RundialError": "rundial.errors",
     "RundialRequestError": "rundial.errors",

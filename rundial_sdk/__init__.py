@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from rundial.api.client import Client as RundialClient
-from rundial.api.evalsuite import RundialEvalRun, RundialEvalSuite
+from rundial.api.evalrun import RundialEvalRun
+from rundial.api.evalsuite import RundialEvalSuite
 from rundial.api.run import Run as RundialRun
 from rundial.api.trace import Span as RundialSpan
 from rundial.choices import Distributed as DistributedPolicy

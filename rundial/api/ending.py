@@ -41,7 +41,8 @@ def of_exception(error: BaseException) -> Ending:
 
 def of_status(status: object) -> Ending:
     """Return how a run ends whose program leaves with a status, as `sys.exit` takes it; never raises."""
-    if status is None or (isinstance(status, int) and status == 0):
+    # Of a number, whoever started the program is told eight bits; of one that is too long, that it failed.
+    if status is None or (isinstance(status, int) and abs(status) < 1 << 63 and status & 0xFF == 0):
         return Ending("completed")
     try:
         said = f"exit status {status}"

@@ -1,4 +1,4 @@
-"""The cases of a dataset: mappings with an id each."""
+"""Datasets and their cases: mappings with an id each."""
 
 from __future__ import annotations
 
@@ -53,6 +53,42 @@ def cases_of(items: object) -> Sequence[Case]:
             )
         found[case.id] = case
     return list(found.values())
+
+
+def dataset_of(
+    dataset: object, suite_name: str, *, name: str | None = None, version: str | None = None
+) -> tuple[dict[str, Any], Sequence[Case]]:
+    """Return what a dataset is called, and its cases where it is a list of them.
+
+    Args:
+        dataset: A mapping with a `name`; the reference of an artifact; or the cases themselves.
+        suite_name: What cases without a name are called after.
+        name: What it is called, where the dataset itself does not say.
+        version: Likewise; made of the content where nobody says.
+
+    Raises:
+        ConfigError: It is something else.
+    """
+    if isinstance(dataset, str) and dataset.strip():
+        made = hashlib.sha256(dataset.encode()).hexdigest()[:16]
+        return {"name": name or "dataset", "version": version or made, "artifactRef": dataset}, ()
+    if isinstance(dataset, Mapping):
+        facts = {**dataset, **({"name": name} if name else {}), **({"version": version} if version else {})}
+        cases = cases_of(facts.pop("cases", ()))
+        if not isinstance(facts.get("name"), str) or not facts["name"]:
+            raise ConfigError(
+                "dataset has no name: give it {'name': …}, or a list of cases; nothing was made"
+            )
+        return facts, cases
+    if isinstance(dataset, Iterable) and not isinstance(dataset, (str, bytes)):
+        cases = cases_of(dataset)
+        told = json.dumps([{**case, "id": case.id} for case in cases], sort_keys=True, default=str)
+        made = hashlib.sha256(told.encode("utf-8", "replace")).hexdigest()[:16]
+        return {"name": name or suite_name, "version": version or made, "examples": len(cases)}, cases
+    raise ConfigError(
+        f"dataset must be a list of cases, a mapping with a name, or an artifact's reference, not "
+        f"{type(dataset).__name__}; nothing was made"
+    )
 
 
 def _id_of(item: Mapping[str, Any], number: int) -> str:

@@ -68,7 +68,8 @@ class EvalNamespace:
             ConfigError: An argument or setting is wrong; nothing was made.
             RundialRequestError: The server refuses, where it is asked at once.
         """
-        from rundial.api.evalsuite import RundialEvalSuite, dataset_of, described
+        from rundial.api.evalcases import dataset_of
+        from rundial.api.evalsuite import RundialEvalSuite, described
 
         wanted_id, name = _names(name, suite_id)
         facts, cases = dataset_of(dataset, name, name=dataset_name, version=dataset_version)

@@ -2,7 +2,7 @@
 
 The one place where a run's parts are wired together. Nothing global is touched but what a process
 needs to leave in order: one exit hook, fork hooks, a SIGTERM handler where there is none, and
-`sys.exit`, whose status is remembered.
+`SystemExit.code`, whose last value is the exit status.
 """
 
 from __future__ import annotations

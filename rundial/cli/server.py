@@ -52,6 +52,13 @@ NEEDS = ("starlette", "uvicorn", "sqlalchemy", "argon2", "zstandard", "prometheu
     "[default: an SQLite file in the data directory]",
 )
 @click.option(
+    "--events",
+    envvar="RUNDIAL_EVENTS",
+    metavar="URL",
+    help="clickhouse://user:password@host:8123/database to keep points, text lines and spans in; or "
+    "$RUNDIAL_EVENTS.  [default: the database]",
+)
+@click.option(
     "--blobs",
     metavar="URL",
     help="s3://bucket/prefix to keep artifacts in, with boto3's own credentials.  "
@@ -117,6 +124,7 @@ def server(  # noqa: PLR0913 -- one argument an option
     port: int,
     data: Path | None,
     database: str | None,
+    events: str | None,
     blobs: str | None,
     silence_s: float,
     **outside: Any,
@@ -162,6 +170,7 @@ def server(  # noqa: PLR0913 -- one argument an option
             on_ready=on_ready,
             silence_s=silence_s,
             database=database,
+            events=events,
             conduct=conduct,
             blobs=blobs,
         )

@@ -141,6 +141,7 @@ class RunRecorder:
 
             with self._counting:
                 self._made = self._made or MadeStore()
+            self._run.on_gone = self._made.take
         return self._made
 
     def job(self, job: Mapping[str, object], made: Made | None = None, size: int = 0) -> bool:

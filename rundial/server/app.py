@@ -59,7 +59,9 @@ from rundial.server.runlife import DEFAULT_SILENCE_S
 from rundial.server.security import REQUEST_ID, Guard, render, shown_path
 from rundial.server.services import Services
 from rundial.server.store.apikeys import keep_uses
-from rundial.server.store.engine import open_engines
+from rundial.server.store.clickhouse.store import need_no_clickhouse, open_clickhouse
+from rundial.server.store.engine import Engines, open_engines
+from rundial.server.store.events import EventStore
 from rundial.server.store.intake import Intake
 from rundial.server.store.sqlevents import SqlEvents
 from rundial.server.store.transfer import check_finished
@@ -105,6 +107,7 @@ def open_services(  # noqa: PLR0913 -- one argument an option of the server
     silence_s: float = DEFAULT_SILENCE_S,
     blob_options: BlobOptions | None = None,
     database: str | None = None,
+    events: str | None = None,
     otel: OwnOtel | None = None,
 ) -> Services:
     """Open a data directory, and the database, and start its writer.
@@ -116,6 +119,7 @@ def open_services(  # noqa: PLR0913 -- one argument an option of the server
         silence_s: How long a run that sent heartbeats may be silent before it has crashed, seconds.
         blob_options: Where the bytes of artifacts are kept; in the data directory when None.
         database: As `open_engines`.
+        events: `clickhouse://…`, where points, text lines and spans are; None is the database.
         otel: Where the server's own spans and metrics go; None for nowhere.
 
     Raises:
@@ -126,15 +130,15 @@ def open_services(  # noqa: PLR0913 -- one argument an option of the server
         with engines.writing.begin() as connection:
             check_finished(connection, engines.where)
             server_id = prepare(connection, data_dir, clock)
+        stored = _open_events(events, engines, server_id)
     except BaseException:
         engines.close()
         raise
-    events = SqlEvents()
-    intake = Intake(events)
-    writer = Writer(engines, events, on_rollback=intake.forget)
+    intake = Intake(stored)
+    writer = Writer(engines, stored, on_rollback=intake.forget)
     silence_ns = int(silence_s * 1e9)
     artifacts = open_artifacts(data_dir, clock, blob_options or BlobOptions())
-    janitor = Janitor(writer, clock, events, on_deletion=intake.forget)
+    janitor = Janitor(writer, clock, stored, on_deletion=intake.forget)
     known = Known(remembers=not engines.is_shared)
     bodies = bodies or BodyReader()
     gauges = {"waiting_rows": lambda: writer.waiting_weight, "held_body_bytes": lambda: bodies.held_bytes}
@@ -144,7 +148,7 @@ def open_services(  # noqa: PLR0913 -- one argument an option of the server
         engines,
         writer,
         intake,
-        events,
+        stored,
         bodies,
         clock,
         silence_ns,
@@ -153,6 +157,14 @@ def open_services(  # noqa: PLR0913 -- one argument an option of the server
         telemetry,
         known=known,
     )
+
+
+def _open_events(url: str | None, engines: Engines, server_id: str) -> EventStore:
+    if url is not None:
+        return open_clickhouse(url, engines, server_id)
+    with engines.reading.begin() as connection:
+        need_no_clickhouse(connection, engines.where)
+    return SqlEvents()
 
 
 def close_services(services: Services) -> None:

@@ -114,6 +114,9 @@ DESCRIBED: Final[dict[tuple[str, str], Described]] = {
     ("POST", "/api/v1/export/logs/file"): Described(
         f"{_OF_RUN} {_TIMES} {_FORMATS}", "", "application/octet-stream"
     ),
+    ("POST", "/api/v1/export/evals/file"): Described(
+        f"projectId! evalRunId! {_FORMATS}", "", "application/octet-stream"
+    ),
     ("POST", "/api/v1/ingest/metrics"): Described(
         "points!:objects clientDiagnostics:object", "accepted requestId"
     ),
@@ -170,7 +173,7 @@ DESCRIBED: Final[dict[tuple[str, str], Described]] = {
     ),
     ("GET", f"{_P}/evals/runs"): Described(f"{_PAGE} suite runId", "evalRuns page"),
     ("GET", f"{_P}/evals/runs/{{eval_run_id}}"): Described(
-        "", "evalRunId runId suiteId suiteName dataset scorers config counts stats"
+        "", "evalRunId runId runStatus suiteId suiteName dataset scorers config counts stats"
     ),
     ("GET", f"{_P}/evals/runs/{{eval_run_id}}/results"): Described(
         f"{_PAGE} scorer outcome=passed|failed|unjudged", "rows page"

@@ -103,6 +103,7 @@ def serve(  # noqa: PLR0913 -- one argument an option of the command
     on_ready: Callable[[Ready], None] | None = None,
     silence_s: float = DEFAULT_SILENCE_S,
     database: str | None = None,
+    events: str | None = None,
     conduct: Conduct | None = None,
     blobs: str | None = None,
 ) -> None:
@@ -121,6 +122,7 @@ def serve(  # noqa: PLR0913 -- one argument an option of the command
         silence_s: How long a run that sent heartbeats may be silent before it has crashed, seconds.
         database: As `open_engines`; on PostgreSQL any number of servers share one, and may share a
             data directory.
+        events: As `open_services`.
         conduct: How to log and to leave.
         blobs: `s3://bucket/prefix` to keep artifacts in; None is the data directory.
 
@@ -143,6 +145,7 @@ def serve(  # noqa: PLR0913 -- one argument an option of the command
                 SystemClock(),
                 silence_s=silence_s,
                 database=database,
+                events=events,
                 blob_options=BlobOptions(url=blobs),
                 otel=otel,
             )

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import csv
+import io
+import json
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 import pytest
@@ -302,6 +306,7 @@ def test_diff_shows_both_sides_and_what_is_only_in_one(local: LocalServer) -> No
     assert (total["baselinePassed"], total["candidatePassed"]) == (3, 3)
     assert (total["baselineMean"], total["candidateMean"]) == (0.75, 0.75)
     assert (found["baseline"]["evalRunId"], found["candidate"]["evalRunId"]) == (baseline, candidate)
+    assert (found["baseline"]["runStatus"], found["baseline"]["dataset"]["name"]) == ("running", "sums")
     only = diff(local, baseline, candidate, statuses=["missing", "new"], scorer="exact")["rows"]
     assert [row["exampleId"] for row in only] == ["d", "e"]
     assert diff(local, baseline, candidate, scorer="other")["rows"] == []
@@ -351,7 +356,8 @@ def test_evaluations_go_with_their_run(local: LocalServer) -> None:
     assert local.send("DELETE", f"{AT}/runs/run-gone").status == 200
     assert local.export("logs", late).status == 200
     assert local.get(f"{AT}/evals/runs/night").status == 404
-    while local.services.writer.submit(remove_some).result(10):
+    clear = partial(remove_some, stored=local.services.events)
+    while local.services.writer.submit(clear).result(10):
         pass
 
     with local.services.engines.reading.begin() as connection:
@@ -373,6 +379,45 @@ def test_eval_runs_are_listed_in_pages_the_last_one_first(local: LocalServer) ->
     assert first["evalRuns"][0]["counts"]["results"] == 1
     of_run = local.get(f"{AT}/evals/runs?runId=run-1").json["evalRuns"]
     assert [each["evalRunId"] for each in of_run] == [made[1]]
+
+
+@pytest.mark.parametrize("form", ["jsonl", "csv", "parquet"])
+def test_results_are_given_as_a_file(local: LocalServer, form: str) -> None:
+    """Every result once, in each format, with numbers that are numbers and texts that no spreadsheet runs."""
+    count = 5_000
+    eval_run = scored(local, {f"{number:05}": (number / 7, number % 2 == 0) for number in range(count)})
+    scored_late = {"exampleId": "=1+1", "scorer": "exact", "score": None, "passed": None}
+    rows = {**place(local), "evalRunId": eval_run, "rows": [scored_late]}
+    assert local.post("/api/v1/evals/results", rows).json["accepted"] == 1
+
+    body = {**place(local), "evalRunId": eval_run, "format": form}
+    reply = local.post("/api/v1/export/evals/file", body)
+
+    assert (reply.status, f"{eval_run}-results.{form}" in reply.headers["content-disposition"]) == (200, True)
+    read = {"jsonl": _json_lines, "csv": _csv, "parquet": _parquet}[form](reply.body)
+    assert len(read) == count + 1
+    assert read["00003"] == (3 / 7, False)
+    assert read["=1+1" if form != "csv" else "'=1+1"] == (None, None)
+
+
+def _json_lines(body: bytes) -> dict[str, Any]:
+    rows = map(json.loads, body.splitlines())
+    return {row["exampleId"]: (row["score"], row["passed"]) for row in rows}
+
+
+def _csv(body: bytes) -> dict[str, Any]:
+    verdicts = {"true": True, "false": False, "": None}
+    return {
+        row["exampleId"]: (float(row["score"]) if row["score"] else None, verdicts[row["passed"].lower()])
+        for row in csv.DictReader(body.decode().splitlines())
+    }
+
+
+def _parquet(body: bytes) -> dict[str, Any]:
+    import pyarrow.parquet
+
+    rows = pyarrow.parquet.read_table(io.BytesIO(body)).to_pylist()
+    return {row["exampleId"]: (row["score"], row["passed"]) for row in rows}
 
 
 def test_key_that_may_not_write_evaluations_reads_them(local: LocalServer) -> None:

@@ -213,6 +213,7 @@ def test_a_run_that_has_ended_cannot_be_stopped(local: LocalServer) -> None:
     assert local.post("/api/v1/runs/nothing/stop", {}).status == 404
 
 
+@pytest.mark.inside
 @pytest.mark.parametrize(
     ("scopes", "may_stop", "may_ask"),
     [

@@ -78,6 +78,7 @@ def test_a_search_is_paged_like_everything_else(local: LocalServer) -> None:
         assert found == (expected if order == "asc" else expected[::-1])
 
 
+@pytest.mark.inside
 def test_a_search_that_looks_at_too_many_lines_goes_on_in_the_next_page(local: LocalServer) -> None:
     """However long a run is, one request has an end, and nothing is passed over."""
     run = fresh_id()
@@ -225,6 +226,7 @@ def test_a_stream_shows_only_what_was_asked_for(local: LocalServer) -> None:
         assert [next(found)["data"]["message"] for _ in range(2)] == ["disk is full", "disk is gone"]
 
 
+@pytest.mark.inside
 def test_a_stream_needs_its_scope(local: LocalServer) -> None:
     """A key that may read the project may not hold a connection open."""
     key = local.make_key(["project:read"])

@@ -44,6 +44,14 @@ FAULTS: dict[str, dict[str, Fault]] = {
         "test_a_second_sync_changes_nothing": Fault("sync repeated over a copy of the spool", ALL, SYNC),
         "test_the_next_run_delivers_what_a_killed_one_left": Fault("kill -9, then another run", ALL, ONLINE),
     },
+    "test_evals": {
+        "test_a_killed_evaluation_is_stored_whole_after_sync": Fault(
+            "kill -9 in the middle of an evaluation", f"{LINES}, {SPANS}", BOTH
+        ),
+        "test_results_outlive_a_server_that_is_killed": Fault(
+            "kill -9 of the server in the middle of an evaluation", LINES, ONLINE
+        ),
+    },
     "test_kill_again": {
         "test_a_sync_that_is_killed_again_and_again_stores_everything_once": Fault(
             "kill -9 in the middle of recovery and of sync", ALL, SYNC

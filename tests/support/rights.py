@@ -335,7 +335,7 @@ RIGHTS: Final[dict[tuple[str, str], Right]] = {
     ),
     ("GET", "/api/v1/workspaces/{workspace}/audit"): Right(_ADMINS, _get(f"{_W}/audit")),
     ("POST", "/api/v1/runs/resolve-target"): Right(
-        _READERS | _WRITERS | {"key:artifacts:write"},
+        _READERS | _WRITERS | {"key:artifacts:write", "key:evals:write"},
         lambda _: Call("/api/v1/runs/resolve-target", {"workspace": HOME, "project": "digits"}),
     ),
     ("POST", "/api/v1/runs/start"): Right(
@@ -432,6 +432,12 @@ RIGHTS: Final[dict[tuple[str, str], Right]] = {
     ("POST", "/api/v1/evals/results"): Right(
         _EVALUATORS,
         lambda world: Call("/api/v1/evals/results", {**_results(world), "evalRunId": _eval_run(world)}),
+    ),
+    ("POST", "/api/v1/export/evals/file"): Right(
+        _READERS,
+        lambda world: Call(
+            "/api/v1/export/evals/file", {"projectId": world.ids["digits"], "evalRunId": _eval_run(world)}
+        ),
     ),
     ("POST", "/api/v1/query/evals/diff"): Right(_READERS, _diff),
     ("GET", f"{_PLACE}/evals/runs"): Right(_READERS, _get(f"{_P}/evals/runs?runId={RUN}")),

@@ -109,7 +109,8 @@ def eval_suite(  # noqa: PLR0913 - a published signature
         scorers: As above; functions can be called by `RundialEvalRun.score`.
         suite_id: As above.
     """
-    from rundial.api.evalsuite import RundialEvalSuite, dataset_of
+    from rundial.api.evalcases import dataset_of
+    from rundial.api.evalsuite import RundialEvalSuite
 
     facts, cases = dataset_of(dataset, name)
     made = self.create_eval_suite(

@@ -26,6 +26,7 @@ class EvalRun(_EvalRun, total=False):
     """An evaluation run; what was evaluated against what, and `stats`, only where one is asked for."""
 
     runName: str
+    runStatus: str
     suiteId: str | None
     suiteName: str | None
     startedAtMs: int

@@ -14,19 +14,19 @@ from rundial.server.arguments import Arguments, of_body, page
 from rundial.server.evalrows import minimized
 from rundial.server.keys import PROJECT_READ
 from rundial.server.problems import invalid
-from rundial.server.routes.evals import need_eval_run
+from rundial.server.routes.evals import shown_run
 from rundial.server.routes.workspaces import need_project_by_id
 from rundial.server.services import principal_of, services_of
 from rundial.server.store.evaldiff import STATUSES, Sides, counts_of_diff, page_of_diff
-from rundial.server.store.evals import said
+from rundial.server.store.evals import need_eval_run, said
 
 AnyRow = Row[Any]
-_MS: Final = 1_000_000
 
 
 async def diff(request: Request) -> Answer:
     """Compare two evaluation runs: a page of rows, and what all of them come to."""
     principal = principal_of(request, PROJECT_READ)
+    services = services_of(request)
     arguments = await of_body(request)
     project_id, scorer = arguments.text("projectId"), arguments.optional_text("scorer")
     ids = arguments.text("baselineEvalRunId"), arguments.text("candidateEvalRunId")
@@ -39,7 +39,7 @@ async def diff(request: Request) -> Answer:
 
     def read(connection: Connection) -> dict[str, object]:
         project = need_project_by_id(connection, principal, project_id)
-        baseline, candidate = (need_eval_run(connection, project, each) for each in ids)
+        baseline, candidate = (need_eval_run(connection, project.id, each) for each in ids)
         less_is_better = minimized([*said(baseline.scorers), *said(candidate.scorers)])
         sides = Sides(baseline.id, candidate.id, scorer, tolerance, less_is_better)
         after = (cursor[0], cursor[1], cursor[2]) if cursor else None
@@ -49,12 +49,12 @@ async def diff(request: Request) -> Answer:
         return {
             "rows": [_row(row) for row in rows],
             "page": page(last),
-            "baseline": _side(baseline),
-            "candidate": _side(candidate),
+            "baseline": {**shown_run(services, baseline), "dataset": said(baseline.dataset)},
+            "candidate": {**shown_run(services, candidate), "dataset": said(candidate.dataset)},
             **_totals(counts_of_diff(connection, sides)),
         }
 
-    return Answer(await services_of(request).read(read))
+    return Answer(await services.read(read))
 
 
 def _tolerance(arguments: Arguments) -> float | None:
@@ -77,17 +77,6 @@ def _row(row: AnyRow) -> dict[str, object]:
         "candidatePassed": row.candidate_passed,
         "baselineTraceId": bytes(row.baseline_trace_id).hex() if row.baseline_trace_id else None,
         "candidateTraceId": bytes(row.candidate_trace_id).hex() if row.candidate_trace_id else None,
-    }
-
-
-def _side(eval_run: AnyRow) -> dict[str, object]:
-    return {
-        "evalRunId": eval_run.eval_run_id,
-        "runId": eval_run.run_id,
-        "suiteId": eval_run.suite_id,
-        "suiteName": eval_run.suite_name,
-        "dataset": said(eval_run.dataset),
-        "startedAtMs": eval_run.started_unix_ns // _MS,
     }
 
 

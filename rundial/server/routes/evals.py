@@ -17,6 +17,7 @@ from rundial.server.evalrows import Begun, Scored, facts_of, name_of, scored_of_
 from rundial.server.keys import EVALS_WRITE, PROJECT_READ, Principal
 from rundial.server.problems import Problem, invalid
 from rundial.server.routes.workspaces import need_project, need_project_by_id
+from rundial.server.runlife import status_at
 from rundial.server.security import REQUEST_ID
 from rundial.server.services import Services, principal_of, services_of
 from rundial.server.store.evals import (
@@ -25,6 +26,7 @@ from rundial.server.store.evals import (
     find_suite,
     keep_results,
     keep_suite,
+    need_eval_run,
     page_of_eval_runs,
     page_of_results,
     said,
@@ -103,7 +105,7 @@ async def start(request: Request) -> Answer:
         return found
 
     found = await services.write(change)
-    return Answer({"evalRun": _shown(found), "requestId": request.scope[REQUEST_ID]})
+    return Answer({"evalRun": shown_run(services, found), "requestId": request.scope[REQUEST_ID]})
 
 
 async def ingest(request: Request) -> Answer:
@@ -122,7 +124,7 @@ async def ingest(request: Request) -> Answer:
 
     def change(connection: Connection) -> None:
         project = _project(connection, principal, arguments)
-        run = need_eval_run(connection, project, eval_run_id).run
+        run = need_eval_run(connection, project.id, eval_run_id).run
         keep_results(connection, project.id, run, rows)
 
     await services.write(change, weight=1 + len(rows))
@@ -135,6 +137,7 @@ async def ingest(request: Request) -> Answer:
 async def listing(request: Request) -> Answer:
     """List a project's evaluation runs, the last one first, each with its counts."""
     principal = principal_of(request, PROJECT_READ)
+    services = services_of(request)
     arguments = of_query(request)
     suite, run = arguments.optional_text("suite"), arguments.optional_text("runId")
     limit, cursor = arguments.limit(50), arguments.cursor(int, int)
@@ -146,23 +149,24 @@ async def listing(request: Request) -> Answer:
         found = page_of_eval_runs(connection, project.id, suite=suite, run=run, after=after, limit=limit + 1)
         rows = list(found[:limit])
         counts = counts_of_runs(connection, [row.id for row in rows])
-        shown = [{**_shown(row), "counts": counts[row.id]} for row in rows]
+        shown = [{**shown_run(services, row), "counts": counts[row.id]} for row in rows]
         last = [rows[-1].started_unix_ns, rows[-1].id] if len(found) > limit else None
         return {"evalRuns": shown, "page": page(last)}
 
-    return Answer(await services_of(request).read(read))
+    return Answer(await services.read(read))
 
 
 async def details(request: Request) -> Answer:
     """Show one evaluation run: what was evaluated against what, and what each scorer says on the whole."""
     principal = principal_of(request, PROJECT_READ)
+    services = services_of(request)
     place = request.path_params
 
     def read(connection: Connection) -> dict[str, object]:
         project = need_project(connection, principal, place["workspace"], place["project"])
-        found = need_eval_run(connection, project, place["eval_run_id"])
+        found = need_eval_run(connection, project.id, place["eval_run_id"])
         return {
-            **_shown(found),
+            **shown_run(services, found),
             "dataset": said(found.dataset),
             "scorers": said(found.scorers),
             "config": said(found.config),
@@ -170,7 +174,7 @@ async def details(request: Request) -> Answer:
             "stats": stats_of_scorers(connection, found.id),
         }
 
-    return Answer(await services_of(request).read(read))
+    return Answer(await services.read(read))
 
 
 async def rows_of_run(request: Request) -> Answer:
@@ -185,7 +189,7 @@ async def rows_of_run(request: Request) -> Answer:
 
     def read(connection: Connection) -> dict[str, object]:
         project = need_project(connection, principal, place["workspace"], place["project"])
-        eval_run = need_eval_run(connection, project, place["eval_run_id"])
+        eval_run = need_eval_run(connection, project.id, place["eval_run_id"])
         after = (cursor[0], cursor[1]) if cursor else None
         found = page_of_results(
             connection, eval_run.id, scorer=scorer, outcome=outcome, after=after, limit=limit + 1
@@ -195,22 +199,6 @@ async def rows_of_run(request: Request) -> Answer:
         return {"rows": [_result(row) for row in rows], "page": page(last)}
 
     return Answer(await services_of(request).read(read))
-
-
-def need_eval_run(connection: Connection, project: Project, eval_run_id: str) -> AnyRow:
-    """An evaluation run by its id.
-
-    Raises:
-        Problem: 404, there is none.
-    """
-    found = find_eval_run(connection, project.id, eval_run_id)
-    if found is None:
-        raise Problem(
-            404,
-            f"there is no evaluation run {eval_run_id[:128]!r} in this project",
-            "`rundial evals ls` lists them; `rundial sync` delivers what waits on disk",
-        )
-    return found
 
 
 def _project(connection: Connection, principal: Principal, arguments: Arguments) -> Project:
@@ -268,11 +256,20 @@ def _checked(read: Callable[[], _T]) -> _T:
         raise invalid(str(error)) from error
 
 
-def _shown(row: AnyRow) -> dict[str, object]:
+def shown_run(services: Services, row: AnyRow) -> dict[str, object]:
+    """An evaluation run as answers show it, with how its run stands now."""
+    status = status_at(
+        row.run_status,
+        alive_ns=row.alive_unix_ns,
+        now_unix_ns=services.clock.time_unix_ns(),
+        silence_ns=services.silence_ns,
+        is_foreign=row.is_foreign,
+    )
     return {
         "evalRunId": row.eval_run_id,
         "runId": row.run_id,
         "runName": row.run_name or row.run_id,
+        "runStatus": status,
         "suiteId": row.suite_id,
         "suiteName": row.suite_name,
         "startedAtMs": row.started_unix_ns // _MS,

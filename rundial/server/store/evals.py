@@ -7,12 +7,13 @@ evaluation run begins with whatever speaks of it first, and of two results the l
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Final
 
 from sqlalchemy import Connection, Row, select, update
 
 from rundial.server.evalrows import Begun, Scored, begun_of, scored_of
+from rundial.server.problems import Problem
 from rundial.server.rows import EventRow
 from rundial.server.store.dialect import dialect_of, insert_into, insert_new
 from rundial.server.store.eval_tables import eval_results, eval_runs, eval_suites
@@ -21,6 +22,8 @@ from rundial.signals import semconv
 
 AnyRow = Row[Any]
 _AT_ONCE: Final = 500
+_EXPORTED_AT_ONCE: Final = 4_096
+_MS: Final = 1_000_000
 _KEY: Final = ("eval_run", "example_id", "scorer")
 _SAID: Final = ("score", "passed", "trace_id", "span_id", "evidence", "meta", "time_unix_ns")
 
@@ -148,6 +151,22 @@ def find_eval_run(connection: Connection, project: int, eval_run_id: str) -> Any
     return connection.execute(query).one_or_none()
 
 
+def need_eval_run(connection: Connection, project: int, eval_run_id: str) -> AnyRow:
+    """An evaluation run by its id.
+
+    Raises:
+        Problem: 404, there is none.
+    """
+    found = find_eval_run(connection, project, eval_run_id)
+    if found is None:
+        raise Problem(
+            404,
+            f"there is no evaluation run {eval_run_id[:128]!r} in this project",
+            "`rundial evals ls` lists them; `rundial sync` delivers what waits on disk",
+        )
+    return found
+
+
 def page_of_eval_runs(
     connection: Connection,
     project: int,
@@ -210,6 +229,32 @@ def page_of_results(
     return connection.execute(query.order_by(columns.example_id, columns.scorer).limit(limit)).all()
 
 
+def result_rows(connection: Connection, eval_run: int) -> Iterator[list[tuple[Any, ...]]]:
+    """Yield every result of an evaluation run, some thousand at a time.
+
+    Rows are (example, scorer, score, passed, milliseconds, trace id, span id, evidence, meta).
+    """
+    after: tuple[str, str] | None = None
+    while rows := page_of_results(
+        connection, eval_run, scorer=None, outcome=None, after=after, limit=_EXPORTED_AT_ONCE
+    ):
+        yield [
+            (
+                row.example_id,
+                row.scorer,
+                row.score,
+                row.passed,
+                row.time_unix_ns // _MS,
+                bytes(row.trace_id).hex() if row.trace_id else None,
+                bytes(row.span_id).hex() if row.span_id else None,
+                row.evidence or None,
+                row.meta or "{}",
+            )
+            for row in rows
+        ]
+        after = (rows[-1].example_id, rows[-1].scorer)
+
+
 def said(text: str) -> Any:
     """What stands in a column of JSON; None for an empty one."""
     return json.loads(text) if text else None
@@ -218,7 +263,15 @@ def said(text: str) -> Any:
 def _eval_runs() -> Any:
     suite = (eval_suites.c.suite_id, eval_suites.c.name.label("suite_name"))
     return (
-        select(eval_runs, *suite, runs.c.run_id, runs.c.name.label("run_name"))
+        select(
+            eval_runs,
+            *suite,
+            runs.c.run_id,
+            runs.c.name.label("run_name"),
+            runs.c.status.label("run_status"),
+            runs.c.alive_unix_ns,
+            runs.c.is_foreign,
+        )
         .join(runs, runs.c.id == eval_runs.c.run)
         .join(eval_suites, eval_suites.c.id == eval_runs.c.suite, isouter=True)
         .where(runs.c.deleted_unix_ns.is_(None))

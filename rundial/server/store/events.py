@@ -299,6 +299,14 @@ class EventStore(Pending, Protocol):
         """Remove a deleted run's rows where they do not go with the catalog's; repeating it is cheap."""
         ...
 
+    def check(self) -> None:
+        """See whether it can be used.
+
+        Raises:
+            StoreProblem: 503, it cannot.
+        """
+        ...
+
     def close(self) -> None:
         """Close what it opened. Idempotent."""
         ...

@@ -108,13 +108,19 @@ def insert_points(
         new, blocks = insert_arrays(bare, ids, blocks, instance, first_accepted)
     else:
         new, blocks = _insert_all(bare, ids, blocks, instance, first_accepted)
-    filled = [pair for pair in zip(ids, blocks, strict=True) if pair[1].steps]
-    if new and filled:
-        summary = _SUMMARY.on(bare.dialect)
-        news = (_news(series_id, block, attempt) for series_id, block in filled)
-        bare.run_each(summary.sql, map(summary.row, news))
-        lower(bare, ((series_id, min(block.steps)) for series_id, block in filled))
+    if new:
+        fold_news(connection, ids, blocks, attempt)
+        news = zip(ids, blocks, strict=True)
+        lower(bare, ((series_id, min(block.steps)) for series_id, block in news if block.steps))
     return new
+
+
+def fold_news(connection: Connection, ids: list[int], blocks: list[SeriesBlock], attempt: int) -> None:
+    """Fold points that are new into their series' summaries."""
+    bare = Bare(connection)
+    summary = _SUMMARY.on(bare.dialect)
+    filled = [pair for pair in zip(ids, blocks, strict=True) if pair[1].steps]
+    bare.run_each(summary.sql, [summary.row(_news(series_id, block, attempt)) for series_id, block in filled])
 
 
 def insert_events(connection: Connection, rows: Iterable[Row]) -> list[bool]:

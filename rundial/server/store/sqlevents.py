@@ -48,5 +48,8 @@ class SqlEvents:
     def clear(self, connection: Connection, run: int) -> None:
         """Removal deletes these rows with those that they hang on."""
 
+    def check(self) -> None:
+        """Whoever reads the catalog has checked it."""
+
     def close(self) -> None:
         """Nothing was opened."""

@@ -25,7 +25,7 @@ from rundial.server.store.tables import ACCEPTED_BLOCK, accepted_blocks, facts, 
 _AT_ONCE: Final = 4_096
 _MS: Final = 1_000_000
 # These count samples, not the user's steps.
-_SYSTEM: Final = "system/"
+SYSTEM: Final = "system/"
 
 
 def _accept(dialect: Dialect) -> CompilerElement:
@@ -143,7 +143,7 @@ class SqlPoints:
         """The highest steps of a run's earlier attempts; one look at the end of each series."""
         if attempt <= 1:
             return Steps()
-        is_system = series.c.name.startswith(_SYSTEM)
+        is_system = series.c.name.startswith(SYSTEM)
         return Steps(
             user=_highest(connection, run, attempt, not_(is_system)),
             system=_highest(connection, run, attempt, is_system),
@@ -181,8 +181,8 @@ def senders_of(connection: Connection, run: int) -> dict[int, tuple[str, int]]:
 
 
 def series_of(connection: Connection, run: int, names: Sequence[str]) -> Sequence[Any]:
-    """Id, name and attributes of a run's series, of some names or of all, in the order of their names."""
-    held = select(series.c.id, series.c.name, series.c.attributes).where(series.c.run == run)
+    """Id, name, attributes and count of a run's series, of some names or of all, by name."""
+    held = select(series.c.id, series.c.name, series.c.attributes, series.c.count).where(series.c.run == run)
     if names:
         held = held.where(series.c.name.in_(names))
     return connection.execute(held.order_by(series.c.name, series.c.id)).all()

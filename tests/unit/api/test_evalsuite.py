@@ -51,7 +51,7 @@ def test_loop_over_a_suite_is_an_evaluation(found: Recorded) -> None:
     assert start.body["eval_run_id"] == suite.last.eval_run_id
     assert (start.body["suite_id"], start.body["suite_name"]) == (suite.suite_id, "arithmetic")
     assert start.body["scorers"] == [{"name": "exact"}]
-    assert (start.body["dataset"]["name"], start.body["dataset"]["cases"]) == ("arithmetic", 2)
+    assert (start.body["dataset"]["name"], start.body["dataset"]["examples"]) == ("arithmetic", 2)
     spans = {span.attributes["rundial.eval.example"]: span for span in found.spans}
     for event in results(found):
         span = spans[event.body["example_id"]]
@@ -235,3 +235,19 @@ def test_functions_of_any_kind_are_scorers(found: Recorded) -> None:
         ("t", 1.0),
     ]
     assert suite.suite["scorers"] == [{"name": "same"}, {"name": "max"}, {"name": "t", "goal": "minimize"}]
+
+
+def test_suite_that_is_not_run_leaves_nothing(tmp_path: Path) -> None:
+    """Making one neither writes a file nor asks a server, so that a module may do it when it is imported."""
+    spool = tmp_path / "spool"
+    suite = rd.eval.suite(
+        "s",
+        dataset=CASES,
+        scorers=["s"],
+        project="digits",
+        endpoint="http://127.0.0.1:1",
+        spool_directory=spool,
+    )
+
+    assert suite.last is None
+    assert not spool.exists()
