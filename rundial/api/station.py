@@ -20,6 +20,7 @@ from weakref import WeakSet
 
 from rundial.api import session, start
 from rundial.api.adoption import adopt_in_background
+from rundial.api.branches import drained
 from rundial.api.pipeline import Attached, Pipeline
 from rundial.errors import ConfigError, RundialError, SpoolError
 from rundial.logger import logger
@@ -37,6 +38,8 @@ NAME = "opentelemetry"
 STOP_S = 0.3
 _OF_A_RUN = frozenset(
     {"project", "workspace", "run_id", "name", "kind", "resume", "group", "job_type", "tags", "distributed"}
+    # A provider takes any number of exporters by itself.
+    | {"exporters"}
 )
 
 
@@ -85,9 +88,12 @@ class Station:
     def flush(self, timeout_s: float) -> bool:
         """Wait until everything recorded before is answered; offline, is on disk."""
         end = time.monotonic() + timeout_s
-        sender, source = self._attached.sender, self._attached.source
         if not self.seal(timeout_s):
             return False
+        return drained(self._attached.branches, end, lambda: self._drain_first(end))
+
+    def _drain_first(self, end: float) -> bool:
+        sender, source = self._attached.sender, self._attached.source
         if sender is None or source is None:
             return True
         return sender.drain(max(0.0, end - time.monotonic()), source=source)
@@ -115,6 +121,10 @@ class Station:
                 attached.spool.update_meta(state="closed", drops=drops)
                 if attached.spool.is_empty():
                     attached.spool.remove()
+            for branch in attached.branches:
+                with suppress(RundialError, OSError):
+                    branch.mirror.spool.update_meta(state="closed", drops=drops)
+                branch.close()
             attached.spool.close()
             pipeline.stop(STOP_S)
             return is_done

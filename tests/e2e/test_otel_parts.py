@@ -19,6 +19,7 @@ from opentelemetry.sdk.trace.export import BatchSpanProcessor
 from opentelemetry.sdk.trace.sampling import ALWAYS_OFF
 
 from rundial import otel
+from rundial.api.adopt import sync
 from rundial.errors import ConfigError
 from tests.support.collector import Collector
 
@@ -175,6 +176,23 @@ def test_a_full_ring_refuses_the_newest_and_counts_it(options: dict[str, Any]) -
     assert recorded + dropped["queue_full"] == 100
 
 
+def test_several_endpoints_get_all_of_it(collector: Collector, options: dict[str, Any]) -> None:
+    """As with a run, one that is away keeps nothing from the other, and gets it later."""
+    with Collector() as other:
+        other.stop()
+        both = {**options, "otlp_endpoint": [collector.url, other.url], "finish_timeout_seconds": 0.5}
+        provider = TracerProvider()
+        provider.add_span_processor(otel.RecordingSpanProcessor(**both))
+        with provider.get_tracer("t").start_as_current_span("twice"):
+            pass
+        provider.shutdown()
+        assert [span.name for span in collector.spans] == ["twice"]
+        other.start()
+
+        assert [result.why for result in sync([Path(options["spool_directory"])]).results] == [""]
+        assert [span.name for span in other.spans] == ["twice"]
+
+
 def test_what_is_not_sampled_is_not_recorded(collector: Collector, options: dict[str, Any]) -> None:
     """The application's sampler counts."""
     processor = otel.RecordingSpanProcessor(**options)
@@ -211,7 +229,7 @@ def test_a_forked_child_records_on_its_own_way(collector: Collector, options: di
     assert sorted(span.name for span in collector.spans) == ["child", "parent"]
 
 
-@pytest.mark.parametrize("name", ["run_id", "project", "tags"])
+@pytest.mark.parametrize("name", ["run_id", "project", "tags", "exporters"])
 def test_settings_of_a_run_are_refused(name: str) -> None:
     """The records say whose they are, and a mistake starts nothing."""
     with pytest.raises(ConfigError, match=f"{name} belongs to a run"):
