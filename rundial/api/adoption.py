@@ -71,7 +71,9 @@ def _adopt_if_ours(
 
 
 def _adopt_one(pipeline: Pipeline, settings: Settings, target: Target, path: Path) -> None:
-    spool = adopt.open_dead(path)
+    # Spools of one dead process share its ring, which one adopter at a time may read.
+    with pipeline.adopting:
+        spool = adopt.open_dead(path)
     sender = pipeline.sender(target, settings)
     late = LateAnnouncement(spool.meta, target, timeout_s=settings.request_timeout_seconds)
     source = RunSource(spool.lanes, target, label=f"left-over run {spool.meta.run_id}", announce=late.tell)

@@ -103,6 +103,11 @@ class Branch:
         branch.sender = Sender(ExporterTransport(exporter, otelobjects.decode), split_request)
         return branch
 
+    @property
+    def is_endpoint(self) -> bool:
+        """Whether what waits for it may be left to a later process."""
+        return not self._volatile
+
     def begin(self, pipeline: Pipeline, settings: Settings, policy: Policy) -> None:
         """Send it from now on."""
         if self.source is None:

@@ -133,6 +133,8 @@ class Pipeline:
         self.attached: list[Attached] = []
         # The files that earlier processes left, while they are on their way.
         self.adopted: list[Uploads] = []
+        # Held while what a dead process left is read from its ring.
+        self.adopting = Lock()
         self._senders: dict[str, Sender] = {}
         # Guards the list of runs and senders.
         self._lock = Lock()

@@ -188,7 +188,7 @@ def begin(
         if not run.has_finished:
             start_capture(run, parts, attached, identity)
         if settings.mode == "online":
-            _adopt(parts, settings, target, answer)
+            _adopt(parts, settings, attached, answer)
 
     if settings.start_worker_on_init:
         go_on()
@@ -197,13 +197,16 @@ def begin(
     return run
 
 
-def _adopt(parts: Parts, settings: Settings, target: Target, answer: Answer | None) -> None:
+def _adopt(parts: Parts, settings: Settings, attached: Attached, answer: Answer | None) -> None:
     from rundial.api.adoption import adopt_in_background
 
-    server_id = answer.server_id if answer else None
-    adopter = adopt_in_background(parts.pipeline, settings, target, server_id)
-    if adopter is not None:
-        parts.adopters = [*(each for each in parts.adopters if each.is_alive()), adopter]
+    places: list[tuple[Target, str | None]] = [(attached.target, answer.server_id if answer else None)]
+    endpoints = [branch.source for branch in attached.branches if branch.is_endpoint and branch.source]
+    places += [(source.target, None) for source in endpoints]
+    for target, server_id in places:
+        adopter = adopt_in_background(parts.pipeline, settings, target, server_id)
+        if adopter is not None:
+            parts.adopters = [*(each for each in parts.adopters if each.is_alive()), adopter]
 
 
 def make_parts(settings: Settings, *, session: Session) -> None:

@@ -169,7 +169,8 @@ class Station:
             ) from error
         pipeline.begin(attached, settings)
         if settings.mode == "online":
-            adopt_in_background(pipeline, settings, target, None)
+            for place in (target, *(branch.source.target for branch in attached.branches if branch.source)):
+                adopt_in_background(pipeline, settings, place, None)
         return pipeline, attached
 
 
