@@ -30,7 +30,12 @@ def adopt_in_background(
 ) -> Thread | None:
     """Start delivering what is left under the run's spool directory; None when there is nothing."""
     root = Path(settings.spool_directory)
-    own = {attached.spool.path for attached in list(pipeline.attached)}
+    spools = [
+        spool
+        for attached in list(pipeline.attached)
+        for spool in (attached.spool, *(branch.mirror.spool for branch in attached.branches))
+    ]
+    own = {spool.path for spool in spools}
     left = [path for path in find(root) if path not in own]
     if not left:
         return None
@@ -66,7 +71,9 @@ def _adopt_if_ours(
 
 
 def _adopt_one(pipeline: Pipeline, settings: Settings, target: Target, path: Path) -> None:
-    spool = adopt.open_dead(path)
+    # Spools of one dead process share its ring, which one adopter at a time may read.
+    with pipeline.adopting:
+        spool = adopt.open_dead(path)
     sender = pipeline.sender(target, settings)
     late = LateAnnouncement(spool.meta, target, timeout_s=settings.request_timeout_seconds)
     source = RunSource(spool.lanes, target, label=f"left-over run {spool.meta.run_id}", announce=late.tell)
@@ -87,7 +94,8 @@ def _adopt_one(pipeline: Pipeline, settings: Settings, target: Target, path: Pat
         if uploads is not None:
             pipeline.adopted.remove(uploads)
             uploads.stop(1.0)
-        if is_delivered:
+        # A Collector takes no files: they stay for `rundial sync --to` a server.
+        if is_delivered and spool.is_empty():
             spool.remove()
             logger.info("delivered what an earlier process had left of run %s", spool.meta.run_id)
         else:

@@ -17,6 +17,7 @@ from rundial.api import session
 from rundial.api.child import ChildSide
 from rundial.api.run import Run
 from rundial.api.trace import Tracing
+from rundial.settings import OPTIONS
 from rundial.value import changed
 
 if TYPE_CHECKING:
@@ -32,7 +33,14 @@ def packed(run: Run) -> tuple[Any, tuple[Any, ...]]:
     if known is None:
         known = session._SESSION.packed = WeakValueDictionary()
     known[_name(run.identity)] = run
-    settings = changed(run.settings, api_key=None, system_metrics=False, system_metrics_provider=None)
+    settings = changed(
+        run.settings,
+        api_key=None,
+        otlp_headers={},
+        exporters=(),
+        system_metrics=False,
+        system_metrics_provider=None,
+    )
     return unpacked, ({**run.identity, "config": run.config.copy()}, settings, run._status)
 
 
@@ -76,6 +84,10 @@ def _with_key(settings: Settings) -> Settings:
 
     small = min(settings.ring_bytes, WORKER_RING_BYTES)
     settings = changed(settings, ring_bytes=small, api_key=os.environ.get("RUNDIAL_API_KEY") or None)
+    headers = os.environ.get("RUNDIAL_OTLP_HEADERS", "").strip()
+    if headers:
+        read = next(option.read for option in OPTIONS if option.name == "otlp_headers")
+        settings = changed(settings, otlp_headers=read(headers))
     if settings.api_key is None and settings.mode == "online" and not settings.is_plain_otlp:
         return changed(settings, api_key=profiles.load().key_for(settings.endpoint), is_key_stored=True)
     return settings

@@ -13,7 +13,7 @@ from rundial.api.ending import STATUSES
 from rundial.api.key import Key
 from rundial.api.pipeline import Attached, Pipeline
 from rundial.api.run import Run
-from rundial.api.target import PATHS, Target
+from rundial.api.target import Target
 from rundial.api.trace import Tracing
 from rundial.api.watching import Watching
 from rundial.errors import ConfigError, SpoolError
@@ -105,6 +105,8 @@ class Parts:
     def close(self, timeout_s: float) -> None:
         """Let go of everything, at the process's end; a hook that is at work is waited for so long."""
         for attached, _ in self.live.values():
+            for branch in attached.branches:
+                branch.close()
             attached.spool.close()
             if attached.hook is not None:
                 attached.hook.close(timeout_s)
@@ -186,7 +188,7 @@ def begin(
         if not run.has_finished:
             start_capture(run, parts, attached, identity)
         if settings.mode == "online":
-            _adopt(parts, settings, target, answer)
+            _adopt(parts, settings, attached, answer)
 
     if settings.start_worker_on_init:
         go_on()
@@ -195,13 +197,16 @@ def begin(
     return run
 
 
-def _adopt(parts: Parts, settings: Settings, target: Target, answer: Answer | None) -> None:
+def _adopt(parts: Parts, settings: Settings, attached: Attached, answer: Answer | None) -> None:
     from rundial.api.adoption import adopt_in_background
 
-    server_id = answer.server_id if answer else None
-    adopter = adopt_in_background(parts.pipeline, settings, target, server_id)
-    if adopter is not None:
-        parts.adopters = [*(each for each in parts.adopters if each.is_alive()), adopter]
+    places: list[tuple[Target, str | None]] = [(attached.target, answer.server_id if answer else None)]
+    endpoints = [branch.source for branch in attached.branches if branch.is_endpoint and branch.source]
+    places += [(source.target, None) for source in endpoints]
+    for target, server_id in places:
+        adopter = adopt_in_background(parts.pipeline, settings, target, server_id)
+        if adopter is not None:
+            parts.adopters = [*(each for each in parts.adopters if each.is_alive()), adopter]
 
 
 def make_parts(settings: Settings, *, session: Session) -> None:
@@ -332,7 +337,7 @@ def attach(
         workspace=identity["workspace"],
         project=identity["project"],
         endpoint=settings.endpoint,
-        lane_endpoints=dict.fromkeys(PATHS),
+        lane_endpoints=target.lane_urls,
         server_id=answer.server_id if answer else None,
         run_name=identity["name"],
         kind=identity["kind"],
@@ -344,6 +349,7 @@ def attach(
             "launch": identity["launch"],
             # A child is a part of its parent's attempt; a Collector has nobody to tell a start to.
             "announced": is_told,
+            "is_plain_otlp": settings.is_plain_otlp,
             "project_id": identity["project_id"] if answer or identity.get("is_joined") else None,
         },
     )
@@ -451,8 +457,14 @@ def target_of(settings: Settings) -> Target:
     """Return where a run's records are to go."""
     key = Key(settings.api_key, stored_for=settings.endpoint if settings.is_key_stored else None)
     if settings.is_plain_otlp:
-        return Target.from_otel(settings.endpoint, key, os.environ)
+        return collector_of(settings, settings.endpoint, key)
     return Target(settings.endpoint, key)
+
+
+def collector_of(settings: Settings, endpoint: str, key: Key) -> Target:
+    """Return one of a run's OTLP endpoints as a target."""
+    headers = settings.otlp_headers.get(endpoint) or settings.otlp_headers.get("")
+    return Target.of_collector(endpoint, key, os.environ, headers)
 
 
 def spool_root(settings: Settings) -> str:
