@@ -58,8 +58,8 @@ def unpacked(identity: Mapping[str, Any], settings: Settings, status: str | None
 
 
 def _joined(identity: Mapping[str, Any], settings: Settings) -> Run:
-    from rundial.api import start
     from rundial.api.disabled import DisabledDelivery, DisabledSink, no_tracer
+    from rundial.api.target import target_of
     from rundial.signals import semconv
 
     rank = identity["rank"]
@@ -74,7 +74,7 @@ def _joined(identity: Mapping[str, Any], settings: Settings) -> Run:
         attributes=attributes,
     )
     tracing.on_failure = run.on_span_failure
-    side = ChildSide(run, start.target_of(settings), None, session._SESSION)
+    side = ChildSide(run, target_of(settings), None, session._SESSION)
     run.rewire(*side.pair())
     return run
 

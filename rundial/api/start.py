@@ -10,10 +10,9 @@ from threading import Lock, RLock, Thread
 from rundial.api.capturing import start_capture
 from rundial.api.delivery import RunDelivery
 from rundial.api.ending import STATUSES
-from rundial.api.key import Key
 from rundial.api.pipeline import Attached, Pipeline
 from rundial.api.run import Run
-from rundial.api.target import Target
+from rundial.api.target import Target, target_of
 from rundial.api.trace import Tracing
 from rundial.api.watching import Watching
 from rundial.errors import ConfigError, SpoolError
@@ -451,20 +450,6 @@ def _announce(settings: Settings, identity: Mapping[str, Any]) -> Answer | None:
     facts = ("run_id", "kind", "name", "group", "job_type", "tags", "config", "instance_id", "rank")
     told = {fact: identity[fact] for fact in (*facts, "launch", "resume", "started_unix_ns")}
     return announce(settings, Announcement(**told))
-
-
-def target_of(settings: Settings) -> Target:
-    """Return where a run's records are to go."""
-    key = Key(settings.api_key, stored_for=settings.endpoint if settings.is_key_stored else None)
-    if settings.is_plain_otlp:
-        return collector_of(settings, settings.endpoint, key)
-    return Target(settings.endpoint, key)
-
-
-def collector_of(settings: Settings, endpoint: str, key: Key) -> Target:
-    """Return one of a run's OTLP endpoints as a target."""
-    headers = settings.otlp_headers.get(endpoint) or settings.otlp_headers.get("")
-    return Target.of_collector(endpoint, key, os.environ, headers)
 
 
 def spool_root(settings: Settings) -> str:

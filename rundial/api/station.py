@@ -22,6 +22,7 @@ from rundial.api import session, start
 from rundial.api.adoption import adopt_in_background
 from rundial.api.branches import drained
 from rundial.api.pipeline import Attached, Pipeline
+from rundial.api.target import target_of
 from rundial.errors import ConfigError, RundialError, SpoolError
 from rundial.logger import logger
 from rundial.settings import Settings
@@ -144,7 +145,7 @@ class Station:
         settings = self._settings
         pipeline = Pipeline(settings, on_pass=_nothing, after=before.ring if before is not None else None)
         instance = os.urandom(16).hex()
-        target = start.target_of(settings)
+        target = target_of(settings)
         meta = Meta(
             run_id=NAME,
             instance_id=instance,
