@@ -3,8 +3,8 @@
 
     RUNDIAL_API_KEY=... python user_tests/cli_operational_parity_smoke.py --workspace NAME --project NAME
 
-The key needs `metrics:write`, `logs:write` and `project:read` in the project. A run is started, recorded into,
-read back and finished; it stays there, named `cli-parity-smoke`. Nothing of this account is
+The key needs `metrics:write`, `logs:write` and `project:read` in the project. A run is started, recorded
+into, read back and finished; it stays there, named `cli-parity-smoke`. Nothing of this account is
 changed: the commands have a configuration directory of their own. Exit status 1 when a command failed.
 """
 
