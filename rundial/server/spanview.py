@@ -7,6 +7,7 @@ that a trace of ten thousand spans takes.
 from __future__ import annotations
 
 import json
+from functools import lru_cache
 from typing import Final
 
 from rundial.server.answers import worded
@@ -16,6 +17,8 @@ from rundial.server.rows import SPAN_INTERRUPTED, SPAN_RUNNING
 from rundial.server.store.events import StoredSpan
 
 _text: Final = json.JSONEncoder(ensure_ascii=False).encode
+# Of words that most spans of an answer share; never of a text that a program makes as long as it likes.
+_word: Final = lru_cache(maxsize=256)(_text)
 MAX_TOLD: Final = 5_000
 _NON_FINITE: Final = ("NaN", "Infinity")
 
@@ -38,9 +41,9 @@ def as_json(span: StoredSpan, instance: str, more: str, told: Told) -> str:
     genai = view_json(span.name, attributes, events, told.get((trace_id, span_id), ()))
     return (
         f'{{"traceId":"{trace_id.hex()}","spanId":"{span_id.hex()}","parentSpanId":{above},'
-        f'"instanceId":{_text(instance)},"name":{_text(span.name)},"kind":{_text(span.kind)},'
+        f'"instanceId":{_word(instance)},"name":{_text(span.name)},"kind":{_word(span.kind)},'
         f'"startNs":"{start}","endNs":{ended},"durationNs":{took},'
-        f'"status":{_text(span.status)},"statusMessage":{_text(span.status_message)},'
+        f'"status":{_word(span.status)},"statusMessage":{_text(span.status_message)},'
         f'"interrupted":{"true" if state == SPAN_INTERRUPTED else "false"},'
         f'"running":{"true" if state == SPAN_RUNNING else "false"},'
         f'"attributes":{_strict(attributes) or "{}"},"events":{_strict(events) or "[]"},'
