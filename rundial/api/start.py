@@ -13,7 +13,7 @@ from rundial.api.ending import STATUSES
 from rundial.api.key import Key
 from rundial.api.pipeline import Attached, Pipeline
 from rundial.api.run import Run
-from rundial.api.target import Target
+from rundial.api.target import Target, collector_of
 from rundial.api.trace import Tracing
 from rundial.api.watching import Watching
 from rundial.errors import ConfigError, SpoolError
@@ -198,15 +198,10 @@ def begin(
 
 
 def _adopt(parts: Parts, settings: Settings, attached: Attached, answer: Answer | None) -> None:
-    from rundial.api.adoption import adopt_in_background
+    from rundial.api.adoption import adopt_for
 
-    places: list[tuple[Target, str | None]] = [(attached.target, answer.server_id if answer else None)]
-    endpoints = [branch.source for branch in attached.branches if branch.is_endpoint and branch.source]
-    places += [(source.target, None) for source in endpoints]
-    for target, server_id in places:
-        adopter = adopt_in_background(parts.pipeline, settings, target, server_id)
-        if adopter is not None:
-            parts.adopters = [*(each for each in parts.adopters if each.is_alive()), adopter]
+    fresh = adopt_for(parts.pipeline, settings, attached, answer.server_id if answer else None)
+    parts.adopters = [*(each for each in parts.adopters if each.is_alive()), *fresh]
 
 
 def make_parts(settings: Settings, *, session: Session) -> None:
@@ -459,12 +454,6 @@ def target_of(settings: Settings) -> Target:
     if settings.is_plain_otlp:
         return collector_of(settings, settings.endpoint, key)
     return Target(settings.endpoint, key)
-
-
-def collector_of(settings: Settings, endpoint: str, key: Key) -> Target:
-    """Return one of a run's OTLP endpoints as a target."""
-    headers = settings.otlp_headers.get(endpoint) or settings.otlp_headers.get("")
-    return Target.of_collector(endpoint, key, os.environ, headers)
 
 
 def spool_root(settings: Settings) -> str:

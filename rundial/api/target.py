@@ -6,6 +6,7 @@ endpoint that it belongs to and nowhere else.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping
 
 from rundial.api.key import Key
@@ -14,6 +15,7 @@ from rundial.version import __version__
 
 if TYPE_CHECKING:
     from rundial.export.outcome import Outcome
+    from rundial.settings import Settings
     from rundial.spool.lane import Lane
 
 PATHS = {"events": "/v1/logs", "metrics": "/v1/metrics", "logs": "/v1/logs", "traces": "/v1/traces"}
@@ -108,6 +110,12 @@ class Target:
             # Said by the user for this very endpoint: a Collector's own key comes before the run's.
             **self._extra.get(lane, {}),
         }
+
+
+def collector_of(settings: Settings, endpoint: str, key: Key) -> Target:
+    """Return one of a run's OTLP endpoints as a target."""
+    headers = settings.otlp_headers.get(endpoint) or settings.otlp_headers.get("")
+    return Target.of_collector(endpoint, key, os.environ, headers)
 
 
 class RunSource:
