@@ -14,7 +14,7 @@ from threading import Thread
 from rundial.api import account, adopt
 from rundial.api.ending import FOR_EVER_S
 from rundial.api.late import LateAnnouncement
-from rundial.api.pipeline import Pipeline
+from rundial.api.pipeline import Attached, Pipeline
 from rundial.api.target import RunSource, Target
 from rundial.errors import RundialError
 from rundial.settings import Settings
@@ -23,6 +23,23 @@ from rundial.spool.meta import Meta
 from rundial.spool.spool import find, sweep
 
 logger = logging.getLogger("rundial")
+
+
+def adopt_for(
+    pipeline: Pipeline, settings: Settings, attached: Attached, server_id: str | None
+) -> list[Thread]:
+    """Start delivering what is left for each of the places that a run goes to; one thread a place.
+
+    Args:
+        pipeline: The process's.
+        settings: The run's.
+        attached: The run.
+        server_id: Of its server; None where it is not known.
+    """
+    sources = [branch.source for branch in attached.branches if branch.is_endpoint and branch.source]
+    places = [(attached.target, server_id), *((source.target, None) for source in sources)]
+    found = [adopt_in_background(pipeline, settings, target, server) for target, server in places]
+    return [thread for thread in found if thread is not None]
 
 
 def adopt_in_background(

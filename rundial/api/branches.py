@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from rundial.api import account
 from rundial.api.key import Key
-from rundial.api.target import RunSource, Target
+from rundial.api.target import RunSource, Target, collector_of
 from rundial.diagnostics import Ledger, PlaceLedger, SignalLedger
 from rundial.errors import RundialError
 from rundial.recorder.mirror import Mirror
@@ -62,9 +62,8 @@ class Branch:
     @classmethod
     def to_endpoint(cls, endpoint: str, attached: Attached, settings: Settings, number: int) -> Branch:
         """Return the branch of an OTLP endpoint; nothing is sent yet."""
-        headers = settings.otlp_headers.get(endpoint) or settings.otlp_headers.get("")
         # The run's key is its server's, and goes nowhere else.
-        target = Target.of_collector(endpoint, Key(None), os.environ, headers)
+        target = collector_of(settings, endpoint, Key(None))
         meta = attached.spool.meta
         meta = changed(
             meta,

@@ -197,15 +197,10 @@ def begin(
 
 
 def _adopt(parts: Parts, settings: Settings, attached: Attached, answer: Answer | None) -> None:
-    from rundial.api.adoption import adopt_in_background
+    from rundial.api.adoption import adopt_for
 
-    places: list[tuple[Target, str | None]] = [(attached.target, answer.server_id if answer else None)]
-    endpoints = [branch.source for branch in attached.branches if branch.is_endpoint and branch.source]
-    places += [(source.target, None) for source in endpoints]
-    for target, server_id in places:
-        adopter = adopt_in_background(parts.pipeline, settings, target, server_id)
-        if adopter is not None:
-            parts.adopters = [*(each for each in parts.adopters if each.is_alive()), adopter]
+    fresh = adopt_for(parts.pipeline, settings, attached, answer.server_id if answer else None)
+    parts.adopters = [*(each for each in parts.adopters if each.is_alive()), *fresh]
 
 
 def make_parts(settings: Settings, *, session: Session) -> None:

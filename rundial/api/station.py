@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 from weakref import WeakSet
 
 from rundial.api import session, start
-from rundial.api.adoption import adopt_in_background
+from rundial.api.adoption import adopt_for
 from rundial.api.branches import drained
 from rundial.api.pipeline import Attached, Pipeline
 from rundial.api.target import target_of
@@ -170,8 +170,7 @@ class Station:
             ) from error
         pipeline.begin(attached, settings)
         if settings.mode == "online":
-            for place in (target, *(branch.source.target for branch in attached.branches if branch.source)):
-                adopt_in_background(pipeline, settings, place, None)
+            adopt_for(pipeline, settings, attached, None)
         return pipeline, attached
 
 

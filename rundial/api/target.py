@@ -112,6 +112,20 @@ class Target:
         }
 
 
+def target_of(settings: Settings) -> Target:
+    """Return where a run's records are to go."""
+    key = Key(settings.api_key, stored_for=settings.endpoint if settings.is_key_stored else None)
+    if settings.is_plain_otlp:
+        return collector_of(settings, settings.endpoint, key)
+    return Target(settings.endpoint, key)
+
+
+def collector_of(settings: Settings, endpoint: str, key: Key) -> Target:
+    """Return one of a run's OTLP endpoints as a target."""
+    headers = settings.otlp_headers.get(endpoint) or settings.otlp_headers.get("")
+    return Target.of_collector(endpoint, key, os.environ, headers)
+
+
 class RunSource:
     """One spool and its target, as the sender asks for them.
 
@@ -153,17 +167,3 @@ class RunSource:
         """Pass an outcome on."""
         if self._on_outcome is not None:
             self._on_outcome(lane, outcome)
-
-
-def target_of(settings: Settings) -> Target:
-    """Return where a run's records are to go."""
-    key = Key(settings.api_key, stored_for=settings.endpoint if settings.is_key_stored else None)
-    if settings.is_plain_otlp:
-        return collector_of(settings, settings.endpoint, key)
-    return Target(settings.endpoint, key)
-
-
-def collector_of(settings: Settings, endpoint: str, key: Key) -> Target:
-    """Return one of a run's OTLP endpoints as a target."""
-    headers = settings.otlp_headers.get(endpoint) or settings.otlp_headers.get("")
-    return Target.of_collector(endpoint, key, os.environ, headers)
