@@ -15,6 +15,7 @@ import os
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
+from rundial.artifacts.announcement import packed
 from rundial.artifacts.crew import Crew
 from rundial.artifacts.manifest import FileEntry, Manifest
 from rundial.artifacts.wire import BLOCK_BYTES, Conflict, Failure, Refused, Wire
@@ -115,25 +116,11 @@ class _Shipment:
 
     def _initiate(self) -> dict[str, Any] | Failure:
         request = self._request
-        files = [
-            {
-                "path": entry.path,
-                "sizeBytes": entry.size,
-                "sha256": entry.sha256,
-                "contentType": entry.content_type,
-            }
-            for entry in self._manifest.files
-        ]
         whose = {"projectId": request.project_id, **({"runId": request.run_id} if request.run_id else {})}
-        body = {
-            **whose,
-            "clientKey": request.client_key,
-            **request.facts,
-            "files": files,
-        }
+        facts = {**whose, "clientKey": request.client_key, **request.facts}
         if self._manifest.references:
-            body["references"] = list(self._manifest.references)
-        found = self._api("/initiate", body)
+            facts["references"] = list(self._manifest.references)
+        found = self._api("/initiate", packed(facts, self._manifest.files))
         if isinstance(found, dict):
             names = {name: found.get(name) for name in ("artifactId", "uploadId")}
             if not all(isinstance(each, str) and each for each in names.values()):
@@ -155,7 +142,7 @@ class _Shipment:
             return _foreign("finalize", "artifact")
         return done
 
-    def _api(self, path: str, body: Mapping[str, Any]) -> dict[str, Any] | Failure:
+    def _api(self, path: str, body: Mapping[str, Any] | bytes) -> dict[str, Any] | Failure:
         found = self._wire.call(API + path, body)
         if isinstance(found, Conflict):
             return Retry(None, f"answered {found.status}")
