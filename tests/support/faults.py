@@ -286,6 +286,14 @@ FAULTS: dict[str, dict[str, Fault]] = {
             "two servers start at once on an empty database", POINTS, ONLINE
         ),
     },
+    "test_clickhouse": {
+        "test_a_server_killed_between_clickhouse_and_its_catalog_has_all_that_it_acknowledged": Fault(
+            "kill -9 of a server whose points are in ClickHouse, under load", ALL, SERVER
+        ),
+        "test_a_clickhouse_that_fails_under_load_costs_nothing_that_was_acknowledged": Fault(
+            "ClickHouse killed, refusing inserts, or its answers lost, under load", ALL, SERVER
+        ),
+    },
     "test_server": {
         "test_a_server_killed_under_load_has_all_that_it_acknowledged": Fault(
             "kill -9 of the server under load, again and again", ALL, SERVER
