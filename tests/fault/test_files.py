@@ -398,3 +398,21 @@ def test_a_snapshot_that_a_power_cut_has_emptied_is_taken_again_or_reported(
     else:
         assert result.delivered.get("artifacts", 0) == 0
         assert "model.bin" in result.why
+
+
+def test_a_wait_for_files_says_what_for(
+    begin: Start, files: ArtifactServer, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A script that stands still because a store is away says so in one line, and goes on in time."""
+    path = tmp_path / "model.bin"
+    path.write_bytes(b"x" * 1_000)
+    files.rules.append(lambda method, where: (503, {}) if method == "PUT" else None)
+    run = begin()
+    assert run.log_artifact(path)
+    assert not run.flush(4)
+    assert not run.flush(4)
+    files.rules.clear()
+    assert run.flush(30)
+
+    said = [record.getMessage() for record in caplog.records if "waiting for" in record.getMessage()]
+    assert said == [f"run {run.run_id}: waiting for 1 artifacts to be uploaded; 0 MiB sent"]
