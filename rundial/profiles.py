@@ -134,11 +134,17 @@ class Profiles:
 
     @staticmethod
     def _kept(kind: str, profile: Profile, endpoint: str) -> str | None:
-        """Return what the operating system keeps, where the profile says that it does."""
-        if profile.secret_store != "keyring":
+        """Return what the operating system keeps, where the profile says that it does.
+
+        The published client said so by `insecure_store = false`; there a keyring that is gone is no error.
+        """
+        is_published = (profile.fields or {}).get("insecure_store") is False
+        if profile.secret_store != "keyring" and not is_published:
             return None
         from rundial import keychain
 
+        if profile.secret_store != "keyring" and keychain.lacking() is not None:
+            return None
         return keychain.read(service(profile.name, endpoint), kind)
 
 

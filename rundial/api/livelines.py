@@ -124,7 +124,10 @@ def _events(response: urllib3.BaseHTTPResponse) -> Iterator[LiveEvent]:
         elif field == "id":
             place = text
         elif not line and data:
-            found = json.loads(data)
+            try:
+                found = json.loads(data)
+            except ValueError as error:
+                raise OSError("an event holds no JSON") from error
             yield LiveEvent(name, found if isinstance(found, dict) else {}, place)
             name = data = ""
 

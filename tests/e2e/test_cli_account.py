@@ -296,3 +296,29 @@ def test_keys_and_agents_are_made_listed_and_ended(server: ServerProgram) -> Non
     assert "no active agent bot" in gone.stderr
     events = rundial("auth", "audit", "list", "--limit", "3", "--json").found["events"]
     assert len(events) == 3
+
+
+def test_profile_and_key_of_the_published_client_are_understood(
+    server: ServerProgram, stranger: dict[str, str], tmp_path: Path
+) -> None:
+    """Who comes from the published client stays logged in, with the keyring or with its file."""
+    from rundial.profiles import service
+
+    folder = Path(stranger["XDG_CONFIG_HOME"]) / "rundial"
+    folder.mkdir(parents=True)
+    config = (
+        f'version = 2\nactive_profile = "default"\n\n[profiles.default]\nendpoint = "{server.url}"\n'
+        'auth_mode = "api_key"\ndefault_format = "human"\ninsecure_store = false\n'
+    )
+    (folder / "config.toml").write_text(config)
+    kept = tmp_path / "keyring.json"
+    kept.write_text(json.dumps({f"{service('default', server.url)}/api_key": server.key}))
+    there = {**stranger, **KEYRING, "TEST_KEYRING_FILE": str(kept)}
+    assert rundial("auth", "whoami", **there).status == 0
+    assert rundial("auth", "whoami", **stranger).status == 2, "a keyring that is gone is no traceback"
+
+    (folder / "secrets.json").write_text(
+        json.dumps({service("default", server.url): {"api_key": server.key}})
+    )
+    assert rundial("auth", "whoami", **stranger).status == 0
+    assert (folder / "config.toml").read_text() == config
