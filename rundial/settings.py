@@ -75,6 +75,7 @@ class Settings:
         capture_diff: Record what differs from the commit as well.
         artifact_copy_bytes: How much copies of files may take on disk until they are uploaded.
         artifact_concurrency: How many artifacts are uploaded at once.
+        prices: What models cost in US dollars per million tokens, as `rundial.prices` has it; None for none.
         is_plain_otlp: The endpoint came from `OTEL_*`: a Collector without our control API.
         is_key_stored: The key is whatever is stored for the endpoint, as it changes.
     """
@@ -122,6 +123,7 @@ class Settings:
     capture_diff: bool
     artifact_copy_bytes: int
     artifact_concurrency: int
+    prices: Mapping[str, Mapping[str, float]] | None
     is_plain_otlp: bool = False
     is_key_stored: bool = False
 
@@ -267,6 +269,13 @@ def _provider(value: Any) -> Callable[[], Mapping[str, object]]:
     return cast("Callable[[], Mapping[str, object]]", value)
 
 
+def _prices(value: Any) -> Mapping[str, Mapping[str, float]]:
+    # Only who gives prices needs it.
+    from rundial import prices
+
+    return prices.read(value)
+
+
 OPTIONS: tuple[Option, ...] = (
     Option("endpoint", DEFAULT_ENDPOINT, _endpoint, "URL", otel="OTEL_EXPORTER_OTLP_ENDPOINT"),
     Option("api_key", None, _text, "secret"),
@@ -311,6 +320,7 @@ OPTIONS: tuple[Option, ...] = (
     Option("capture_diff", False, _flag, "true, false"),
     Option("artifact_copy_bytes", 4 << 30, _integer, "bytes", minimum=0),
     Option("artifact_concurrency", 2, _integer, "artifacts", minimum=1),
+    Option("prices", None, _prices, "JSON: USD per million tokens"),
 )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from rundial.api.client import Client as RundialClient
 from rundial.api.run import Run as RundialRun
-from rundial.api.trace import Span as RundialSpan
+from rundial.api.span import Span as RundialSpan
 from rundial.choices import Distributed as DistributedPolicy
 from rundial.choices import Mode as ClientMode
 from rundial.choices import RunKind

@@ -25,7 +25,7 @@ from rundial.typed import TYPE_CHECKING, Any
 from rundial.value import changed, value
 
 if TYPE_CHECKING:
-    from opentelemetry.trace import Tracer
+    from opentelemetry.sdk.trace import TracerProvider
 
     from rundial.api.config import Changes
     from rundial.api.descriptors import Descriptors
@@ -306,7 +306,7 @@ def _begin_later(run: Run, attached: Attached, delivery: RunDelivery, begin: Cal
         with lock:
             if not has_begun:
                 has_begun = True
-                run.rewire(attached.recorder, delivery, make_tracer=tracer_maker(attached))
+                run.rewire(attached.recorder, delivery)
                 begin()
         return attached.recorder
 
@@ -380,7 +380,7 @@ def make_run(identity: dict[str, Any], settings: Settings, attached: Attached, d
     """Return the run over its parts."""
     rank = identity["rank"]
     attributes = ((semconv.RANK, str(rank)),) if rank is not None else ()
-    tracing = Tracing(tracer_maker(attached), on_failure=_ignore)
+    tracing = Tracing(provider_maker(attached.id_generator), on_failure=_ignore)
     run = Run(
         identity,
         settings,
@@ -393,15 +393,18 @@ def make_run(identity: dict[str, Any], settings: Settings, attached: Attached, d
     return run
 
 
-def tracer_maker(attached: Attached) -> Any:
-    """Return what makes the run's own tracer; OTel's SDK is imported only then."""
+def provider_maker(id_generator: Any = None) -> Callable[[Tracing], TracerProvider]:
+    """Return what makes the run's own tracer provider; OTel's SDK is imported only then.
 
-    def make(answers: dict[int, bool]) -> Tracer:
+    Args:
+        id_generator: Makes the ids of its spans; None makes random ones.
+    """
+
+    def make(tracing: Tracing) -> TracerProvider:
         from opentelemetry.sdk.trace import SpanLimits, TracerProvider
         from opentelemetry.sdk.trace.sampling import ALWAYS_ON
 
         from rundial.recorder.processors import RecorderSpanProcessor
-        from rundial.version import __version__
 
         # Sampler and limits are named, so that variables meant for the application's own tracing
         # do not thin out a run's.
@@ -409,12 +412,12 @@ def tracer_maker(attached: Attached) -> Any:
             sampler=ALWAYS_ON,
             shutdown_on_exit=False,
             span_limits=SpanLimits(max_span_attributes=128),
-            id_generator=attached.id_generator,
+            id_generator=id_generator,
         )
-        processor = RecorderSpanProcessor(attached.recorder, answers)
-        attached.processor = processor
-        provider.add_span_processor(processor)
-        return provider.get_tracer(semconv.SCOPE_NAME, __version__)
+        assert tracing.sink is not None
+        tracing.processor = RecorderSpanProcessor(tracing.sink, tracing.answers, complete=tracing.completed)
+        provider.add_span_processor(tracing.processor)
+        return provider
 
     return make
 

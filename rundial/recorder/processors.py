@@ -6,17 +6,19 @@ nothing. Runs on the thread that starts and ends the span; packs, and offers to 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, Protocol
 
 from opentelemetry.sdk.trace import ReadableSpan, Span, SpanProcessor
 from opentelemetry.trace import StatusCode
 
-from rundial.recorder.runrecorder import RunRecorder
 from rundial.signals import attributes as cleaning
 from rundial.signals.records import Kind, SpanData, Status
 
 if TYPE_CHECKING:
     from opentelemetry.context import Context
+
+Complete = Callable[[Mapping[str, Any]], Mapping[str, Any]]
 
 _STATUS: dict[StatusCode, Status] = {
     StatusCode.UNSET: "unset",
@@ -25,17 +27,37 @@ _STATUS: dict[StatusCode, Status] = {
 }
 
 
+class Recorder(Protocol):
+    """Where spans go: a run's recorder, or what makes one at the first record."""
+
+    def span_start(self, span: SpanData) -> bool:
+        """Offer a span that has begun."""
+        ...
+
+    def span_end(self, span: SpanData) -> bool:
+        """Offer a span that has ended."""
+        ...
+
+
 class RecorderSpanProcessor(SpanProcessor):
     """Writes spans to one run's recorder.
 
     Args:
         recorder: Where they go.
         answers: Where to say whether a span was taken, for the ids that somebody has entered there.
+        complete: Returns a span's attributes as they are to be recorded when it ends; None for as they are.
     """
 
-    def __init__(self, recorder: RunRecorder, answers: dict[int, bool] | None = None) -> None:
+    def __init__(
+        self,
+        recorder: Recorder,
+        answers: dict[int, bool] | None = None,
+        *,
+        complete: Complete | None = None,
+    ) -> None:
         self._recorder = recorder
         self._answers = {} if answers is None else answers
+        self._complete = complete
         # Spans that began in this process. After a fork the child ends copies of its parent's open
         # spans; those belong to the parent.
         self._open: set[int] = set()
@@ -51,7 +73,7 @@ class RecorderSpanProcessor(SpanProcessor):
 
     def on_end(self, span: ReadableSpan) -> None:
         """Record a span that has ended."""
-        data = _data(span)
+        data = _data(span, self._complete)
         if data.span_id in self._open:
             self._open.discard(data.span_id)
             is_taken = self._recorder.span_end(data)
@@ -59,9 +81,14 @@ class RecorderSpanProcessor(SpanProcessor):
                 self._answers[data.span_id] = is_taken
 
     def mute(self) -> None:
-        """Record nothing any more, in a forked child."""
+        """In a forked child: record nothing before `redirect`, and no span that the parent has begun."""
         self._open = set()
         self._is_muted = True
+
+    def redirect(self, recorder: Recorder) -> None:
+        """Have spans go elsewhere from now on, those that are open included."""
+        self._recorder = recorder
+        self._is_muted = False
 
     def shutdown(self) -> None:
         """Nothing is kept here."""
@@ -71,11 +98,12 @@ class RecorderSpanProcessor(SpanProcessor):
         return True
 
 
-def _data(span: ReadableSpan) -> SpanData:
+def _data(span: ReadableSpan, complete: Complete | None = None) -> SpanData:
     context = span.get_span_context()
     assert context is not None
     kind: Kind = span.kind.name.lower()  # type: ignore[assignment]  # OTel's five kinds, lower case
-    attributes, lost = cleaning.clean_attributes(span.attributes)
+    given = span.attributes or {}
+    attributes, lost = cleaning.clean_attributes(given if complete is None else complete(given))
     return SpanData(
         trace_id=context.trace_id,
         span_id=context.span_id,

@@ -89,7 +89,7 @@ DESCRIBED: Final[dict[tuple[str, str], Described]] = {
         "runId kind status runName startedAtMs updatedAtMs finishedAtMs projectId config summary tags counts "
         "ledger instances environment",
     ),
-    ("GET", f"{_P}/runs/{{run_id}}/spans"): Described(f"{_PAGE} parent trace", "runId spans page"),
+    ("GET", f"{_P}/runs/{{run_id}}/spans"): Described(f"{_PAGE} parent trace step:int", "runId spans page"),
     ("GET", "/api/v1/metrics/keys"): Described(f"projectId! runId {_PAGE}", "keys page"),
     ("POST", "/api/v1/query/series"): Described(
         "projectId! runId runIds:texts metricKeys!:texts maxPointsPerSeries:int form=points|buckets "

@@ -32,6 +32,8 @@ NAMES = [
     "__version__",
     "checkpoint",
     "init",
+    "inject",
+    "wrap_executor",
 ]
 
 

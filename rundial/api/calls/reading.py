@@ -217,18 +217,29 @@ def iter_lines(
         yield from page["rows"]
 
 
-def list_spans(
+def list_spans(  # noqa: PLR0913 - a query's terms, by name
     self: Client,
     *,
     workspace_slug: str,
     project_slug: str,
     run_id: str,
+    step: int | None = None,
     limit: int = 1000,
     max_pages: int = 1000,
 ) -> list[SpanRow]:
-    """Return a run's spans, ended, interrupted and running, at most `limit * max_pages`."""
+    """Return a run's spans, ended, interrupted and running, at most `limit * max_pages`.
+
+    Args:
+        workspace_slug: The workspace.
+        project_slug: The project.
+        run_id: The run.
+        step: Only the spans of this step of the run's points; None for all.
+        limit: Spans of one request, at most 1,000.
+        max_pages: Requests at most.
+    """
     path = f"{paths.project(workspace_slug, project_slug)}/runs/{paths.part(run_id)}/spans"
-    return cast("list[SpanRow]", self.caller.pages(path, "spans", limit=limit, max_pages=max_pages))
+    found = self.caller.pages(path, "spans", limit=limit, max_pages=max_pages, query=given(step=step))
+    return cast("list[SpanRow]", found)
 
 
 def _export(

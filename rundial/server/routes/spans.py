@@ -42,11 +42,12 @@ async def spans(request: Request) -> Answer:
 
 def _branch(arguments: Arguments) -> Branch:
     trace, parent = arguments.optional_text("trace"), arguments.optional_text("parent")
+    step = arguments.whole("step")
     if parent in (None, "none"):
-        return Branch(_id("trace", trace, 16), is_top=parent == "none")
+        return Branch(_id("trace", trace, 16), is_top=parent == "none", step=step)
     if trace is None:
         raise invalid("a parent is a span of a trace, and none is named", "send trace as well")
-    return Branch(_id("trace", trace, 16), _id("parent", parent, 8))
+    return Branch(_id("trace", trace, 16), _id("parent", parent, 8), step=step)
 
 
 def _id(name: str, text: str | None, size: int) -> bytes | None:

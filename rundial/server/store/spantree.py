@@ -6,9 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from sqlalchemy import Connection, Index, Row, and_, func, or_, select
+from sqlalchemy import ColumnElement, Connection, Index, Row, and_, func, or_, select
 
 from rundial.server.store.tables import spans
+from rundial.signals import semconv
 
 AnyRow = Row[Any]
 
@@ -23,11 +24,13 @@ class Branch:
         trace_id: Of this trace alone; None for all.
         parent_span_id: Children of this span of the trace; None for any.
         is_top: Only those whose parent the run does not hold: roots, and what a request from elsewhere began.
+        step: Only those that belong to this step of the run's points; None for any.
     """
 
     trace_id: bytes | None = None
     parent_span_id: bytes | None = None
     is_top: bool = False
+    step: int | None = None
 
 
 def branch_of(
@@ -53,8 +56,17 @@ def branch_of(
             parent.c.span_id == spans.c.parent_span_id,
         )
         query = query.outerjoin(parent, above).where(parent.c.id.is_(None))
+    if branch.step is not None:
+        query = query.where(_has_step(branch.step))
     if after is not None:
         start, row_id = after
         is_later = spans.c.start_unix_ns > start
         query = query.where(or_(is_later, and_(spans.c.start_unix_ns == start, spans.c.id > row_id)))
     return connection.execute(query.order_by(spans.c.start_unix_ns, spans.c.id).limit(limit)).all()
+
+
+def _has_step(step: int) -> ColumnElement[bool]:
+    # Attributes are JSON without spaces, in which a quotation mark within a text is escaped: what is found is
+    # a key. No index helps, and a run's spans are few beside its points.
+    pair = f'"{semconv.STEP}":{step}'
+    return or_(spans.c.attributes.contains(f"{pair},"), spans.c.attributes.contains(f"{pair}}}"))
