@@ -76,6 +76,7 @@ class Settings:
         artifact_copy_bytes: How much copies of files may take on disk until they are uploaded.
         artifact_concurrency: How many artifacts are uploaded at once.
         prices: What models cost in US dollars per million tokens, as `rundial.prices` has it; None for none.
+        otel: `attach` records what goes through the application's own global OpenTelemetry providers too.
         is_plain_otlp: The endpoint came from `OTEL_*`: a Collector without our control API.
         is_key_stored: The key is whatever is stored for the endpoint, as it changes.
     """
@@ -124,6 +125,7 @@ class Settings:
     artifact_copy_bytes: int
     artifact_concurrency: int
     prices: Mapping[str, Mapping[str, float]] | None
+    otel: Literal["off", "attach"]
     is_plain_otlp: bool = False
     is_key_stored: bool = False
 
@@ -321,6 +323,7 @@ OPTIONS: tuple[Option, ...] = (
     Option("artifact_copy_bytes", 4 << 30, _integer, "bytes", minimum=0),
     Option("artifact_concurrency", 2, _integer, "artifacts", minimum=1),
     Option("prices", None, _prices, "JSON: USD per million tokens"),
+    Option("otel", "off", _choice("off", "attach"), "off, attach"),
 )
 
 

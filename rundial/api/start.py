@@ -10,6 +10,7 @@ from threading import Lock, Thread
 from rundial.api.capturing import start_capture
 from rundial.api.delivery import RunDelivery
 from rundial.api.ending import STATUSES
+from rundial.api.guard import warn_user
 from rundial.api.key import Key
 from rundial.api.pipeline import Attached, Pipeline
 from rundial.api.run import Run
@@ -135,7 +136,17 @@ def start(identity: dict[str, Any], settings: Settings, *, session: Session) -> 
     answer = find_attempt(identity, settings, announce)
     run = begin(identity, settings, target, answer, told=told, session=session)
     run.note_changes(cut)
+    if settings.otel == "attach":
+        _attach(run)
     return run
+
+
+def _attach(run: Run) -> None:
+    if not run.attach_otel():
+        warn_user(
+            "otel='attach' found no global OpenTelemetry provider, so nothing is recorded from one; call "
+            "run.attach_otel() once the program has set its own"
+        )
 
 
 def begin(
@@ -401,23 +412,9 @@ def provider_maker(id_generator: Any = None) -> Callable[[Tracing], TracerProvid
     """
 
     def make(tracing: Tracing) -> TracerProvider:
-        from opentelemetry.sdk.trace import SpanLimits, TracerProvider
-        from opentelemetry.sdk.trace.sampling import ALWAYS_ON
+        from rundial.api.tracers import tracer_provider
 
-        from rundial.recorder.processors import RecorderSpanProcessor
-
-        # Sampler and limits are named, so that variables meant for the application's own tracing
-        # do not thin out a run's.
-        provider = TracerProvider(
-            sampler=ALWAYS_ON,
-            shutdown_on_exit=False,
-            span_limits=SpanLimits(max_span_attributes=128),
-            id_generator=id_generator,
-        )
-        assert tracing.sink is not None
-        tracing.processor = RecorderSpanProcessor(tracing.sink, tracing.answers, complete=tracing.completed)
-        provider.add_span_processor(tracing.processor)
-        return provider
+        return tracer_provider(tracing, id_generator)
 
     return make
 

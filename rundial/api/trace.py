@@ -18,9 +18,11 @@ from rundial.typed import TYPE_CHECKING, Any, Literal, TypeVar
 
 if TYPE_CHECKING:
     from opentelemetry import trace as otel
+    from opentelemetry.metrics import MeterProvider
     from opentelemetry.sdk.trace import TracerProvider
 
     from rundial.api.agents import Agent, GenAISpan, LLMCall, Tool
+    from rundial.api.providers import LogsProvider, Providers
     from rundial.api.sink import Sink
     from rundial.api.span import Span
 
@@ -83,6 +85,12 @@ class Tracing:
                     self._provider = self._make(self)
         return self._provider
 
+    @property
+    def is_silent(self) -> bool:
+        """Whether nothing is recorded, whatever is traced."""
+        self.provider()
+        return self.processor is None
+
     def tracer(self) -> otel.Tracer:
         """Return the run's tracer."""
         if self._tracer is None:
@@ -141,6 +149,9 @@ class Spans(Outputs):
     """A run's spans; see `Run`."""
 
     _tracing: Tracing
+    _attributes: tuple[tuple[str, str], ...]
+    before_finish: list[Callable[[float], None]]
+    _providers: Providers | None = None
 
     def trace(  # noqa: PLR0913 - the published signature, and what links a span to others
         self,
@@ -400,6 +411,56 @@ class Spans(Outputs):
         """
         provider: TracerProvider = self._tracing.provider()
         return provider
+
+    @property
+    def logger_provider(self) -> LogsProvider:
+        """OpenTelemetry's logger provider of this run: its log records and events are the run's text lines.
+
+        Bodies that are no texts become JSON; `event.name` and attributes are kept.
+        """
+        return self._otel().logger_provider
+
+    @property
+    def meter_provider(self) -> MeterProvider:
+        """OpenTelemetry's meter provider of this run: its metrics are the run's points.
+
+        They are collected every `system_metrics_interval_seconds`, and once more at the end of the run. A
+        sum or gauge is the series of its name, a histogram `<name>/count`, `/sum`, `/min` and `/max`;
+        attributes are the points' context, and a point's step is the number of its collection.
+        """
+        return self._otel().meter_provider
+
+    def attach_otel(self) -> tuple[str, ...]:
+        """Record what goes through the application's own global providers, until the run ends.
+
+        As `rundial.init(otel="attach")` does at once, for programs that set their providers later. A span
+        belongs to the run that was attached last when it began. Nothing else of the providers changes.
+
+        Returns:
+            Of which of `traces`, `logs` and `metrics` there is a global provider that the run is attached to.
+        """
+        try:
+            return self._otel().attach()
+        except Exception as error:  # noqa: BLE001 - a provider of any make; the run goes on without it
+            let_through(error)
+            self._tracing.on_failure("attach to the application's providers", error)
+            return ()
+
+    def _otel(self) -> Providers:
+        if self._providers is None:
+            from rundial.api.providers import Providers
+
+            made = Providers(
+                self._tracing,
+                attributes=self._attributes,
+                interval_s=self.settings.system_metrics_interval_seconds,
+                first_step=self.identity.get("first_system_step", 0),
+                before_finish=self.before_finish,
+            )
+            # Two threads may come here at once; both get the one that is kept.
+            self._providers = self.__dict__.setdefault("_providers", made)
+        assert self._providers is not None
+        return self._providers
 
     def _with_step(self, attrs: Mapping[str, object] | None, step: object) -> dict[str, Any]:
         number = values.as_step(step)

@@ -13,6 +13,7 @@ from opentelemetry.sdk.trace import ReadableSpan, Span, SpanProcessor
 from opentelemetry.trace import StatusCode
 
 from rundial.signals import attributes as cleaning
+from rundial.signals import semconv
 from rundial.signals.records import Kind, SpanData, Status
 
 if TYPE_CHECKING:
@@ -102,7 +103,11 @@ def _data(span: ReadableSpan, complete: Complete | None = None) -> SpanData:
     context = span.get_span_context()
     assert context is not None
     kind: Kind = span.kind.name.lower()  # type: ignore[assignment]  # OTel's five kinds, lower case
-    given = span.attributes or {}
+    given: Mapping[str, Any] = span.attributes or {}
+    scope = span.instrumentation_scope
+    if scope is not None and scope.name != semconv.SCOPE_NAME:
+        given = {**given, semconv.OTEL_SCOPE_NAME: scope.name, semconv.OTEL_SCOPE_VERSION: scope.version}
+        given = {name: value for name, value in given.items() if value}
     attributes, lost = cleaning.clean_attributes(given if complete is None else complete(given))
     return SpanData(
         trace_id=context.trace_id,

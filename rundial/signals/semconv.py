@@ -103,6 +103,12 @@ GEN_AI_OUTPUT_TOKENS = "gen_ai.usage.output_tokens"
 GEN_AI_CACHED_TOKENS = "gen_ai.usage.cache_read.input_tokens"
 GEN_AI_CACHE_WRITE_TOKENS = "gen_ai.usage.cache_creation.input_tokens"
 GEN_AI_REASONING_TOKENS = "gen_ai.usage.reasoning.output_tokens"
+# What a foreign instrumentation calls itself; a request of ours has one scope ("Mapping to formats without
+# scopes").
+OTEL_SCOPE_NAME = "otel.scope.name"
+OTEL_SCOPE_VERSION = "otel.scope.version"
+# Of a log record that is an event; in OTLP the record's own `event_name`.
+EVENT_NAME = "event.name"
 # "Recording errors".
 ERROR_TYPE = "error.type"
 # What a call of a model cost, by the user's own table; the conventions have no name for it.

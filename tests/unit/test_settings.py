@@ -62,6 +62,7 @@ def test_every_setting_has_a_variable(option: object) -> None:
         "retry_jitter_ratio": "0.5", "kind": "eval", "resume": "allow", "distributed": "all",
         "tags": "('one', 'two')",
         "prices": "{}",
+        "otel": "attach",
         "capture_console": "true", "capture_environment": "false", "capture_diff": "true",
         "spool_directory": "/somewhere", "api_key": "key", "workspace": "team", "project": "other",
     }  # fmt: skip  # a table of texts
