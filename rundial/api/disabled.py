@@ -85,12 +85,12 @@ class DisabledSink:
         del name, body
         return True
 
-    def span_start(self, span: SpanData) -> bool:
+    def span_start(self, span: SpanData | bytes) -> bool:
         """Accept a span that has begun."""
         del span
         return True
 
-    def span_end(self, span: SpanData) -> bool:
+    def span_end(self, span: SpanData | bytes) -> bool:
         """Accept a span that has ended."""
         del span
         return True

@@ -54,11 +54,11 @@ class FirstRecord:
         """Begin, and offer an event."""
         return self._begin().event(name, body)
 
-    def span_start(self, span: SpanData) -> bool:
+    def span_start(self, span: SpanData | bytes) -> bool:
         """Begin, and offer a span that has begun."""
         return self._begin().span_start(span)
 
-    def span_end(self, span: SpanData) -> bool:
+    def span_end(self, span: SpanData | bytes) -> bool:
         """Begin, and offer a span that has ended."""
         return self._begin().span_end(span)
 

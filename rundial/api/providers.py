@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 LogsProvider = _logs.LoggerProvider
 # What each of the application's providers was given, once: there is no way to take a processor off again.
-_RELAYS: weakref.WeakKeyDictionary[Any, Any] = weakref.WeakKeyDictionary()
+_RELAYS: dict[int, tuple[weakref.ref[Any], Any]] = {}
 FINISH_S = 5.0
 
 
@@ -170,8 +170,11 @@ class _Reader(PeriodicExportingMetricReader):
 
 
 def _relay_of(provider: Any, made: Callable[[], Any], add: Callable[[Any], object]) -> Any:
-    relay = _RELAYS.get(provider)
-    if relay is None:
-        relay = _RELAYS[provider] = made()
-        add(relay)
+    # By identity: not every provider can be hashed.
+    known = _RELAYS.get(id(provider))
+    if known is not None and known[0]() is provider:
+        return known[1]
+    relay = made()
+    add(relay)
+    _RELAYS[id(provider)] = (weakref.ref(provider), relay)
     return relay

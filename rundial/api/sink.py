@@ -54,11 +54,11 @@ class Sink(Protocol):
         """Offer one event in the life of the run."""
         ...
 
-    def span_start(self, span: SpanData) -> bool:
+    def span_start(self, span: SpanData | bytes) -> bool:
         """Offer a span that has begun."""
         ...
 
-    def span_end(self, span: SpanData) -> bool:
+    def span_end(self, span: SpanData | bytes) -> bool:
         """Offer a span that has ended."""
         ...
 

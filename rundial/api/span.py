@@ -272,13 +272,14 @@ class Span:
         if kind == "tool":
             attrs, kind = {**attrs, semconv.SPAN_KIND: "tool"}, "internal"
         tracer = tracing.tracer()
-        span = self._span = tracer.start_span(
+        span: otel.Span = tracer.start_span(
             self._name,
             context=None if self._parent == _CURRENT else self._remote(),
             kind=tracing.calls.KINDS[kind],
             attributes=tracing.cleaned(attrs),
             start_time=self._start_unix_ns,
         )
+        self._span = span
         for link in self._links:
             self.link(link)
         return span

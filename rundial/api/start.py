@@ -412,9 +412,9 @@ def provider_maker(id_generator: Any = None) -> Callable[[Tracing], TracerProvid
     """
 
     def make(tracing: Tracing) -> TracerProvider:
-        from rundial.api.tracers import tracer_provider
+        from rundial.api.tracers import RunTracerProvider
 
-        return tracer_provider(tracing, id_generator)
+        return RunTracerProvider(tracing, id_generator)
 
     return make
 

@@ -13,7 +13,7 @@ from threading import Lock
 from rundial.api.outputs import Outputs
 from rundial.interrupts import let_through
 from rundial.signals import semconv, values
-from rundial.signals.attributes import clean_attributes
+from rundial.signals.attributes import clean_attributes, is_plain
 from rundial.typed import TYPE_CHECKING, Any, Literal, TypeVar
 
 if TYPE_CHECKING:
@@ -45,6 +45,7 @@ class Tracing:
     Attributes:
         sink: Where the spans go; another one after a fork.
         processor: What writes them there; None before the first span, and where nothing is recorded.
+        own_tracer: Makes spans without the SDK; None where there are none, or somebody else listens.
         answers: Where the processor says what became of a span that has ended.
         offload: Puts a reference in the place of each long value; None leaves them to be cut.
         prices: What models cost, as `rundial.prices` has it; None for nothing.
@@ -62,7 +63,8 @@ class Tracing:
         self.prices: Mapping[str, Mapping[str, float]] | None = None
         self._span_type: type[Span] | None = None
         self._provider: Any = None
-        self._tracer: otel.Tracer | None = None
+        self.own_tracer: Any = None
+        self._tracer: Any = None
         # OpenTelemetry's API, once there is a tracer.
         self.calls: Any = None
         self._current: Callable[[], otel.Span] | None = None
@@ -91,18 +93,25 @@ class Tracing:
         self.provider()
         return self.processor is None
 
-    def tracer(self) -> otel.Tracer:
-        """Return the run's tracer."""
+    def tracer(self) -> Any:
+        """Return the run's tracer: its own, or the SDK's where somebody else listens to the provider."""
         if self._tracer is None:
             from rundial.api import otelcalls
             from rundial.version import __version__
 
             self.calls = otelcalls
-            self._tracer = self.provider().get_tracer(semconv.SCOPE_NAME, __version__)
+            provider = self.provider()
+            self._tracer = self.own_tracer or provider.get_tracer(semconv.SCOPE_NAME, __version__)
         return self._tracer
+
+    def share(self) -> None:
+        """Make spans of the SDK from now on, because somebody else is to be told of them."""
+        self._tracer = self.own_tracer = None
 
     def cleaned(self, attrs: Mapping[str, object]) -> Mapping[str, Any]:
         """Return attributes fit for OpenTelemetry, long ones replaced by references."""
+        if type(attrs) is dict and is_plain(attrs):
+            return attrs
         if self.offload is not None:
             attrs = self.offload(attrs)
         return clean_attributes(attrs)[0]

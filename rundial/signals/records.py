@@ -12,7 +12,7 @@ Bodies, little-endian, version-free because a ring never outlives one build's re
     event   JSON [name, body]
     span    JSON [trace id, span id, parent span id, name, kind, start, end, attributes, events,
                   links, status, status message, dropped attributes, dropped events,
-                  dropped links]
+                  dropped links]; or as `rundial.signals.plainspan` has it
 
 Ids in a span's JSON are hexadecimal (`rundial.signals.compact` says how bytes are written).
 Sequence number, time and step of text and events are fields of the ring's own record header.
@@ -32,7 +32,7 @@ from rundial.signals.attributes import Attributes, as_body, as_text, clean_attri
 from rundial.signals.compact import dump, load
 from rundial.signals.preview import CAPS, cut_utf8, cut_values
 from rundial.typed import Any, Literal, NamedTuple
-from rundial.value import changed, value
+from rundial.value import value
 
 Kind = Literal["internal", "server", "client", "producer", "consumer"]
 Status = Literal["unset", "ok", "error"]
@@ -52,6 +52,8 @@ NO_ATTRIBUTES: Attributes = {}
 
 _TEXT_HEAD = Struct("<BBI")
 _LENGTH = Struct("<I")
+# What a plain span begins with, and no JSON.
+PLAIN = 1
 _HAS_TRACE = 1
 _STREAM_MASK = 6
 _HAS_ATTRIBUTES = 8
@@ -108,8 +110,7 @@ class Event:
     body: Mapping[str, Any]
 
 
-@value
-class SpanData:
+class SpanData(NamedTuple):
     """One span, ended or (with `end_unix_ns` 0) still open.
 
     Attribute values are those of `rundial.signals.attributes`; whoever records a span cleans
@@ -279,6 +280,11 @@ def pack_span(span: SpanData) -> bytes:
 
 def unpack_span(data: bytes | memoryview) -> SpanData:
     """Return the span whose ring body is `data`."""
+    if data[0] == PLAIN:
+        # By the first span of a run that has some.
+        from rundial.signals import plainspan
+
+        return SpanData(**plainspan.unpack(data))
     row = load(data)
     return SpanData(
         trace_id=int(row[0], 16),
@@ -315,8 +321,7 @@ def span_start(span: SpanData, *, seq: int, time_unix_ns: int) -> Event:
 
 def interrupted(span: SpanData, end_unix_ns: int) -> SpanData:
     """Return an open span as it is reported after its process died, ended at `end_unix_ns`."""
-    return changed(
-        span,
+    return span._replace(
         end_unix_ns=max(end_unix_ns, span.start_unix_ns),
         status="error",
         status_message="the process ended before the span did",
@@ -369,15 +374,14 @@ def _within_counts(span: SpanData) -> SpanData:
         # How it began and how it ended say more than what lies between.
         half = MAX_SPAN_EVENTS // 2
         events = [*events[:half], *events[-half:]]
-    return changed(
-        span, name=span.name[:MAX_NAME_CHARS], events=events, dropped_events=span.dropped_events + excess
+    return span._replace(
+        name=span.name[:MAX_NAME_CHARS], events=events, dropped_events=span.dropped_events + excess
     )
 
 
 def _cleaned(span: SpanData) -> SpanData:
     attributes, dropped = clean_attributes(span.attributes)
-    return changed(
-        span,
+    return span._replace(
         name=as_text(span.name),
         status_message=as_text(span.status_message),
         attributes=attributes,
@@ -402,8 +406,7 @@ def _fitted(span: SpanData) -> bytes:
 
 
 def _with_cap(span: SpanData, cap: int) -> SpanData:
-    return changed(
-        span,
+    return span._replace(
         attributes=cut_values(span.attributes, cap),
         events=[(name[:MAX_NAME_CHARS], at, cut_values(of, cap)) for name, at, of in span.events],
         links=[(trace_id, span_id, cut_values(of, cap)) for trace_id, span_id, of in span.links],
@@ -416,13 +419,12 @@ def _halved(span: SpanData) -> SpanData:
     events, links, attributes = len(span.events) // 2, len(span.links) // 2, len(span.attributes) // 2
     if sum(len(of) for _, _, of in span.events) + len(span.events) >= len(span.attributes):
         lost = len(span.events) - events
-        return changed(span, events=span.events[:events], dropped_events=span.dropped_events + lost)
+        return span._replace(events=span.events[:events], dropped_events=span.dropped_events + lost)
     if span.links:
         lost = len(span.links) - links
-        return changed(span, links=span.links[:links], dropped_links=span.dropped_links + lost)
+        return span._replace(links=span.links[:links], dropped_links=span.dropped_links + lost)
     lost = len(span.attributes) - attributes
-    return changed(
-        span,
+    return span._replace(
         attributes=dict(islice(span.attributes.items(), attributes)),
         dropped_attributes=span.dropped_attributes + lost,
     )

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.support import companions
 from tests.support.program import ServerProgram
 from tests.support.published import PublishedClient, interpreter
 
@@ -23,3 +24,18 @@ def published(python: Path, server: ServerProgram, tmp_path: Path) -> PublishedC
     place = tmp_path / "published"
     place.mkdir()
     return PublishedClient(python, place, server.url, server.key)
+
+
+@pytest.fixture(scope="session")
+def companion_python(request: pytest.FixtureRequest) -> Path:
+    """The interpreter beside which other tracers live; installed at the first use."""
+    assert request.config.cache is not None
+    return companions.interpreter(request.config.cache.mkdir("companions"))
+
+
+@pytest.fixture
+def beside(companion_python: Path, tmp_path: Path) -> companions.Companions:
+    """Programs that run instrumentations and other tracers beside Rundial."""
+    place = tmp_path / "beside"
+    place.mkdir()
+    return companions.Companions(companion_python, place)

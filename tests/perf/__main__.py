@@ -25,6 +25,7 @@ from tests.perf import (
     paced,
     published,
     queries,
+    spans,
     start,
     system,
 )
@@ -34,6 +35,7 @@ from tests.perf.report import Figure, Section, heading, section
 SECTIONS: dict[str, Callable[[Plan], list[Figure]]] = {
     "start": start.run_section,
     "call": call.run_section,
+    "spans": spans.run_section,
     "encoding": encoding.run_section,
     "ingest": ingest.run_section,
     "queries": queries.run_section,

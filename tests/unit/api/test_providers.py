@@ -10,6 +10,8 @@ from typing import Any
 
 import pytest
 from opentelemetry import _logs, context, metrics, trace  # noqa: TID251 - the API of logs has no other home
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
 from rundial.api.run import Run
 from tests.support.recorded import Recorded
@@ -166,16 +168,34 @@ def test_a_long_attribute_of_anybodys_span_is_kept_whole(start: Start, read: Rea
     assert run.diagnostics().ledger.artifacts.recorded == 2
 
 
-def test_a_switched_off_opentelemetry_is_told(
-    start: Start, monkeypatch: pytest.MonkeyPatch, told: list[Any]
+def test_a_switched_off_opentelemetry_is_the_applications(
+    start: Start, read: Read, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A run that will have no spans says why."""
+    """The variable, like those of samplers and limits, is not meant for the run's own spans."""
     monkeypatch.setenv("OTEL_SDK_DISABLED", "true")
+    monkeypatch.setenv("OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT", "3")
     run = start()
-    with run.trace("x"):
+    with run.trace("x", attrs={"a": "whole"}):
         pass
 
-    assert ["OTEL_SDK_DISABLED" in str(warning.message) for warning in told] == [True]
+    assert [span.attributes for span in read(run).spans] == [{"a": "whole"}]
+
+
+def test_another_processor_is_told_of_the_runs_spans(run: Run, read: Read) -> None:
+    """Whoever is added to the provider sees what `run.trace` makes, as the SDK's; each is stored once."""
+    kept = InMemorySpanExporter()
+    run.trace("before").finish()
+    run.tracer_provider.add_span_processor(SimpleSpanProcessor(kept))
+    with run.trace("ours", kind="tool", attrs={"a": 1}) as span:
+        span.event("e")
+
+    (told,) = kept.get_finished_spans()
+    assert (told.name, told.status.is_ok) == ("ours", True)
+    assert told.attributes == {"a": 1, "rundial.span.kind": "tool"}
+    found = read(run)
+    assert [each.name for each in found.spans] == ["before", "ours"]
+    assert found.spans[1].attributes == told.attributes
+    assert [event.name for event in found.span("ours").events] == ["e"]
 
 
 ATTACHED = """
