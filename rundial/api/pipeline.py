@@ -168,6 +168,7 @@ class Pipeline:
             raise
         form = Form(settings.max_batch_points, settings.gzip_enabled, settings.gzip_min_bytes)
         run_encoder = RunEncoder(slot.index, spool, resource, form)
+        run_encoder.keeps_open = True
         recorder = RunRecorder(
             self.ring,
             slot,

@@ -30,7 +30,9 @@ if TYPE_CHECKING:
     from rundial.recorder.processors import RecorderSpanProcessor
 
 MAX_ATTRIBUTES = 128
+MAX_ALL_ATTRIBUTES = 192
 MAX_LINKS = 128
+_CONVENTIONS = ("gen_ai.", "error.", "rundial.")
 _SAMPLED = TraceFlags(TraceFlags.SAMPLED)
 # W3C Trace Context level 2: the trace id was drawn at random.
 _RANDOM = 2
@@ -138,7 +140,11 @@ class OwnSpan(otel.Span):
         self._processor.begin(self._context.span_id, self._plain() or self._data(0))
 
     def set_attribute(self, key: str, value: Any) -> None:
-        """Set one attribute; those beyond `MAX_ATTRIBUTES` are dropped, counted."""
+        """Set one attribute; those beyond `MAX_ATTRIBUTES` are dropped, counted.
+
+        What a model answered comes last, and does not lose its place to what a program made up before: names
+        of the conventions have room of their own.
+        """
         self.set_attributes({key: value})
 
     def set_attributes(self, attributes: Mapping[str, Any]) -> None:
@@ -149,9 +155,11 @@ class OwnSpan(otel.Span):
         if not cleaning.is_plain(attributes):
             attributes, lost = cleaning.clean_attributes(attributes)
             self._dropped[0] += lost
+        known = self.attributes
         for key, value in attributes.items():
-            if len(self.attributes) < MAX_ATTRIBUTES or key in self.attributes:
-                self.attributes[key] = value
+            room = MAX_ALL_ATTRIBUTES if key.startswith(_CONVENTIONS) else MAX_ATTRIBUTES
+            if len(known) < room or key in known:
+                known[key] = value
             else:
                 self._dropped[0] += 1
 

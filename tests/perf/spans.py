@@ -7,8 +7,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from opentelemetry.sdk.trace import SpanProcessor, TracerProvider
-
 import rundial as rd
 from tests.perf import loops
 from tests.perf.plan import Plan
@@ -51,6 +49,9 @@ def run_section(plan: Plan) -> list[Figure]:
 
 def blocks(access: dict[str, Any], spool: str, count: int, repeats: int) -> list[dict[str, Any]]:
     """Run every block once for each repetition, by turns; in a worker."""
+    # Not by everybody who runs another section.
+    from opentelemetry.sdk.trace import SpanProcessor, TracerProvider
+
     prices = {"m": {"input": 1.0, "output": 2.0}}
     run = rd.init(spool_directory=spool, prices=prices, **access)
     provider = TracerProvider(shutdown_on_exit=False)

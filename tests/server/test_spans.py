@@ -140,3 +140,23 @@ def otel_span(
     if step is not None:
         span.attributes.add(key="rundial.step").value.int_value = step
     return span
+
+
+def test_nothing_runs_in_a_run_that_is_over(local: LocalServer) -> None:
+    """A span that never ended is interrupted once its run has ended; an end that comes later wins."""
+    run = fresh_id()
+    owner = otlp.resource(run)
+    start = {"trace_id": TRACE, "span_id": "00000000000000aa", "name": "long", "start_unix_ns": otlp.T0}
+    announced = otlp.event(1, "rundial.span.start", start)
+    assert local.export("logs", otlp.logs(owner, [announced])).status == 200
+    (before,) = ask(local, run).json["spans"]
+    finish = otlp.event(2, "rundial.run.finish", {"status": "completed"})
+    assert local.export("logs", otlp.logs(owner, [finish])).status == 200
+    (after,) = ask(local, run).json["spans"]
+    send(local, run, otlp.span(0xAA, "long"))
+    (ended,) = ask(local, run).json["spans"]
+
+    assert (before["running"], before["interrupted"], before["status"]) == (True, False, "unset")
+    assert (after["running"], after["interrupted"], after["status"]) == (False, True, "error")
+    assert after["endNs"] is None
+    assert (ended["running"], ended["interrupted"], ended["status"]) == (False, False, "unset")

@@ -15,6 +15,7 @@ from rundial.server.keys import PROJECT_READ
 from rundial.server.problems import invalid
 from rundial.server.routes.workspaces import need_project
 from rundial.server.rows import SPAN_INTERRUPTED, SPAN_RUNNING
+from rundial.server.runlife import status_at
 from rundial.server.services import principal_of, services_of
 from rundial.server.store.history import AnyRow, need_run
 from rundial.server.store.spantree import Branch, branch_of
@@ -25,6 +26,8 @@ async def spans(request: Request) -> Answer:
     principal = principal_of(request, PROJECT_READ)
     arguments = of_query(request)
     limit, cursor = arguments.limit(200), arguments.cursor(int, int)
+    services = services_of(request)
+    now_ns = services.clock.time_unix_ns()
     place = request.path_params
     branch = _branch(arguments)
 
@@ -35,9 +38,23 @@ async def spans(request: Request) -> Answer:
         rows = branch_of(connection, run.id, branch, after=after, limit=limit + 1)
         last = rows[limit - 1] if len(rows) > limit else None
         ended = [last.start_unix_ns, last.id] if last is not None else None
-        return {"runId": run.run_id, "spans": [_span(row) for row in rows[:limit]], "page": page(ended)}
+        is_over = (
+            status_at(
+                run.status,
+                alive_ns=run.alive_unix_ns,
+                now_unix_ns=now_ns,
+                silence_ns=services.silence_ns,
+                is_foreign=run.is_foreign,
+            )
+            != "running"
+        )
+        return {
+            "runId": run.run_id,
+            "spans": [_span(row, is_over=is_over) for row in rows[:limit]],
+            "page": page(ended),
+        }
 
-    return Answer(await services_of(request).read(read))
+    return Answer(await services.read(read))
 
 
 def _branch(arguments: Arguments) -> Branch:
@@ -62,7 +79,9 @@ def _id(name: str, text: str | None, size: int) -> bytes | None:
     return found
 
 
-def _span(row: AnyRow) -> dict[str, object]:
+def _span(row: AnyRow, *, is_over: bool) -> dict[str, object]:
+    # Of a run that is over nothing runs; what its process had no time to say is said here.
+    is_lost = is_over and row.state == SPAN_RUNNING
     return {
         "traceId": row.trace_id.hex(),
         "spanId": row.span_id.hex(),
@@ -73,10 +92,10 @@ def _span(row: AnyRow) -> dict[str, object]:
         "endNs": None if row.end_unix_ns is None else str(row.end_unix_ns),
         "durationNs": None if row.end_unix_ns is None else str(row.end_unix_ns - row.start_unix_ns),
         "childCount": row.child_count,
-        "status": row.status,
-        "statusMessage": row.status_message,
-        "interrupted": row.state == SPAN_INTERRUPTED,
-        "running": row.state == SPAN_RUNNING,
+        "status": "error" if is_lost else row.status,
+        "statusMessage": "the run ended before the span did" if is_lost else row.status_message,
+        "interrupted": is_lost or row.state == SPAN_INTERRUPTED,
+        "running": row.state == SPAN_RUNNING and not is_lost,
         "attributes": json.loads(row.attributes) if row.attributes else {},
         "events": json.loads(row.events) if row.events else [],
         "links": json.loads(row.links) if row.links else [],
