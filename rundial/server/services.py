@@ -9,6 +9,7 @@ import asyncio
 import contextlib
 import threading
 from collections.abc import Callable, Mapping
+from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, TypeVar
 
@@ -27,6 +28,7 @@ from rundial.server.problems import Problem, StoreProblem
 from rundial.server.rolling import Roller
 from rundial.server.security import PRINCIPAL
 from rundial.server.store.apikeys import find_key, keep_uses
+from rundial.server.store.dialect import exclude_others
 from rundial.server.store.engine import Engines
 from rundial.server.store.intake import Intake
 from rundial.server.store.users import find_session
@@ -165,22 +167,33 @@ class Services:
         Raises:
             Problem: 503, the queue is full, the server is leaving, or the store cannot write.
         """
-        try:
-            return await asyncio.wrap_future(self.writer.submit(job, weight=weight, locks=locks))
-        except StoreProblem:
-            self.store.failed_s = self.clock.monotonic_s()
-            raise
+        return await self._committed(self.writer.submit(job, weight=weight, locks=locks))
 
     async def change_identities(self, job: Callable[[Connection], _T]) -> _T:
         """Run a change of people, keys or agents; what was known of them before is forgotten with its commit.
 
+        No other process changes any until then: what one reads before it writes, as the last owner's
+        role, is still so when it is committed.
+
         Raises:
             Problem: As for `write`.
         """
-        future = self.writer.submit(job)
+
+        def alone(connection: Connection) -> _T:
+            exclude_others(connection)
+            return job(connection)
+
+        future = self.writer.submit(alone)
         # Forgets on the writer's thread, before the answer, and also when nobody waits for it any more.
         future.add_done_callback(lambda _: self.known.forget())
-        return await asyncio.wrap_future(future)
+        return await self._committed(future)
+
+    async def _committed(self, future: Future[_T]) -> _T:
+        try:
+            return await asyncio.wrap_future(future)
+        except StoreProblem:
+            self.store.failed_s = self.clock.monotonic_s()
+            raise
 
     async def find_key(self, key_id: str) -> StoredKey | None:
         """A key by its public half."""

@@ -179,6 +179,9 @@ def test_a_wish_to_stop_is_for_the_attempt_that_was_there(local: LocalServer) ->
     assert local.get(f"/api/v1/runs/{run}/control?attempt=2").json["stop"] is False
     assert local.get(f"/api/v1/runs/{run}/control?attempt=1").json["stop"] is True
     assert local.details(run)["stopRequested"] is False
+    deed = local.get("/api/v1/workspaces/default-workspace/audit").json["events"][0]
+    assert (deed["action"], deed["targetId"]) == ("run.stop", run)
+    assert deed["details"] == {"projectSlug": "digits", "attempt": 1, "reason": "enough"}
 
 
 def test_a_run_that_has_ended_cannot_be_stopped(local: LocalServer) -> None:

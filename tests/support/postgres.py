@@ -80,11 +80,13 @@ class Postgres:
         """Stop it; `immediate` is a crash."""
         self._run("pg_ctl", "-D", str(self._data), "-m", mode, "-w", "stop")
 
-    def database(self) -> str:
-        """Make an empty database and return its URL."""
+    def database(self, *, icu_locale: str | None = None) -> str:
+        """Make an empty database, of another language than the cluster's if one is given; return its URL."""
         self._databases += 1
         name = f"rundial_{self._databases}"
-        self._run("createdb", "-h", "127.0.0.1", "-p", str(self.port), "-U", "postgres", name)
+        language = ["-T", "template0", "--locale-provider=icu", f"--icu-locale={icu_locale}"]
+        own = language if icu_locale else []
+        self._run("createdb", "-h", "127.0.0.1", "-p", str(self.port), "-U", "postgres", *own, name)
         return f"postgresql://postgres@127.0.0.1:{self.port}/{name}"
 
     def _write_settings(self, settings: str) -> None:

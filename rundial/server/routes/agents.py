@@ -136,7 +136,7 @@ async def create_key(request: Request) -> JSONResponse:
         project = need_project(connection, principal, workspace.slug, project_slug)
         return make_key(connection, principal, wish, (workspace, project), now_ns, agent=agent)
 
-    return JSONResponse(await services.write(change))
+    return JSONResponse(await services.change_identities(change))
 
 
 async def list_keys(request: Request) -> JSONResponse:

@@ -175,7 +175,7 @@ async def create(request: Request) -> JSONResponse:
     def change(connection: Connection) -> dict[str, object]:
         return make_key(connection, principal, wish, _place(connection, principal, request), now_ns)
 
-    return JSONResponse(await services.write(change))
+    return JSONResponse(await services.change_identities(change))
 
 
 async def listing(request: Request) -> JSONResponse:

@@ -40,7 +40,7 @@ from rundial.server.store.library import (
     run_named,
 )
 from rundial.server.store.retention import delete_version, own_aliases
-from rundial.server.store.uploads import move_aliases, note_link
+from rundial.server.store.uploads import hold_artifact, move_aliases, note_link
 
 AnyRow = Row[Any]
 _MS: Final = 1_000_000
@@ -184,6 +184,7 @@ async def rename(request: Request) -> Answer:
     def change(connection: Connection) -> list[str]:
         project = need_project(connection, principal, place["workspace"], place["project"])
         version = need_version(connection, project.id, place["artifact"])
+        hold_artifact(connection, version.artifact)
         # Removing first: an alias that is in both lists stays.
         drop_aliases(connection, version, remove)
         move_aliases(connection, version.artifact, version.id, add)

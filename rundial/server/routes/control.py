@@ -18,7 +18,9 @@ from rundial.server.keys import PROJECT_READ, WRITE_SCOPES
 from rundial.server.routes.runs import the_run
 from rundial.server.runlife import load
 from rundial.server.services import principal_of, services_of
+from rundial.server.store.audit import Deed, record
 from rundial.server.store.lifeline import ask_to_stop
+from rundial.server.store.places import project_of_run
 
 
 async def stop(request: Request) -> Answer:
@@ -30,7 +32,13 @@ async def stop(request: Request) -> Answer:
     now_ns = services.clock.time_unix_ns()
 
     def change(connection: Connection) -> int:
-        return ask_to_stop(connection, the_run(connection, principal, request, arguments), reason, now_ns)
+        run = the_run(connection, principal, request, arguments)
+        attempt = ask_to_stop(connection, run, reason, now_ns)
+        project = project_of_run(connection, run)
+        details = {"projectSlug": project.slug, "attempt": attempt, "reason": reason}
+        deed = Deed("run.stop", "run", run.run_id, details=details)
+        record(connection, project.workspace.id, principal.doer, deed, now_unix_ns=now_ns)
+        return attempt
 
     attempt = await services.write(change)
     return Answer({"runId": request.path_params["run_id"], "attempt": attempt, "stop": True})

@@ -194,9 +194,10 @@ async def query(request: Request) -> Answer:
         listed = [_brief(row, wanted.now_unix_ns, wanted.silence_ns) for row in found.rows]
         if columns:
             values = columns_of(connection, [row.id for row in found.rows], columns)
+            names = [str(each) for each in columns]
             for row, brief in zip(found.rows, listed, strict=True):
                 own = values[row.id]
-                brief["columns"] = {str(each): own.get(str(each), brief.get(str(each))) for each in columns}
+                brief["columns"] = {name: own[name] if name in own else brief.get(name) for name in names}
         return {"runs": listed, "page": page(None if found.ended is None else [order, *found.ended])}
 
     return Answer(await services.read(read))

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import secrets
 from dataclasses import dataclass
+from typing import Any
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, Row, select
 
 from rundial.server.keys import EVALS_WRITE, WRITE_SCOPES, Actor, Principal
 from rundial.server.problems import Problem
@@ -123,6 +124,16 @@ def find_project_by_public_id(connection: Connection, principal: Principal, publ
         return None
     workspace = Workspace(row.workspace_id, row.workspace_slug, row.workspace_name)
     return Project(row.id, row.public_id, row.slug, row.name, workspace)
+
+
+def project_of_run(connection: Connection, run: Row[Any]) -> Project:
+    """The project that a stored run lies in."""
+    query = select(projects, workspaces.c.slug.label("home"), workspaces.c.name.label("home_name"))
+    joined = query.join(workspaces, workspaces.c.id == projects.c.workspace_id)
+    row = connection.execute(joined.where(projects.c.id == run.project_id)).one()
+    return Project(
+        row.id, row.public_id, row.slug, row.name, Workspace(row.workspace_id, row.home, row.home_name)
+    )
 
 
 def claim_project(

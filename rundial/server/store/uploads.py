@@ -297,8 +297,7 @@ def publish(connection: Connection, project: int, upload: AnyRow, now_ns: int) -
         Problem: 409, not all of it is there; 410, it is over.
     """
     # The lock comes first: what is read below is then nobody else's to change.
-    lock = update(artifacts).where(artifacts.c.id == upload.artifact)
-    connection.execute(lock.values(next_version=artifacts.c.next_version))
+    hold_artifact(connection, upload.artifact)
     # And that of the upload: who ends it takes no other.
     now = connection.execute(select(uploads).where(uploads.c.id == upload.id).with_for_update()).one()
     if now.state == FINALIZED:
@@ -371,9 +370,15 @@ def move_aliases(connection: Connection, artifact: int, version: int, names: Seq
     wanted = list(dict.fromkeys(names))
     if not wanted:
         return
+    hold_artifact(connection, artifact)
     connection.execute(aliases.delete().where(aliases.c.artifact == artifact, aliases.c.alias.in_(wanted)))
     rows = [{"artifact": artifact, "alias": alias, "version": version} for alias in wanted]
     connection.execute(insert(aliases), rows)
+
+
+def hold_artifact(connection: Connection, artifact: int) -> None:
+    """Keep other processes from publishing a version or moving an alias until this transaction's commit."""
+    connection.execute(select(artifacts.c.id).where(artifacts.c.id == artifact).with_for_update())
 
 
 def note_link(connection: Connection, version: int, run: int, kind: str, now_ns: int) -> None:
