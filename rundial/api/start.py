@@ -136,8 +136,6 @@ def start(identity: dict[str, Any], settings: Settings, *, session: Session) -> 
     answer = find_attempt(identity, settings, announce)
     run = begin(identity, settings, target, answer, told=told, session=session)
     run.note_changes(cut)
-    if settings.otel == "attach":
-        _attach(run)
     return run
 
 
@@ -201,6 +199,8 @@ def begin(
         go_on()
     else:
         _begin_later(run, attached, delivery, go_on)
+    if settings.otel == "attach":
+        _attach(run)
     return run
 
 

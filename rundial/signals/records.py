@@ -32,7 +32,7 @@ from rundial.signals.attributes import Attributes, as_body, as_text, clean_attri
 from rundial.signals.compact import dump, load
 from rundial.signals.preview import CAPS, cut_utf8, cut_values
 from rundial.typed import Any, Literal, NamedTuple
-from rundial.value import value
+from rundial.value import changed, value
 
 Kind = Literal["internal", "server", "client", "producer", "consumer"]
 Status = Literal["unset", "ok", "error"]
@@ -110,7 +110,8 @@ class Event:
     body: Mapping[str, Any]
 
 
-class SpanData(NamedTuple):
+@value
+class SpanData:
     """One span, ended or (with `end_unix_ns` 0) still open.
 
     Attribute values are those of `rundial.signals.attributes`; whoever records a span cleans
@@ -321,7 +322,8 @@ def span_start(span: SpanData, *, seq: int, time_unix_ns: int) -> Event:
 
 def interrupted(span: SpanData, end_unix_ns: int) -> SpanData:
     """Return an open span as it is reported after its process died, ended at `end_unix_ns`."""
-    return span._replace(
+    return changed(
+        span,
         end_unix_ns=max(end_unix_ns, span.start_unix_ns),
         status="error",
         status_message="the process ended before the span did",
@@ -374,14 +376,15 @@ def _within_counts(span: SpanData) -> SpanData:
         # How it began and how it ended say more than what lies between.
         half = MAX_SPAN_EVENTS // 2
         events = [*events[:half], *events[-half:]]
-    return span._replace(
-        name=span.name[:MAX_NAME_CHARS], events=events, dropped_events=span.dropped_events + excess
+    return changed(
+        span, name=span.name[:MAX_NAME_CHARS], events=events, dropped_events=span.dropped_events + excess
     )
 
 
 def _cleaned(span: SpanData) -> SpanData:
     attributes, dropped = clean_attributes(span.attributes)
-    return span._replace(
+    return changed(
+        span,
         name=as_text(span.name),
         status_message=as_text(span.status_message),
         attributes=attributes,
@@ -406,7 +409,8 @@ def _fitted(span: SpanData) -> bytes:
 
 
 def _with_cap(span: SpanData, cap: int) -> SpanData:
-    return span._replace(
+    return changed(
+        span,
         attributes=cut_values(span.attributes, cap),
         events=[(name[:MAX_NAME_CHARS], at, cut_values(of, cap)) for name, at, of in span.events],
         links=[(trace_id, span_id, cut_values(of, cap)) for trace_id, span_id, of in span.links],
@@ -419,12 +423,13 @@ def _halved(span: SpanData) -> SpanData:
     events, links, attributes = len(span.events) // 2, len(span.links) // 2, len(span.attributes) // 2
     if sum(len(of) for _, _, of in span.events) + len(span.events) >= len(span.attributes):
         lost = len(span.events) - events
-        return span._replace(events=span.events[:events], dropped_events=span.dropped_events + lost)
+        return changed(span, events=span.events[:events], dropped_events=span.dropped_events + lost)
     if span.links:
         lost = len(span.links) - links
-        return span._replace(links=span.links[:links], dropped_links=span.dropped_links + lost)
+        return changed(span, links=span.links[:links], dropped_links=span.dropped_links + lost)
     lost = len(span.attributes) - attributes
-    return span._replace(
+    return changed(
+        span,
         attributes=dict(islice(span.attributes.items(), attributes)),
         dropped_attributes=span.dropped_attributes + lost,
     )

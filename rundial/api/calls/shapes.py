@@ -43,6 +43,8 @@ class Options(TypedDict, total=False):
     capture_diff: bool | None
     artifact_copy_bytes: int | None
     artifact_concurrency: int | None
+    prices: Mapping[str, Mapping[str, float]] | None
+    otel: Literal["off", "attach"] | None
     transport: None
     artifact_transport: None
 
