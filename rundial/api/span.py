@@ -17,6 +17,7 @@ from rundial.api.ending import reason_of
 from rundial.interrupts import let_through
 from rundial.signals import semconv
 from rundial.signals.attributes import clean_attributes
+from rundial.signals.redaction import redact_shapes
 
 if TYPE_CHECKING:
     from contextvars import Token
@@ -201,7 +202,7 @@ class Span:
             return
         try:
             if error is not None:
-                self._status, self._message = "error", reason_of(error)
+                self._status, self._message = "error", redact_shapes(reason_of(error))
                 self._note(error)
             self._end(None)
         except Exception as ours:  # noqa: BLE001 - as above

@@ -23,6 +23,7 @@ from rundial.signals import attributes as cleaning
 from rundial.signals import plainspan, records, semconv
 from rundial.signals.compact import dump
 from rundial.signals.records import SpanData
+from rundial.signals.redaction import redact_shapes
 
 if TYPE_CHECKING:
     from opentelemetry.context import Context
@@ -208,15 +209,15 @@ class OwnSpan(otel.Span):
         timestamp: int | None = None,
         escaped: bool = False,
     ) -> None:
-        """Add an event with the exception's type, message and stack."""
+        """Add an event with the exception's type, message and stack, without known shapes of secrets."""
         del escaped
         kind = type(exception)
         module = "" if kind.__module__ == "builtins" else f"{kind.__module__}."
         stack = "".join(traceback.format_exception(kind, exception, exception.__traceback__))
         found = {
             semconv.EXCEPTION_TYPE: f"{module}{kind.__qualname__}",
-            semconv.EXCEPTION_MESSAGE: str(exception),
-            semconv.EXCEPTION_STACKTRACE: stack,
+            semconv.EXCEPTION_MESSAGE: redact_shapes(str(exception)),
+            semconv.EXCEPTION_STACKTRACE: redact_shapes(stack),
             **(attributes or {}),
         }
         self.add_event("exception", found, timestamp)
@@ -234,7 +235,8 @@ class OwnSpan(otel.Span):
             return b""
         packed = self._packed
         if not packed:
-            known = self.attributes
+            # A copy, which another thread cannot change while it is read.
+            known = dict(self.attributes)
             if not cleaning.is_plain(known) or not self._processor.is_complete(known):
                 return b""
             packed = self._packed = dump(known)
@@ -259,7 +261,8 @@ class OwnSpan(otel.Span):
             return b""
 
     def _data(self, end_unix_ns: int) -> SpanData:
-        given = self.attributes if not end_unix_ns else self._processor.completed(self.attributes)
+        known = dict(self.attributes)
+        given = self._processor.completed(known) if end_unix_ns else known
         attributes, lost = cleaning.clean_attributes(given)
         events = (self._events or [])[-records.MAX_SPAN_EVENTS :]
         return SpanData(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -183,3 +184,32 @@ def test_times_beyond_the_wire_cost_no_span(rig: Rig) -> None:
     ledger = run.recorder.ledger().spans
     assert ledger.closes
     assert ledger.recorded + sum(ledger.dropped.values()) == 1
+
+
+def test_threads_that_share_a_span_cost_it_nothing(rig: Rig) -> None:
+    """Attributes that one thread sets while another ends the span are there or not; the span is."""
+    run = rig.attach()
+    tracer = own_tracer(run)
+    current = [tracer.start_span("first")]
+    has_ended = threading.Event()
+
+    def annotate() -> None:
+        number = 0
+        while not has_ended.is_set():
+            number += 1
+            current[0].set_attribute(f"k{number % 100}", number)
+
+    thread = threading.Thread(target=annotate)
+    thread.start()
+    try:
+        for number in range(300):
+            span = current[0]
+            current[0] = tracer.start_span(f"s{number}")
+            span.end()
+    finally:
+        has_ended.set()
+        thread.join(10)
+    current[0].end()
+    rig.work()
+
+    assert len(spans(run.spool.path)) == 301
