@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from typing import Any
 
     from rundial.api.client import Client as Client
+    from rundial.api.evalrun import RundialEvalRun as RundialEvalRun
+    from rundial.api.evals import eval as eval
+    from rundial.api.evalsuite import RundialEvalSuite as RundialEvalSuite
     from rundial.api.logging import LoggingHandler as LoggingHandler
     from rundial.api.propagation import inject as inject
     from rundial.api.propagation import wrap_executor as wrap_executor
@@ -62,6 +65,8 @@ _HOMES = {
     "Run": "rundial.api.run",
     "RunKind": "rundial.choices",
     "RundialDiagnostics": "rundial.diagnostics",
+    "RundialEvalRun": "rundial.api.evalrun",
+    "RundialEvalSuite": "rundial.api.evalsuite",
     "RundialError": "rundial.errors",
     "RundialRequestError": "rundial.errors",
     "RundialClient": "rundial_sdk",
@@ -70,6 +75,7 @@ _HOMES = {
     "Span": "rundial.api.span",
     "Table": "rundial.media.values",
     "checkpoint": "rundial.api.session",
+    "eval": "rundial.api.evals",
     "init": "rundial.api.session",
     "inject": "rundial.api.propagation",
     "wrap_executor": "rundial.api.propagation",

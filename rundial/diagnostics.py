@@ -5,9 +5,10 @@ The ledger's identity, per signal and at every moment:
     logged   = recorded + sum(dropped)
     recorded = delivered + rejected + sum(evicted) + waiting_ring + waiting_spool
 
-`logged` is derived, never stored. Units are points, lines (of text), spans, and artifacts: each call
-that hands over a file, a directory or a piece of media, and each piece of evidence. Run events are
-outside it. The reasons are a closed set and are API: they reach the server and the web UI.
+`logged` is derived, never stored. Units are points, lines (of text, and results of evaluations), spans,
+and artifacts: each call that hands over a file, a directory or a piece of media, and each piece of
+evidence. Other run events are outside it. The reasons are a closed set and are API: they reach the
+server and the web UI.
 """
 
 from __future__ import annotations
@@ -81,7 +82,7 @@ class Ledger:
 
     Attributes:
         points: Metric points.
-        lines: Text lines.
+        lines: Text lines, and results of evaluations.
         spans: Spans; one still open is not counted yet.
         artifacts: Files, directories, media and evidence, one a call or value.
     """

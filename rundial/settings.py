@@ -21,6 +21,9 @@ DEFAULT_ENDPOINT = "http://127.0.0.1:8787"
 MODES: tuple[Mode, ...] = ("online", "offline", "disabled")
 KINDS: tuple[RunKind, ...] = ("training", "agent", "eval")
 RESUME_MODES: tuple[ResumeMode, ...] = ("never", "allow", "must")
+# Thirty years. Far beyond it, clocks and locks overflow, and a thread that waits would end instead.
+MAX_SECONDS = 1_000_000_000
+
 POLICIES: tuple[Distributed, ...] = ("rank0", "all")
 RUN_ID_CHARS = "letters, digits, '_', '-' and '.', at most 128, the first not a dot"
 
@@ -245,7 +248,10 @@ def _integer(value: Any) -> int:
 def _number(value: Any) -> float:
     if isinstance(value, bool):
         raise ValueError("must be a number")
-    return float(value)
+    number = float(value)
+    if number > MAX_SECONDS:
+        raise ValueError(f"must be at most {MAX_SECONDS:,}")
+    return number
 
 
 def _share(value: Any) -> float:
@@ -392,7 +398,7 @@ def _read(option: Option, value: object, source: str) -> object:
         raise ConfigError(f"{source}{shown} {_why(error)}; nothing was started") from error
     if option.minimum is not None and isinstance(read, (int, float)) and not read >= option.minimum:
         raise ConfigError(
-            f"{source} {value!r} is below its minimum of {option.minimum:g} {option.unit}; "
+            f"{source} {value!r} is below its minimum of {option.minimum:,.15g} {option.unit}; "
             "nothing was started"
         )
     return read

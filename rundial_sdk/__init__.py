@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from rundial.api.client import Client as RundialClient
+from rundial.api.evalrun import RundialEvalRun
+from rundial.api.evalsuite import RundialEvalSuite
 from rundial.api.run import Run as RundialRun
 from rundial.api.span import Span as RundialSpan
 from rundial.choices import Distributed as DistributedPolicy
@@ -20,6 +22,8 @@ __all__ = [
     "RunKind",
     "RundialClient",
     "RundialDiagnostics",
+    "RundialEvalRun",
+    "RundialEvalSuite",
     "RundialRequestError",
     "RundialRun",
     "RundialSpan",

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rundial import profiles
-from rundial.api import account
+from rundial.api import account, consolecount
 from rundial.api.client import Client
 from rundial.api.key import Key
 from rundial.api.late import LateAnnouncement
@@ -23,6 +23,7 @@ from rundial.api.target import RunSource, Target
 from rundial.errors import RundialError, RundialRequestError, SegmentCorruptError, SpoolLockedError
 from rundial.export.outcome import Outcome, Pause
 from rundial.export.sender import Sender
+from rundial.logger import logger
 from rundial.reasons import REASONS, SIGNALS
 from rundial.recorder import place
 from rundial.recorder.mapping import RingFile
@@ -154,9 +155,16 @@ def _recover(spool: Spool) -> None:
             recovered = recover(ring, meta.run_index, spool, resource)
         evicted = recovered.evicted if recovered else {}
         beside = {signal: {"recorded": lost, "evicted": lost} for signal, lost in evicted.items()}
-        spool.update_meta(
-            drops=_drops(spool, recovered), extra={**meta.extra, account.BESIDE: beside, "note": note}
-        )
+        drops = _drops(spool, recovered)
+        if lines := consolecount.lost(spool.directory):
+            drops["lines"]["queue_full"] = drops["lines"].get("queue_full", 0) + lines
+            logger.warning(
+                "run %s: %d lines of its console were not recorded before its process was killed; they are "
+                "counted as queue_full",
+                meta.run_id,
+                lines,
+            )
+        spool.update_meta(drops=drops, extra={**meta.extra, account.BESIDE: beside, "note": note})
         account.tell(spool, resource, recovered.last_unix_ns if recovered else 0, is_dead=True)
     finally:
         if ring is not None:

@@ -12,7 +12,7 @@ from pathlib import Path
 from threading import Thread
 
 from rundial.api import account, adopt
-from rundial.api.delivery import FOR_EVER_S
+from rundial.api.ending import FOR_EVER_S
 from rundial.api.late import LateAnnouncement
 from rundial.api.pipeline import Pipeline
 from rundial.api.target import RunSource, Target

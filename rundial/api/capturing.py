@@ -21,7 +21,7 @@ def start_capture(run: Run, parts: Parts, attached: Attached, identity: Mapping[
     if settings.capture_console == "fd":
         from rundial.api import descriptors
 
-        run.before_finish.append(descriptors.capture(run, parts))
+        run.before_finish.append(descriptors.capture(run, parts, attached.spool.directory))
     elif settings.capture_console:
         from rundial.api.console import Console
 

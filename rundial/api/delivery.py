@@ -10,7 +10,7 @@ from binascii import a2b_base64
 from collections.abc import Callable, Collection, Mapping
 from threading import RLock, get_ident
 
-from rundial.api.ending import STATUSES, Ending
+from rundial.api.ending import FOR_EVER_S, STATUSES, Ending
 from rundial.api.key import Key
 from rundial.api.pipeline import Attached, Pipeline
 from rundial.logger import logger
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from rundial.export.slot import LaneReport
 
 # Long enough to stand for "for ever" and short enough for every timer.
-FOR_EVER_S = 10 * 365 * 86400.0
 HEARTBEAT_S = 30.0
 # Sampling takes milliseconds; what takes longer, such as a provider that hangs, is not waited for.
 LAST_SAMPLE_S = 0.5

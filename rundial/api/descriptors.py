@@ -32,6 +32,7 @@ from typing import TYPE_CHECKING
 
 from rundial.api import passer
 from rundial.api.console import Console, record_lines
+from rundial.api.consolecount import ConsoleCount
 from rundial.interrupts import let_through
 from rundial.logger import logger
 from rundial.signals.consoleline import ConsoleLine, ConsoleLines
@@ -50,24 +51,29 @@ START_TIMEOUT_S = 10.0
 _START = ("/bin/sh", "-c", '"$@" &', "sh")
 
 
-def capture(run: Run, parts: Parts) -> Callable[[float], None]:
+def capture(run: Run, parts: Parts, directory: str) -> Callable[[float], None]:
     """Begin to record what is written to descriptors 1 and 2; return what ends it.
 
     Where that cannot be done, the streams are captured as with `capture_console=True`, with a warning.
+
+    Args:
+        run: Whose text it becomes.
+        parts: The process's.
+        directory: The run's spool, where is counted what a kill would cost.
     """
-    if parts.descriptors is None or not parts.descriptors.is_open:
-        try:
-            parts.descriptors = Descriptors()
-        except (OSError, subprocess.SubprocessError) as error:
-            logger.warning(
-                "run %s: file descriptors cannot be captured (%s); what Python writes is captured",
-                run.run_id,
-                error,
-            )
-            return Console(run).close
+    listener = Listener(run, directory)
+    try:
+        with parts.descriptors_lock:
+            if parts.descriptors is None or not parts.descriptors.join(listener):
+                parts.descriptors = Descriptors(listener)
+    except (OSError, subprocess.SubprocessError) as error:
+        logger.warning(
+            "run %s: file descriptors cannot be captured (%s); what Python writes is captured",
+            run.run_id,
+            error,
+        )
+        return Console(run).close
     descriptors = parts.descriptors
-    listener = Listener(run)
-    descriptors.listeners.append(listener)
     # A notebook's streams, or a test's, do not come by here.
     other = Console(run, without=[name for name in NAMES if descriptors.is_behind(name)])
 
@@ -79,14 +85,20 @@ def capture(run: Run, parts: Parts) -> Callable[[float], None]:
 
 
 class Listener:
-    """One run's lines of both streams; used by the one thread, and at the end by who ends the run."""
+    """One run's lines of both streams; used by the one thread, and at the end by who ends the run.
 
-    def __init__(self, run: Run) -> None:
+    Attributes:
+        run: Whose.
+        directory: Its spool.
+    """
+
+    def __init__(self, run: Run, directory: str) -> None:
         # A line's number is unique among all processes of a run, as far as chance goes.
         numbers = itertools.count(random.getrandbits(48))
         self._lines = [ConsoleLines(numbers.__next__, time.monotonic) for _ in NAMES]
         self._decoders = [codecs.getincrementaldecoder("utf-8")("replace") for _ in NAMES]
         self.run = run
+        self.directory = directory
 
     def feed(self, stream: int, data: bytes) -> None:
         """Take what was written."""
@@ -120,16 +132,23 @@ class _Turned:
 
     def __init__(self, fd: int) -> None:
         self._fd = fd
+        self._sink = self.source = -1
         self.saved = fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, LOW_FD)
-        source, self._sink = _terminal(fd) if os.isatty(fd) else os.pipe()
-        self.source = fcntl.fcntl(source, fcntl.F_DUPFD_CLOEXEC, LOW_FD)
-        os.close(source)
-        self._identity = _identity(self._sink)
+        try:
+            low, self._sink = _terminal(fd) if os.isatty(fd) else os.pipe()
+            try:
+                self.source = fcntl.fcntl(low, fcntl.F_DUPFD_CLOEXEC, LOW_FD)
+            finally:
+                os.close(low)
+            self._identity = _identity(self._sink)
+        except BaseException:
+            self.close()
+            raise
 
     def turn(self) -> None:
         """Lead what is written from now on to the source."""
         os.dup2(self._sink, self._fd)
-        os.close(self._sink)
+        self._close_sink()
 
     def restore(self) -> None:
         """Lead it where it led before, unless somebody has turned it since. Idempotent."""
@@ -156,11 +175,20 @@ class _Turned:
     def close(self) -> None:
         """Let go of it."""
         self.close_source()
+        self._close_sink()
         os.close(self.saved)
+
+    def _close_sink(self) -> None:
+        if self._sink >= 0:
+            os.close(self._sink)
+            self._sink = -1
 
 
 class Descriptors:
     """Descriptors 1 and 2 of this process while runs capture them.
+
+    Args:
+        first: The run that captures them first.
 
     Attributes:
         listeners: The runs; a tuple of them is taken for each frame.
@@ -170,21 +198,25 @@ class Descriptors:
         OSError, subprocess.SubprocessError: It cannot be done here; nothing has changed.
     """
 
-    def __init__(self) -> None:
-        self.listeners: list[Listener] = []
+    def __init__(self, first: Listener) -> None:
+        self.listeners = [first]
         self.is_open = True
         self._pid = os.getpid()
         self._turned: list[_Turned] = []
         self._passed = threading.Event()
-        self._lock = threading.RLock()  # guards the end: runs may end together, or one in a signal's handler
+        # Guards who listens, and the end: runs may end together, or one in a signal's handler.
+        self._lock = threading.RLock()
         _flush()
         ours, theirs = socket.socketpair()
+        self._count = ConsoleCount.of(first.directory)
         try:
             for fd in (1, 2):
                 self._turned.append(_Turned(fd))
-            _start_passer(theirs, self._turned)
+            _start_passer(theirs, self._count, self._turned)
         except BaseException:
             ours.close()
+            self._close_count()
+            ConsoleCount.leave(first.directory)
             for turned in self._turned:
                 turned.close()
             raise
@@ -195,6 +227,15 @@ class Descriptors:
         self._thread.start()
         for turned in self._turned:
             turned.turn()
+
+    def join(self, listener: Listener) -> bool:
+        """Let one more run listen; False when the last one is leaving, or has left."""
+        with self._lock:
+            if not self.is_open:
+                return False
+            ConsoleCount.share(self.listeners[0].directory, listener.directory)
+            self.listeners.append(listener)
+            return True
 
     def is_behind(self, name: str) -> bool:
         """Whether a stream of `sys` writes to the descriptor of its name."""
@@ -219,6 +260,7 @@ class Descriptors:
                     "run %s: the console takes no more; what was written to it last is not recorded",
                     listener.run.run_id,
                 )
+                listener.run.lines.lose(self._behind())
             if is_last:
                 self._close_channel()
                 # Nobody else uses the listener then.
@@ -226,6 +268,7 @@ class Descriptors:
             if listener in self.listeners:  # a handler's finish may have been here
                 self.listeners.remove(listener)
         listener.rest()
+        ConsoleCount.leave(listener.directory)
 
     def _has_passed(self, timeout_s: float) -> bool:
         self._passed.clear()
@@ -246,7 +289,10 @@ class Descriptors:
             with self._channel.makefile("rb") as frames:
                 while len(head := frames.read(passer.FRAME.size)) == passer.FRAME.size:
                     stream, kind, size = passer.FRAME.unpack(head)
-                    self._take(stream, kind, size, frames.read(size) if kind == passer.DATA else b"")
+                    if kind == passer.DATA:
+                        self._feed(stream, frames.read(size))
+                    else:
+                        self._hear(stream, kind, size)
         except OSError:
             # The other program is no more, as below.
             pass
@@ -263,6 +309,10 @@ class Descriptors:
         self._channel.close()
         if is_cut:
             logger.warning("what passed the console on has ended; file descriptors are captured no more")
+            lines = self._behind()
+            for listener in tuple(self.listeners):
+                listener.run.lines.lose(lines)
+            self._taken(lines)
             by_source = {turned.source: turned for turned in self._turned if turned.source >= 0}
             while by_source:
                 for source in select.select(list(by_source), [], [])[0]:
@@ -270,32 +320,55 @@ class Descriptors:
                         del by_source[source]
         for turned in self._turned:
             turned.close()
+        self._close_count()
 
-    def _take(self, stream: int, kind: int, size: int, data: bytes) -> None:
+    def _feed(self, stream: int, data: bytes) -> None:
+        # Line by line, so that what is counted as taken is behind by one at most.
+        *whole, rest = data.split(b"\n")
+        for line in whole:
+            for listener in tuple(self.listeners):
+                listener.feed(stream, line + b"\n")
+            self._taken(1)
+        if rest:
+            for listener in tuple(self.listeners):
+                listener.feed(stream, rest)
+
+    def _hear(self, stream: int, kind: int, size: int) -> None:
         if kind == passer.PASSED:
             self._passed.set()
         elif kind == passer.GONE:
             self._turned[stream].close_source()
-        for listener in tuple(self.listeners):
-            if kind == passer.DATA:
-                listener.feed(stream, data)
-            elif kind == passer.LOST:
+        elif kind == passer.LOST:
+            for listener in tuple(self.listeners):
                 listener.lost(stream, size)
+            self._taken(size)
+
+    def _taken(self, lines: int) -> None:
+        if self._count is not None:
+            self._count.take(lines)
+
+    def _behind(self) -> int:
+        return 0 if self._count is None else self._count.behind()
+
+    def _close_count(self) -> None:
+        if self._count is not None:
+            self._count.close()
 
 
-def _start_passer(channel: socket.socket, turned: list[_Turned]) -> None:
+def _start_passer(channel: socket.socket, count: ConsoleCount | None, turned: list[_Turned]) -> None:
     program = Path(passer.__file__)
     if not sys.executable or getattr(sys, "frozen", False) or not program.is_file():
         raise OSError("there is no Python program to start")
+    counted = -1 if count is None else count.fd
     ends = [end for each in turned for end in (each.source, each.saved)]
-    command = [sys.executable, "-I", "-S", str(program), *map(str, (channel.fileno(), *ends))]
+    command = [sys.executable, "-I", "-S", str(program), *map(str, (channel.fileno(), counted, *ends))]
     subprocess.run(
         [*_START, *command],
         check=True,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
-        pass_fds=(channel.fileno(), *ends),
+        pass_fds=[fd for fd in (channel.fileno(), counted, *ends) if fd >= 0],
         cwd="/",
         # Not to be told of a Ctrl-C, nor of the terminal's end.
         start_new_session=True,

@@ -95,6 +95,11 @@ class DisabledSink:
         del span
         return True
 
+    def result(self, name: str, body: Mapping[str, object]) -> bool:
+        """Accept a result."""
+        del name, body
+        return True
+
     def drop(self, signal: Signal, reason: Reason, units: int) -> None:
         """Nothing is counted."""
 

@@ -9,7 +9,7 @@ nested value over 16 KiB is kept whole beside the stream, by its digest, and the
     <key>.rundial.evidence.path          where they are in the artifact `evidence`
     <key>.rundial.evidence.content_type  what they are
 
-Metrics never wait for any of it. What cannot be kept is cut as any long value is, and counted.
+Metrics never wait for any of it. What finds no room in memory is cut as any long value is, and counted.
 """
 
 from __future__ import annotations
@@ -21,11 +21,10 @@ from typing import Any
 from rundial.api.jobs import new_token
 from rundial.media.snapshots import Part, Snapshot
 from rundial.signals import semconv
-from rundial.signals.attributes import as_attribute
+from rundial.signals.attributes import MAX_ITEMS, as_whole
 from rundial.signals.preview import ORIGINAL_BYTES_SUFFIX, cut_utf8
 
 MIN_BYTES = 16 * 1024
-MAX_BYTES = 32 << 20
 PREVIEW_BYTES = 1_024
 MAX_KEY_CHARS = 90
 _NESTED = (Mapping, list, tuple)
@@ -45,7 +44,7 @@ def offloaded(attrs: Mapping[str, object], offer: Offer) -> Mapping[str, object]
         content, kind = _content_of(value)
         # A key that is cut could be another one's.
         is_plain = not isinstance(key, str) or len(key) > MAX_KEY_CHARS
-        if content is None or is_plain or not MIN_BYTES < len(content) <= MAX_BYTES:
+        if content is None or is_plain or not _is_cut(value, content):
             found[key] = value
             continue
         reference = _kept(key, content, kind, offer)
@@ -60,14 +59,19 @@ def is_long(value: object) -> bool:
     return isinstance(value, _NESTED)
 
 
+def _is_cut(value: object, content: bytes) -> bool:
+    """Whether a span would keep less than all of a value."""
+    return len(content) > MIN_BYTES or (isinstance(value, (list, tuple)) and len(value) > MAX_ITEMS)
+
+
 def _content_of(value: object) -> tuple[bytes | None, str]:
     if isinstance(value, (bytes, bytearray)):
         return bytes(value), "application/octet-stream"
     if isinstance(value, str):
         return str.__str__(value).encode("utf-8", "replace"), "text/plain; charset=utf-8"
     if isinstance(value, _NESTED):
-        text = as_attribute(value)
-        if isinstance(text, str):
+        text = as_whole(value)
+        if text is not None:
             return text.encode("utf-8", "replace"), "application/json"
     return None, ""
 

@@ -62,6 +62,10 @@ class FirstRecord:
         """Begin, and offer a span that has ended."""
         return self._begin().span_end(span)
 
+    def result(self, name: str, body: Mapping[str, object]) -> bool:
+        """Begin, and offer a result."""
+        return self._begin().result(name, body)
+
     def latest(self) -> Mapping[str, float]:
         """Return nothing: nothing was logged yet."""
         return {}

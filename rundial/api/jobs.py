@@ -7,21 +7,23 @@ from __future__ import annotations
 
 import itertools
 import json
-import math
 import os
 import stat
 from collections.abc import Mapping, Sequence
 
-from rundial.signals.attributes import as_body
+from rundial.signals.attributes import as_body, finite
 from rundial.typed import Any
 
 MAX_NAME_CHARS = 256
 MAX_ALIASES = 32
+MAX_ALIAS_CHARS = 128
 MAX_METADATA_BYTES = 32 * 1024
 MAX_REFERENCES = 1_000
 MAX_JOB_BYTES = 60 * 1024
 SCHEMES = ("s3://", "gs://", "https://", "http://", "file://")
 STRATEGIES = ("keep_last", "ttl", "keep_all")
+# The number that a strategy goes by.
+_NUMBERS_OF = {"keepLast": "keep_last", "ttlSeconds": "ttl"}
 
 _NUMBERS = itertools.count(1)
 # Tells processes apart that share a spool directory, parent and forked child included.
@@ -60,7 +62,7 @@ def artifact(  # noqa: PLR0913 - the fields of an artifact
         listed = [*listed, {"path": _last_part(path_or_dir), "uri": path_or_dir}]
         path_or_dir = None
     if path_or_dir is not None:
-        path, seen = _looked_at(path_or_dir)
+        path, seen = looked_at(path_or_dir)
         job |= {"path": path, "seen": seen}
         name = os.path.basename(path) if name is None else name
     elif not listed:
@@ -82,10 +84,16 @@ def artifact(  # noqa: PLR0913 - the fields of an artifact
 
 def cleaned(metadata: object) -> Any:
     """Return any value as JSON has it; NaN and infinities become their names."""
-    return _finite(as_body(metadata))
+    return finite(as_body(metadata))
 
 
-def _looked_at(path_or_dir: object) -> tuple[str, list[int] | None]:
+def looked_at(path_or_dir: object) -> tuple[str, list[int] | None]:
+    """Return the absolute path of a file or directory, and a file's size and time as they are now.
+
+    Raises:
+        ValueError: There is none.
+        TypeError: It is no path.
+    """
     if not isinstance(path_or_dir, (str, os.PathLike)):
         raise TypeError(f"path_or_dir must be a path, not a {type(path_or_dir).__name__}; nothing was logged")
     path = os.path.abspath(os.fsdecode(os.fspath(path_or_dir)))
@@ -104,6 +112,8 @@ def _looked_at(path_or_dir: object) -> tuple[str, list[int] | None]:
 def _name(name: object) -> str:
     if not isinstance(name, str) or not name.strip() or len(name) > MAX_NAME_CHARS:
         raise ValueError(f"name must be a text of 1 to {MAX_NAME_CHARS} characters; nothing was logged")
+    if name.isascii() and name.isprintable() and ":" not in name:
+        return name
     clean = name.encode("utf-8", "backslashreplace").decode("utf-8")
     if ":" in clean or any(ord(char) < 32 for char in clean):
         raise ValueError(f"name {name!r} holds a ':' or a control character; nothing was logged")
@@ -132,7 +142,16 @@ def _aliases(aliases: object) -> list[str] | None:
         return None
     if isinstance(aliases, str) or not isinstance(aliases, Sequence) or len(aliases) > MAX_ALIASES:
         raise ValueError(f"aliases must be a list of at most {MAX_ALIASES} texts; nothing was logged")
-    return [_name(each) for each in aliases] or None
+    return [_alias(each) for each in aliases] or None
+
+
+def _alias(alias: object) -> str:
+    name = _name(alias)
+    if len(name) > MAX_ALIAS_CHARS or (name[0] == "v" and name[1:].isdecimal()):
+        raise ValueError(
+            f"alias {name[:80]!r} is a version or has over {MAX_ALIAS_CHARS} characters; nothing was logged"
+        )
+    return name
 
 
 def _retention(policy: object) -> dict[str, Any] | None:
@@ -141,8 +160,17 @@ def _retention(policy: object) -> dict[str, Any] | None:
     if not isinstance(policy, Mapping) or policy.get("strategy") not in STRATEGIES:
         raise ValueError(f"retention_policy needs a strategy of {', '.join(STRATEGIES)}; nothing was logged")
     found = dict(policy)
-    for number in ("keepLast", "ttlSeconds"):
+    unknown = set(found) - {"strategy", *_NUMBERS_OF}
+    if unknown:
+        # A word that nobody reads would let versions go, or stay, that should not.
+        known = ", ".join(["strategy", *_NUMBERS_OF])
+        raise ValueError(
+            f"retention_policy has {sorted(map(str, unknown))}; it takes {known}; nothing was logged"
+        )
+    for number, strategy in _NUMBERS_OF.items():
         count = found.get(number)
+        if count is None and strategy == "ttl" == found["strategy"]:
+            raise ValueError(f"retention_policy: ttl needs {number}; nothing was logged")
         if count is not None and (isinstance(count, bool) or not isinstance(count, int) or count < 1):
             raise ValueError(f"retention_policy: {number} must be a whole number from 1; nothing was logged")
     return found
@@ -183,13 +211,3 @@ def _last_part(uri: str) -> str:
 
 def _given(**fields: Any) -> dict[str, Any]:
     return {name: value for name, value in fields.items() if value is not None}
-
-
-def _finite(body: Any) -> Any:
-    if isinstance(body, float) and not math.isfinite(body):
-        return str(body)
-    if isinstance(body, dict):
-        return {key: _finite(value) for key, value in body.items()}
-    if isinstance(body, list):
-        return [_finite(value) for value in body]
-    return body if body is None or isinstance(body, (str, bool, int, float)) else str(body)

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from typing import Any
 from urllib.parse import quote
 
-from rundial.api.jobs import cleaned, new_token
+from rundial.api.jobs import cleaned, looked_at, new_token
 from rundial.media.values import Figure, Image, Media
 
 MAX_KEY_CHARS = 512
@@ -58,12 +57,10 @@ def job_of(key: str, value: Media, *, step: int) -> tuple[dict[str, Any], Any, i
         job["metadata"] = metadata
     path = value.path
     if path is not None:
-        path = os.path.abspath(path)
-        try:
-            found = os.stat(path)
-        except OSError as error:
-            raise ValueError(f"{path!r} cannot be read ({error.strerror})") from error
-        return {**job, "path": path, "seen": [found.st_size, found.st_mtime_ns]}, None, 0
+        path, seen = looked_at(path)
+        if seen is None:
+            raise ValueError(f"{path!r} is a directory, and no picture")
+        return {**job, "path": path, "seen": seen}, None, 0
     made = value.snapshot()
     return {**job, "made": True}, made, made.size
 

@@ -1,4 +1,4 @@
-"""`Outputs`: what a run makes beside its streams: artifacts, checkpoints, media. A base of `Run`.
+"""`Outputs`: what a run makes beside its streams: artifacts, checkpoints, media, results. A base of `Run`.
 
 A call looks at its arguments, at most once at the file system, and leaves one record in the recorder.
 Snapshots, digests and uploads are the artifact worker's, whether there is a server or not.
@@ -13,11 +13,13 @@ from rundial.api.facts import Facts
 from rundial.api.rows import as_time_ms
 from rundial.errors import RecordDroppedError, RundialRequestError, RunFinishedError
 from rundial.interrupts import let_through
-from rundial.signals import values
+from rundial.signals import semconv, values
 from rundial.typed import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from rundial.api.client import Client
+    from rundial.api.span import Span
+    from rundial.api.trace import Tracing
     from rundial.artifacts.handle import ArtifactDownloadHandle
 
 DEFAULT_KEEP_LAST = 5
@@ -29,6 +31,7 @@ class Outputs(Facts):
     """A run's files; see `Run`."""
 
     _steps: Iterator[int]
+    _tracing: Tracing
 
     def log(
         self,
@@ -126,6 +129,71 @@ class Outputs(Facts):
             references=None,
             step=number,
         )
+
+    def log_eval_result(  # noqa: PLR0913 - the published signature
+        self,
+        eval_run_id: str,
+        example_id: str,
+        *,
+        scores: Mapping[str, object],
+        passed: Mapping[str, bool] | bool | None = None,
+        trace: Span | str | None = None,
+        evidence: Mapping[str, object] | None = None,
+        meta: Mapping[str, object] | None = None,
+    ) -> bool:
+        """Record what one example of an evaluation came to.
+
+        It is recorded like a line of text, counted with the lines in the ledger, and links to the span
+        that it is logged in. Of several results of one example and scorer the one logged last stands.
+
+        Args:
+            eval_run_id: The evaluation run, 1 to 128 letters, digits, `.`, `_`, `-`; one that nobody has
+                heard of begins with this result.
+            example_id: 1 to 256 characters, the same in every evaluation run that is compared.
+            scores: At most 100 names, each with a boolean, a finite number, NaN (no score, not passed),
+                None (not judged) or `{"score": …, "passed": …, "meta": …}`.
+            passed: Whether that is good enough: for all scorers, or by scorer.
+            trace: A span, a trace id (32 hexadecimal digits) or a W3C `traceparent`; None takes the
+                current span.
+            evidence: `{"artifactId": …, "path": …}` of a file that it rests on.
+            meta: What else is known; beyond 8 KiB the ends of long values are cut and flagged.
+
+        Returns:
+            Whether it was accepted; what is wrong is dropped as a whole, told and counted `invalid`. Never
+            raises, but in strict mode.
+        """
+        try:
+            from rundial.signals import results
+
+            try:
+                names = results.eval_run_id_of(eval_run_id), results.example_id_of(example_id)
+                body = results.body_of(
+                    names,
+                    results.rows_of(scores, passed),
+                    ids=self._current_ids() if trace is None else results.ids_of(trace),
+                    evidence=results.evidence_of(evidence),
+                    meta=results.meta_of(meta),
+                )
+            except ValueError as error:
+                let_through(error)
+                self._sink.drop("lines", "invalid", 1)
+                self._tally.lost(
+                    "invalid", "log_eval_result", f"log_eval_result: {error}; the result is dropped"
+                )
+                return False
+            return self._sink.result(semconv.EVENT_EVAL_RESULT, body) or self._refused("lines")
+        except (RecordDroppedError, RunFinishedError):
+            raise
+        except Exception as error:  # noqa: BLE001 - counted as internal_error
+            return self._failed("lines", 1, error)
+
+    def _current_ids(self) -> tuple[str, str]:
+        trace_id, span_id = self._tracing.current_ids()
+        return (f"{trace_id:032x}", f"{span_id:016x}") if trace_id else ("", "")
+
+    def tell_eval_start(self, body: Mapping[str, object]) -> bool:
+        """Record that an evaluation run begins, and of what; not for users."""
+        return self._record(semconv.EVENT_EVAL_START, [dict(body)], "the start of the evaluation run")
 
     def use_artifact(self, artifact_ref: str) -> ArtifactDownloadHandle:
         """Ask the server for an artifact, and have it noted that this run uses it.

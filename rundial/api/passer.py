@@ -9,6 +9,7 @@ It ends when the last writer has. Standard library alone, and nothing of Rundial
 
 Frames to the run: stream (u8), kind (u8: data, lost lines, all passed, gone), length or count (u32), data.
 From the run: one byte asks that all that was written so far be passed on, and answered.
+Into a file of the run's: how many lines were written so far (u64, little-endian), until the run is gone.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ import struct
 import sys
 
 FRAME = struct.Struct("<BBI")
+COUNT = struct.Struct("<Q")
 DATA, LOST, PASSED, GONE = range(4)
 READ_BYTES = 1 << 16
 # Of copies that the run has not taken yet.
@@ -30,10 +32,17 @@ MAX_HELD_BYTES = 1 << 20
 
 
 class Copies:
-    """The way to the run; bounded, and never waited for."""
+    """The way to the run; bounded, and never waited for.
 
-    def __init__(self, channel: socket.socket) -> None:
+    Args:
+        channel: Leads there.
+        count: The file of lines written; -1 where there is none.
+    """
+
+    def __init__(self, channel: socket.socket, count: int = -1) -> None:
         self._channel: socket.socket | None = channel
+        self._count = count
+        self._written = 0
         self._held = bytearray()
         self._lost: dict[int, int] = {}
         channel.setblocking(False)
@@ -52,8 +61,14 @@ class Copies:
         """Copy what was written, or count its lines."""
         if self._channel is None:
             return
-        if len(self._held) + len(data) > MAX_HELD_BYTES:
-            self._lost[stream] = self._lost.get(stream, 0) + max(1, data.count(b"\n"))
+        has_room = len(self._held) + len(data) <= MAX_HELD_BYTES
+        lines = data.count(b"\n")
+        if not has_room:
+            lines = max(1, lines)
+        # First, so that it is never behind what the run has taken.
+        self._note(lines)
+        if not has_room:
+            self._lost[stream] = self._lost.get(stream, 0) + lines
         else:
             self._tell_lost(stream)
             self._held += FRAME.pack(stream, DATA, len(data)) + data
@@ -79,25 +94,30 @@ class Copies:
         except BlockingIOError:
             pass
         except OSError:
-            self.close()
+            # The run is gone, which `asked` will see; what was written until then is still counted.
+            self._held.clear()
 
-    def asked(self) -> bool:
-        """Whether the run asks for an answer; closes the way when the run is gone."""
+    def asked(self) -> bool | None:
+        """Whether the run asks for an answer; None when it is gone."""
         try:
             asked = self._channel.recv(64) if self._channel is not None else b""
         except BlockingIOError:
             return False
         except OSError:
             asked = b""
-        if not asked:
-            self.close()
-        return bool(asked)
+        return True if asked else None
 
     def close(self) -> None:
         """Pass on only, from now on."""
         if self._channel is not None:
             self._channel.close()
             self._channel = None
+
+    def _note(self, lines: int) -> None:
+        self._written += lines
+        if lines and self._count >= 0:
+            with contextlib.suppress(OSError):
+                os.pwrite(self._count, COUNT.pack(self._written), 0)
 
     def _tell_lost(self, stream: int) -> None:
         if stream in self._lost:
@@ -178,9 +198,12 @@ def pass_on(streams: list[Stream], copies: Copies, *, terminals: bool) -> None:
                 open_streams.remove(stream)
         if fd is not None and fd in writable:
             copies.send()
-        if fd is not None and fd in ready and copies.asked():
+        if fd is not None and fd in ready and (is_asked := copies.asked()) is not False:
             _drain(open_streams, copies)
-            copies.answer()
+            if is_asked:
+                copies.answer()
+            else:
+                copies.close()
     copies.answer()
     while copies.has_more:
         fd = copies.fd
@@ -198,16 +221,16 @@ def _drain(streams: list[Stream], copies: Copies) -> None:
 
 
 def main() -> None:
-    """Run with descriptors as arguments: the channel, then source and target of each stream."""
+    """Run with descriptors as arguments: the channel, the count, then source and target of each stream."""
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGPIPE, signal.SIGQUIT):
         # They are meant for the program, and what it writes of them is still to come.
         signal.signal(number, signal.SIG_IGN)
-    channel, *rest = [int(text) for text in sys.argv[1:]]
+    channel, count, *rest = [int(text) for text in sys.argv[1:]]
     streams = [Stream(number, *rest[2 * number : 2 * number + 2]) for number in range(len(rest) // 2)]
     for stream in streams:
         os.set_blocking(stream.source, False)
     terminals = any(os.isatty(stream.source) for stream in streams)
-    pass_on(streams, Copies(socket.socket(fileno=channel)), terminals=terminals)
+    pass_on(streams, Copies(socket.socket(fileno=channel), count), terminals=terminals)
 
 
 if __name__ == "__main__":

@@ -2,7 +2,7 @@
 
 The one place where a run's parts are wired together. Nothing global is touched but what a process
 needs to leave in order: one exit hook, fork hooks, a SIGTERM handler where there is none, and
-`sys.exit`, whose status is remembered.
+`SystemExit.code`, whose last value is the exit status.
 """
 
 from __future__ import annotations
@@ -126,17 +126,36 @@ def init(  # noqa: PLR0913 - the published signature
         "api_key": api_key,
         **options,
     }
-    settings = _settings(given, _SESSION.overrides)
+    return _latest(begin(given, config=config, distributed_rank=distributed_rank))
+
+
+def begin(
+    given: Mapping[str, object],
+    *,
+    config: Mapping[str, object] | None = None,
+    distributed_rank: int | None = None,
+) -> Run:
+    """Start a run as `init` does, without making it the current one; arguments are settings by name."""
+    settings = settings_of(given)
     rank = rank_of(distributed_rank, os.environ)
     identity = identity_of(settings, config=config, rank=rank)
     if settings.mode == "disabled" or _is_silent_rank(settings, rank):
-        return _latest(silent(identity, settings))
+        return silent(identity, settings)
     check_platform()
     from rundial.api import start
 
     run = start.start(identity, settings, session=_SESSION)
     install_hooks(_SESSION)
-    return _latest(run)
+    return run
+
+
+def settings_of(given: Mapping[str, object]) -> Settings:
+    """Return what a run that is asked for so would be recorded with.
+
+    Raises:
+        ConfigError: A setting is wrong.
+    """
+    return _settings(given, _SESSION.overrides)
 
 
 def _latest(run: Run) -> Run:

@@ -62,6 +62,10 @@ class Sink(Protocol):
         """Offer a span that has ended."""
         ...
 
+    def result(self, name: str, body: Mapping[str, object]) -> bool:
+        """Offer one event that is a unit of the ledger, among the lines: a result of an evaluation."""
+        ...
+
     def latest(self) -> Mapping[str, float]:
         """Return the last value of each metric that was logged without a context."""
         ...

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Mapping, Sequence
-from threading import Lock, Thread
+from threading import Lock, RLock, Thread
 
 from rundial.api.capturing import start_capture
 from rundial.api.delivery import RunDelivery
@@ -91,6 +91,8 @@ class Parts:
         self.volatile: list[str] = [] if settings.spool_enabled else [settings.spool_directory]
         self.gatherer: Gatherer | None = None
         self.descriptors: Descriptors | None = None
+        # Guards the making of it; a handler may start a run in the midst of another's start.
+        self.descriptors_lock = RLock()
         self.pipeline = Pipeline(settings, on_pass=self._beat, after=after)
         self.watching = Watching(self.pipeline.ring, is_child=after is not None)
         self.quiets = (self.pipeline.quiet, self.watching.quiet)

@@ -13,7 +13,7 @@ import hashlib
 import os
 import random
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ from urllib3 import exceptions
 
 from rundial.artifacts import places
 from rundial.artifacts.cache import Cache
+from rundial.artifacts.crew import Crew
 from rundial.artifacts.shipment import API
 from rundial.artifacts.wire import Conflict, Refused, Wire
 from rundial.errors import ArtifactError, DigestMismatchError
@@ -30,6 +31,7 @@ from rundial.export.policy import Policy
 
 BLOCK_BYTES = 256 * 1024
 WIDTH = 4
+File = tuple[list[str], Mapping[str, Any]]
 POLICY = Policy(first_s=0.25, last_s=5.0, max_attempts=8)
 
 
@@ -59,9 +61,6 @@ class Download:
         self._cache = cache
         self._on_bytes = on_bytes
         self._rng = random.Random()
-        # Guards what is left to do, and the error.
-        self._lock = threading.Lock()
-        self._error: BaseException | None = None
         self._never = threading.Event()
 
     def into(self, directory: Path) -> None:
@@ -72,43 +71,13 @@ class Download:
             OSError: The directory or the cache cannot be written.
         """
         place = places.Place(str(directory))
-        left = iter(self._files)
-        helpers = [
-            threading.Thread(target=self._loop, args=(left, place), name="rundial-download", daemon=True)
-            for _ in range(min(WIDTH, len(self._files)) - 1)
-        ]
+        crew = Crew[File, str](lambda file: self._one(*file, place), WIDTH, "rundial-download")
         try:
-            for helper in helpers:
-                helper.start()
-            self._loop(left, place)
-        except BaseException as error:
-            with self._lock:
-                self._error = self._error or error
-            raise
+            crew.work(self._files)
         finally:
-            # They write below the place, so it is closed behind them.
-            for helper in helpers:
-                if helper.ident is not None:
-                    helper.join()
+            # The crew writes below the place, so it is closed behind it.
             place.close()
             self._cache.trim()
-        if self._error is not None:
-            raise self._error
-
-    def _loop(self, left: Iterator[tuple[list[str], Mapping[str, Any]]], place: places.Place) -> None:
-        while True:
-            with self._lock:
-                found = next(left, None) if self._error is None else None
-            if found is None:
-                return
-            try:
-                self._one(*found, place)
-            except BaseException as error:
-                with self._lock:
-                    self._error = self._error or error
-                if not isinstance(error, Exception):
-                    raise
-                return
 
     def _one(self, parts: list[str], file: Mapping[str, Any], place: places.Place) -> None:
         sha256 = str(file.get("sha256"))

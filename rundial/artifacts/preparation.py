@@ -35,7 +35,6 @@ class Preparation:
     def __init__(self, root: Path, budget: Budget) -> None:
         self._root = root / "artifacts"
         self._budget = budget
-        self._copied: dict[str, int] = {}
 
     def directory(self, token: str) -> Path:
         """Return where a job's files are.
@@ -63,15 +62,16 @@ class Preparation:
             OSError: The spool cannot be written; it may be tried again.
         """
         token = str(job["token"])
-        found = self.known(token)
+        found, directory = self.known(token), self.directory(token)
+        # What an earlier try has copied is copied over, and what an earlier process has is counted anew.
+        self._budget.release(token)
         if found is not None:
+            if not job.get("made"):
+                self._budget.adjust(token, _size_below(directory, found))
             return found
-        directory = self.directory(token)
         durable.make_directory(str(directory))
-        used = self._budget.used
         found = _written(directory, made) if job.get("made") else self._taken(job, directory)
         manifests.save(directory, found)
-        self._copied[token] = self._budget.used - used
         return found
 
     def again(self, job: Mapping[str, Any]) -> None:
@@ -80,7 +80,7 @@ class Preparation:
 
     def remove(self, token: str) -> None:
         """Remove what was kept of a job."""
-        self._budget.used -= self._copied.pop(token, 0)
+        self._budget.release(token)
         shutil.rmtree(self.directory(token), ignore_errors=True)
 
     def _taken(self, job: Mapping[str, Any], directory: Path) -> Manifest:
@@ -91,7 +91,7 @@ class Preparation:
             return Manifest((), facts, references)
         if not os.path.isdir(source):
             name = walk.name_of(os.path.basename(source))
-            entry, taken = self._file(name, source, str(directory / "0"))
+            entry, taken = self._file(name, source, directory / "0")
             _note_changes(facts, job, taken)
             return Manifest((entry,), facts, references)
         files, left_out = self._tree(job, source, directory, facts)
@@ -110,7 +110,7 @@ class Preparation:
                 left_out.append(f"{found.path}: {found.why}")
                 continue
             try:
-                entry, taken = self._file(found.path, found.source, str(directory / str(number)))
+                entry, taken = self._file(found.path, found.source, directory / str(number))
             except Gone as error:
                 left_out.append(f"{found.path}: {error}")
                 continue
@@ -119,8 +119,8 @@ class Preparation:
             files.append(entry)
         return files, left_out
 
-    def _file(self, path: str, source: str, kept: str) -> tuple[FileEntry, snapshot.Taken]:
-        taken = snapshot.take(source, kept, self._budget)
+    def _file(self, path: str, source: str, kept: Path) -> tuple[FileEntry, snapshot.Taken]:
+        taken = snapshot.take(source, str(kept), self._budget, kept.parent.name)
         content_type = manifests.content_type_of(path)
         return (
             FileEntry(path, taken.size, taken.sha256, taken.source, taken.mtime_ns, content_type),
@@ -138,6 +138,12 @@ def _written(directory: Path, made: Made | None) -> Manifest:
         size, sha256 = snapshot.hashed(source)
         files.append(FileEntry(each["name"], size, sha256, source, 0, each["content_type"]))
     return Manifest(tuple(files), facts)
+
+
+def _size_below(directory: Path, manifest: Manifest) -> int:
+    """How many bytes of a manifest are in its job's directory."""
+    below = f"{directory}{os.sep}"
+    return sum(each.size for each in manifest.files if each.source.startswith(below))
 
 
 def _note_changes(facts: dict[str, Any], job: Mapping[str, Any], taken: snapshot.Taken) -> None:

@@ -12,12 +12,13 @@ Threads: one drives a shipment; `Crew` sends several parts at once.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Mapping
-from threading import Lock, Thread
+from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
+from rundial.artifacts.announcement import packed
+from rundial.artifacts.crew import Crew
 from rundial.artifacts.manifest import FileEntry, Manifest
-from rundial.artifacts.wire import BLOCK_BYTES, Conflict, Failure, Refused, Stopped, Wire
+from rundial.artifacts.wire import BLOCK_BYTES, Conflict, Failure, Refused, Wire
 from rundial.export.outcome import Retry
 
 API = "/api/v1/artifacts"
@@ -115,25 +116,11 @@ class _Shipment:
 
     def _initiate(self) -> dict[str, Any] | Failure:
         request = self._request
-        files = [
-            {
-                "path": entry.path,
-                "sizeBytes": entry.size,
-                "sha256": entry.sha256,
-                "contentType": entry.content_type,
-            }
-            for entry in self._manifest.files
-        ]
         whose = {"projectId": request.project_id, **({"runId": request.run_id} if request.run_id else {})}
-        body = {
-            **whose,
-            "clientKey": request.client_key,
-            **request.facts,
-            "files": files,
-        }
+        facts = {**whose, "clientKey": request.client_key, **request.facts}
         if self._manifest.references:
-            body["references"] = list(self._manifest.references)
-        found = self._api("/initiate", body)
+            facts["references"] = list(self._manifest.references)
+        found = self._api("/initiate", packed(facts, self._manifest.files))
         if isinstance(found, dict):
             names = {name: found.get(name) for name in ("artifactId", "uploadId")}
             if not all(isinstance(each, str) and each for each in names.values()):
@@ -155,7 +142,7 @@ class _Shipment:
             return _foreign("finalize", "artifact")
         return done
 
-    def _api(self, path: str, body: Mapping[str, Any]) -> dict[str, Any] | Failure:
+    def _api(self, path: str, body: Mapping[str, Any] | bytes) -> dict[str, Any] | Failure:
         found = self._wire.call(API + path, body)
         if isinstance(found, Conflict):
             return Retry(None, f"answered {found.status}")
@@ -166,7 +153,8 @@ class _Shipment:
         while True:
             if not isinstance(page, dict):
                 return page  # type: ignore[no-any-return]  # a failure of the call for the next page
-            trouble = Crew(self._put, self._width).work(self._pieces(page.get("files") or []))
+            crew = Crew[Piece, Changed | Failure | Refused](self._put, self._width, "rundial-parts")
+            trouble = crew.work(self._pieces(page.get("files") or []))
             if trouble is not None:
                 return trouble
             more = page.get("page") or {}
@@ -207,63 +195,6 @@ class _Shipment:
         finally:
             os.close(descriptor)
         return None if isinstance(answer, str) else answer
-
-
-class Crew:
-    """Works off pieces on a few threads; the first trouble ends it.
-
-    Daemon threads, made for one page: a store that hangs holds up no process's end.
-    """
-
-    def __init__(self, put: Callable[[Piece], Changed | Failure | Refused | None], width: int) -> None:
-        self._put = put
-        self._width = width
-        # Guards the pieces and the trouble.
-        self._lock = Lock()
-        self._trouble: Changed | Failure | Refused | None = None
-        self._error: BaseException | None = None
-
-    def work(self, pieces: Iterator[Piece]) -> Changed | Failure | Refused | None:
-        """Send every piece; return what came in the way.
-
-        Raises:
-            Stopped: The process ends.
-        """
-        self._pieces = pieces
-        first = next(pieces, None)
-        if first is None:
-            return None
-        second = next(pieces, None)
-        self._ready = [each for each in (second, first) if each is not None]
-        helpers = [
-            Thread(target=self._loop, name="rundial-parts", daemon=True)
-            for _ in range(self._width - 1 if second is not None else 0)
-        ]
-        for helper in helpers:
-            helper.start()
-        self._loop()
-        for helper in helpers:
-            helper.join()
-        if self._error is not None:
-            raise self._error
-        return self._trouble
-
-    def _next(self) -> Piece | None:
-        with self._lock:
-            if self._trouble is not None or self._error is not None:
-                return None
-            return self._ready.pop() if self._ready else next(self._pieces, None)
-
-    def _loop(self) -> None:
-        try:
-            while (piece := self._next()) is not None:
-                trouble = self._put(piece)
-                if trouble is not None:
-                    with self._lock:
-                        self._trouble = self._trouble or trouble
-        except (Exception, Stopped) as error:  # noqa: BLE001 - raised again by the thread that waits
-            with self._lock:
-                self._error = self._error or error
 
 
 def _is_same(descriptor: int, entry: FileEntry) -> bool:

@@ -14,8 +14,10 @@ import hashlib
 import os
 import stat
 import sys
-from contextlib import suppress
+from threading import Lock
 from typing import NamedTuple
+
+from rundial.artifacts.digest import Digest
 
 BLOCK_BYTES = 1 << 20
 # Linux, `linux/fs.h`: _IOW(0x94, 9, int).
@@ -48,36 +50,59 @@ class Taken(NamedTuple):
 
 
 class Budget:
-    """How many bytes copies may take on disk.
+    """How many bytes copies may take on disk, by the job that they were made for.
 
     Args:
         max_bytes: In all, at a time.
 
-    Attributes:
-        used: Bytes that copies take now.
+    Threads: any; one lock, held for an update of a dictionary.
     """
 
     def __init__(self, max_bytes: int) -> None:
         self._max_bytes = max_bytes
-        self.used = 0
+        # Guards the bookings: senders release jobs while the worker books for others.
+        self._lock = Lock()
+        self._booked: dict[str, int] = {}
+        self._used = 0
 
-    def has_room(self, size: int, directory: str) -> bool:
-        """Whether a copy of this size may be made: within the budget, and with a tenth of the disk left."""
-        if self.used + size > self._max_bytes:
-            return False
+    @property
+    def used(self) -> int:
+        """Bytes that copies take now."""
+        return self._used
+
+    def book(self, job: str, size: int, directory: str) -> bool:
+        """Take room for a copy: within the budget, and with a tenth of the disk left; False without any."""
         disk = os.statvfs(directory)
-        return (
-            size < disk.f_bavail * disk.f_frsize - disk.f_blocks * disk.f_frsize // 10 or size < BLOCK_BYTES
-        )
+        left = disk.f_bavail * disk.f_frsize - disk.f_blocks * disk.f_frsize // 10
+        with self._lock:
+            if self._used + size > self._max_bytes or (size >= left and size >= BLOCK_BYTES):
+                return False
+            self._book(job, size)
+            return True
+
+    def adjust(self, job: str, size: int) -> None:
+        """Book so many bytes more for what is on disk already, or fewer."""
+        with self._lock:
+            self._book(job, size)
+
+    def release(self, job: str) -> None:
+        """Give back all that was booked for a job."""
+        with self._lock:
+            self._used -= self._booked.pop(job, 0)
+
+    def _book(self, job: str, size: int) -> None:
+        self._booked[job] = self._booked.get(job, 0) + size
+        self._used += size
 
 
-def take(source: str, snapshot: str, budget: Budget) -> Taken:
+def take(source: str, snapshot: str, budget: Budget, job: str = "") -> Taken:
     """Hash a file, and keep it as it is now if that can be had.
 
     Args:
         source: The user's file.
         snapshot: Where a snapshot goes; its directory exists.
         budget: For copies.
+        job: Whose copy it is.
 
     Raises:
         Gone: It cannot be read.
@@ -92,7 +117,7 @@ def take(source: str, snapshot: str, budget: Budget) -> Taken:
             before = os.fstat(descriptor)
             if not stat.S_ISREG(before.st_mode):
                 raise Gone("it is neither a file nor a directory")
-            size, sha256, kept = _read(descriptor, before.st_size, snapshot, budget)
+            size, sha256, kept = _read(descriptor, before.st_size, snapshot, budget, job)
             after = os.fstat(descriptor)
         except OSError as error:
             raise Gone(error.strerror or type(error).__name__) from error
@@ -102,7 +127,8 @@ def take(source: str, snapshot: str, budget: Budget) -> Taken:
         # Read once more, in the hope that whoever writes it has done; the last time counts as it is.
         if not was_changing or attempt == _TRIES - 1:
             break
-        _forget(snapshot, kept, size, budget)
+        if kept == "copy":
+            budget.adjust(job, -size)
     if kept is None:
         return Taken(size, sha256, source, after.st_mtime_ns, was_changing, after.st_mtime_ns)
     return Taken(size, sha256, snapshot, 0, was_changing, before.st_mtime_ns)
@@ -115,34 +141,36 @@ def hashed(path: str) -> tuple[int, str]:
         OSError: It cannot be read.
     """
     with open(path, "rb", buffering=0) as file:
-        return _hash(file.fileno())
+        return _hash(file.fileno(), os.fstat(file.fileno()).st_size)
 
 
 def _changed(before: os.stat_result, after: os.stat_result) -> bool:
     return (before.st_size, before.st_mtime_ns) != (after.st_size, after.st_mtime_ns)
 
 
-def _read(descriptor: int, size: int, snapshot: str, budget: Budget) -> tuple[int, str, str | None]:
+def _read(descriptor: int, size: int, snapshot: str, budget: Budget, job: str) -> tuple[int, str, str | None]:
     """Hash an open file, into a snapshot if possible: `clone`, `copy` or None."""
     copy = _create(snapshot)
     if copy is None:
-        return *_hash(descriptor), None
+        return *_hash(descriptor, size), None
     try:
         if clone(descriptor, copy):
-            return *_hash(copy), "clone"
-        if budget.has_room(size, os.path.dirname(snapshot)):
+            return *_hash(copy, size), "clone"
+        if budget.book(job, size, os.path.dirname(snapshot)):
+            taken = 0
             try:
-                found = _copy(descriptor, copy)
+                taken, sha256 = _copy(descriptor, copy, size)
+                return taken, sha256, "copy"
             except OSError:
                 # A full disk, mostly. The file itself is there, and is read from its beginning.
                 pass
-            else:
-                budget.used += found[0]
-                return *found, "copy"
+            finally:
+                # It may be shorter by now, and takes nothing where it was not copied.
+                budget.adjust(job, taken - size)
     finally:
         os.close(copy)
     os.unlink(snapshot)
-    return *_hash(descriptor), None
+    return *_hash(descriptor, size), None
 
 
 def _create(snapshot: str) -> int | None:
@@ -165,34 +193,37 @@ def clone(descriptor: int, copy: int) -> bool:
     return True
 
 
-def _copy(descriptor: int, copy: int) -> tuple[int, str]:
-    found, size = hashlib.sha256(), 0
+# A file that somebody writes to without a pause has no end: it is taken as long as it was when it was opened.
+# One that says 0 may be one of the kernel's, which say so whatever they hold.
+
+
+def _copy(descriptor: int, copy: int, limit: int) -> tuple[int, str]:
     os.ftruncate(copy, 0)
-    while True:
-        block = os.pread(descriptor, BLOCK_BYTES, size)
-        if not block:
-            return size, found.hexdigest()
-        found.update(block)
-        written = 0
-        while written < len(block):
-            written += os.write(copy, block[written:] if written else block)
-        size += len(block)
+    found, size = Digest(), 0
+    try:
+        while block := os.pread(descriptor, _room(size, limit), size):
+            found.update(block)
+            _write(copy, block)
+            size += len(block)
+    finally:
+        sha256 = found.end()
+    return size, sha256
 
 
-def _hash(descriptor: int) -> tuple[int, str]:
+def _write(descriptor: int, block: bytes) -> None:
+    written = os.write(descriptor, block)
+    while written < len(block):
+        written += os.write(descriptor, memoryview(block)[written:])
+
+
+def _hash(descriptor: int, limit: int) -> tuple[int, str]:
     found, size = hashlib.sha256(), 0
-    buffer = bytearray(BLOCK_BYTES)
-    view = memoryview(buffer)
-    while True:
-        count = os.preadv(descriptor, [buffer], size)
-        if not count:
-            return size, found.hexdigest()
+    view = memoryview(bytearray(BLOCK_BYTES))
+    while count := os.preadv(descriptor, [view[: _room(size, limit)]], size):
         found.update(view[:count])
         size += count
+    return size, found.hexdigest()
 
 
-def _forget(snapshot: str, kept: str | None, size: int, budget: Budget) -> None:
-    if kept == "copy":
-        budget.used -= size
-    with suppress(OSError):
-        os.unlink(snapshot)
+def _room(size: int, limit: int) -> int:
+    return min(BLOCK_BYTES, limit - size) if limit else BLOCK_BYTES

@@ -9,7 +9,7 @@ import click
 
 from rundial.cli.failure import CommandError
 from rundial.cli.options import Group
-from rundial.cli.output import facts, shown, table, when
+from rundial.cli.output import facts, shown, size, table, when
 from rundial.cli.progress import tracked
 from rundial.cli.target import Place, session_of
 
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 MAX_FILES = 50
 # Reading a large artifact again at the server takes as long as its disk needs.
 VERIFY_S = 3_600.0
-UNITS = ("B", "KiB", "MiB", "GiB", "TiB")
 
 group = Group("artifact", help="List, show, use, remove, collect and verify artifacts.")
 
@@ -113,7 +112,7 @@ def remove(
     with session.client() as client:
         place = session.place(client)
         # All are looked up before the first is deleted: `model` means another version afterwards.
-        found = [client.artifact(**_at(place), artifact_ref=each) for each in artifacts]
+        found = [client.artifact(**_at(place), artifact_ref=each, max_files=1) for each in artifacts]
         for each in found:
             client.delete_artifact(**_at(place), artifact_ref=each["artifactId"], force=force)
     deleted = [{"artifactId": each["artifactId"], "name": named(each)} for each in found]
@@ -169,7 +168,7 @@ def verify(
 
 def _wanted(client: Client, place: Place, artifacts: Sequence[str]) -> list[Mapping[str, Any]]:
     if artifacts:
-        return [client.artifact(**_at(place), artifact_ref=each) for each in artifacts]
+        return [client.artifact(**_at(place), artifact_ref=each, max_files=1) for each in artifacts]
     return list(client.iter_artifacts(**_at(place)))
 
 
@@ -255,15 +254,3 @@ def named(row: Mapping[str, Any]) -> str:
     """Return a version as a reference, marked when it is gone."""
     gone = "" if row.get("state") in (None, "finalized") else f" ({shown(row.get('state'))})"
     return f"{shown(row.get('name'))}:v{shown(row.get('version'))}{gone}"
-
-
-def size(number: object) -> str:
-    """Return a number of bytes in the unit that suits it."""
-    if not isinstance(number, int):
-        return "-"
-    value = float(number)
-    for unit in UNITS[:-1]:
-        if value < 1024:
-            return f"{value:.0f} {unit}" if unit == "B" else f"{value:.1f} {unit}"
-        value /= 1024
-    return f"{value:.1f} {UNITS[-1]}"

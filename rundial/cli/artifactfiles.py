@@ -8,10 +8,10 @@ from typing import Any
 
 import click
 
-from rundial.cli.artifact import named, size
+from rundial.cli.artifact import named
 from rundial.cli.failure import CommandError
 from rundial.cli.options import Command
-from rundial.cli.output import shown
+from rundial.cli.output import shown, size
 from rundial.cli.progress import counted
 from rundial.cli.target import session_of
 
@@ -45,10 +45,13 @@ def put(
     with session.client(timeout_s=ANSWER_S) as client:
         place = session.place(client)
         project_id = client.resolve_project_id(workspace_slug=place.workspace, project_slug=place.project)
-        with counted(session.output, "uploading") as on_bytes:
-            found = client.put_artifact(
-                project_id=project_id, path_or_dir=path, metadata=known, on_bytes=on_bytes, **what
-            )
+        try:
+            with counted(session.output, "uploading") as on_bytes:
+                found = client.put_artifact(
+                    project_id=project_id, path_or_dir=path, metadata=known, on_bytes=on_bytes, **what
+                )
+        except ValueError as error:
+            raise CommandError(str(error)) from error
     said = f"{named(found)} ({shown(', '.join(found.get('aliases') or []))})"
     session.output.result({"artifact": found}, lambda: [said])
 
@@ -80,7 +83,7 @@ def get(
     with session.client(timeout_s=ANSWER_S) as client:
         place = session.place(client)
         known = client.artifact(
-            workspace_slug=place.workspace, project_slug=place.project, artifact_ref=artifact
+            workspace_slug=place.workspace, project_slug=place.project, artifact_ref=artifact, max_files=1
         )
         handle = client.use_artifact(
             project_id=known["projectId"], run_id=run_id, artifact_ref=known["artifactId"]

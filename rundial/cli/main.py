@@ -16,7 +16,19 @@ from typing import Any
 
 import click
 
-from rundial.cli import artifact, artifactfiles, demo, logs, metrics, redact, run, server, sync, workspace
+from rundial.cli import (
+    artifact,
+    artifactfiles,
+    demo,
+    evals,
+    logs,
+    metrics,
+    redact,
+    run,
+    server,
+    sync,
+    workspace,
+)
 from rundial.cli.failure import FAILED, describe
 from rundial.cli.options import Flags, Group, flags_of, global_options, wants_json
 from rundial.cli.output import as_json, write
@@ -121,6 +133,7 @@ for command in (
     metrics.group,
     logs.group,
     artifact.group,
+    evals.group,
 ):
     main.add_command(command)
 for command in (artifactfiles.put, artifactfiles.get):

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from datetime import datetime, timezone
 from typing import TextIO
 
+UNITS = ("B", "KiB", "MiB", "GiB", "TiB")
 COLORS = {"red": "31", "green": "32", "yellow": "33", "cyan": "36", "dim": "2", "bold": "1"}
 STATUS_COLORS = {
     "completed": "green",
@@ -136,3 +137,15 @@ def facts(pairs: Iterable[tuple[str, str]]) -> list[str]:
     known = list(pairs)
     width = max((len(name) for name, _ in known), default=0)
     return [f"{name.ljust(width)}  {value}".rstrip() for name, value in known]
+
+
+def size(number: object) -> str:
+    """Return a number of bytes in the unit that suits it."""
+    if not isinstance(number, int):
+        return "-"
+    value = float(number)
+    for unit in UNITS[:-1]:
+        if value < 1024:
+            return f"{value:.0f} {unit}" if unit == "B" else f"{value:.1f} {unit}"
+        value /= 1024
+    return f"{value:.1f} {UNITS[-1]}"

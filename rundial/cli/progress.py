@@ -1,16 +1,26 @@
-"""A bar for what takes long: on a terminal alone, with rich where it is installed; silence elsewhere."""
+"""A bar for what takes long: on a terminal alone, silence elsewhere."""
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from importlib.util import find_spec
-from typing import TypeVar
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
-from rundial.cli.output import Output
+from rundial.cli.output import Output, size
+
+if TYPE_CHECKING:
+    from rundial.demo.render import ProgressBar
 
 _T = TypeVar("_T")
+
+
+class OnProgress(Protocol):
+    """Is told how much of how much is done, and perhaps of what."""
+
+    def __call__(self, done: int, total: int, text: str = "") -> None:
+        """Show it."""
+        ...
 
 
 def tracked(output: Output, what: str, things: Sequence[_T], weight: Callable[[_T], int]) -> Iterator[_T]:
@@ -33,22 +43,29 @@ def tracked(output: Output, what: str, things: Sequence[_T], weight: Callable[[_
 
 
 @contextmanager
-def counted(output: Output, what: str) -> Iterator[Callable[[int, int], None]]:
-    """Give a function that is told how many bytes of how many are done, and shows it on stderr.
+def counted(output: Output, what: str, *, shown: Callable[[int], str] = size) -> Iterator[OnProgress]:
+    """Give a function that is told how much of how much is done, and shows it on stderr.
 
     Args:
         output: How this invocation prints.
         what: What is being done, one word.
+        shown: Writes a number: of bytes, unless it is told otherwise.
     """
-    is_shown = not output.is_json and not output.is_quiet and sys.stderr.isatty()
-    if not is_shown or find_spec("rich") is None:
-        yield lambda done, total: None
+    if output.is_json or output.is_quiet or not sys.stderr.isatty():
+        yield lambda done, total, text="": None
         return
-    from rich.console import Console
-    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
+    from rundial.demo.render import ProgressBar
 
-    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TimeRemainingColumn())
-    console = Console(stderr=True, no_color=not output.paints(sys.stderr))
-    with Progress(*columns, console=console, transient=True) as progress:
-        task = progress.add_task(what, total=None)
-        yield lambda done, total: progress.update(task, completed=done, total=total)
+    bar: ProgressBar | None = None
+
+    def show(done: int, total: int, text: str = "") -> None:
+        nonlocal bar
+        # Its length is known with the first report.
+        bar = bar or ProgressBar(sys.stderr, total, label=what, shown=shown)
+        bar.update(done, text)
+
+    try:
+        yield show
+    finally:
+        if bar is not None:
+            bar.clear()

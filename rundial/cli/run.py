@@ -180,7 +180,7 @@ def _ledger(ledger: object) -> Iterable[tuple[str, str]]:
         yield "ledger", "none: whoever sent this has not said how much was recorded"
         return
     yield "ledger", "not complete"
-    for signal in SIGNALS:
+    for signal in (*SIGNALS, "artifacts"):
         entry = ledger.get(signal)
         if isinstance(entry, dict) and (words := _losses(entry)):
             yield f"  {signal}", words

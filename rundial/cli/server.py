@@ -35,6 +35,11 @@ NEEDS = ("starlette", "uvicorn", "sqlalchemy", "argon2", "zstandard", "prometheu
     "--port", type=click.IntRange(0, 65535), default=8787, show_default=True, help="Port; 0 takes a free one."
 )
 @click.option(
+    "--grpc-port",
+    type=click.IntRange(0, 65535),
+    help="Port for OTLP/gRPC too, usually 4317; 0 takes a free one.  [default: none]",
+)
+@click.option(
     "--data",
     type=click.Path(file_okay=False, path_type=Path),
     help="Data directory.  [default: $XDG_DATA_HOME/rundial, else ~/.local/share/rundial]",
@@ -45,6 +50,13 @@ NEEDS = ("starlette", "uvicorn", "sqlalchemy", "argon2", "zstandard", "prometheu
     metavar="URL",
     help="postgresql://user:password@host/name, shared by any number of servers; or $RUNDIAL_DATABASE.  "
     "[default: an SQLite file in the data directory]",
+)
+@click.option(
+    "--events",
+    envvar="RUNDIAL_EVENTS",
+    metavar="URL",
+    help="clickhouse://user:password@host:8123/database to keep points, text lines and spans in; or "
+    "$RUNDIAL_EVENTS.  [default: the database]",
 )
 @click.option(
     "--blobs",
@@ -112,6 +124,7 @@ def server(  # noqa: PLR0913 -- one argument an option
     port: int,
     data: Path | None,
     database: str | None,
+    events: str | None,
     blobs: str | None,
     silence_s: float,
     **outside: Any,
@@ -141,6 +154,8 @@ def server(  # noqa: PLR0913 -- one argument an option
         if key is not None:
             remember(output, reachable(ready.url), key)
         found = {"endpoint": ready.url, "serverId": ready.server_id, "dataDir": str(ready.data_dir)}
+        if ready.grpc_url is not None:
+            found["grpcEndpoint"] = ready.grpc_url
         write_json(output, found | {"keyFile": str(ready.owner_key_path)}, stdout)
 
     stdout = sys.stdout
@@ -155,6 +170,7 @@ def server(  # noqa: PLR0913 -- one argument an option
             on_ready=on_ready,
             silence_s=silence_s,
             database=database,
+            events=events,
             conduct=conduct,
             blobs=blobs,
         )
@@ -167,10 +183,11 @@ def _doors(
     ssl_keyfile: Path | None,
     trusted_proxy: tuple[str, ...],
     rate_limit: int,
+    grpc_port: int | None,
 ) -> Doors:
     from rundial.server.doors import Doors
 
-    return Doors(allowed_host, ssl_certfile, ssl_keyfile, trusted_proxy, rate_limit)
+    return Doors(allowed_host, ssl_certfile, ssl_keyfile, trusted_proxy, rate_limit, grpc_port)
 
 
 def _conduct(*, drain_s: float, log_format: str) -> Conduct:

@@ -3,46 +3,22 @@
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
 from rundial.cli.options import Command
 from rundial.cli.output import facts, table
+from rundial.cli.progress import counted
 from rundial.cli.target import output_of
 
 if TYPE_CHECKING:
     from rundial.server.store.engine import Engines
 
 _PLACE = "A data directory, or postgresql://user:password@host/name."
-
-
-class Bar:
-    """A progress bar on stderr that learns its length from the first report."""
-
-    def __init__(self, label: str, *, is_shown: bool) -> None:
-        self._label = label
-        self._is_shown = is_shown
-        self._bar: Any = None
-
-    def __call__(self, done: int, total: int, text: str = "") -> None:
-        """Show so much of so much."""
-        if not self._is_shown:
-            return
-        if self._bar is None:
-            from rundial.demo.render import ProgressBar
-
-            self._bar = ProgressBar(sys.stderr, total, label=self._label)
-        self._bar.update(done, text)
-
-    def finish(self, text: str) -> None:
-        """Put a closing line in its place."""
-        if self._bar is not None:
-            self._bar.finish(text)
 
 
 @click.command("backup", cls=Command)
@@ -65,9 +41,8 @@ def backup(ctx: click.Context, /, directory: Path, data: Path | None) -> None:
     require("a backup", "server", NEEDS)
     from rundial.server.store.backup import back_up
 
-    bar = Bar("backup", is_shown=not (output.is_json or output.is_quiet))
-    made = back_up(data or default_data(), directory, on_progress=bar)
-    bar.finish("")
+    with counted(output, "backup", shown="{:,}".format) as on_progress:
+        made = back_up(data or default_data(), directory, on_progress=on_progress)
     size = made.stat().st_size
     output.result(
         {"file": str(made), "bytes": size}, lambda: facts([("file", str(made)), ("bytes", f"{size:,}")])
@@ -91,10 +66,11 @@ def copy(ctx: click.Context, /, source: str, target: str) -> None:
     require("a copy", "server", NEEDS)
     from rundial.server.store.transfer import copy_all
 
-    bar = Bar("copy", is_shown=not (output.is_json or output.is_quiet))
     with _opened(source, is_new=False) as reading, _opened(target, is_new=True) as writing:
-        counts = copy_all(reading, writing, on_progress=lambda name, done, total: bar(done, total, name))
-        bar.finish("")
+        with counted(output, "copy", shown="{:,}".format) as on_progress:
+            counts = copy_all(
+                reading, writing, on_progress=lambda name, done, total: on_progress(done, total, name)
+            )
         where = {"from": reading.where, "to": writing.where}
     rows = [[name, f"{count:,}"] for name, count in counts.items() if count]
     output.result({**where, "rows": counts}, lambda: table(["table", "rows"], rows, right=frozenset({1})))

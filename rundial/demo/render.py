@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TextIO
 
 from rundial.clock import Clock, SystemClock
@@ -44,13 +44,23 @@ class ProgressBar:
         total: Steps at the end, from 1.
         label: Stands before the bar.
         clock: Tests pass one that they advance.
+        shown: Writes a number of steps.
     """
 
-    def __init__(self, stream: TextIO, total: int, *, label: str, clock: Clock | None = None) -> None:
+    def __init__(
+        self,
+        stream: TextIO,
+        total: int,
+        *,
+        label: str,
+        clock: Clock | None = None,
+        shown: Callable[[int], str] = "{:,}".format,
+    ) -> None:
         self._stream = stream
         self._total = max(1, total)
         self._label = label
         self._clock = clock or SystemClock()
+        self._shown = shown
         self._is_moving = stream.isatty()
         self._full, self._empty = ("█", "░") if can_carry(stream, "█░") else ("#", "-")
         self._due_s = -math.inf
@@ -68,7 +78,7 @@ class ProgressBar:
     def line(self, done: int, text: str) -> str:
         """Return the bar as text that fits the terminal's width."""
         share = min(1.0, done / self._total)
-        head, tail = f"{self._label} ", f" {done:,}/{self._total:,} {text}".rstrip()
+        head, tail = f"{self._label} ", f" {self._shown(done)}/{self._shown(self._total)} {text}".rstrip()
         room = columns() - 1
         width = max(8, min(40, room - len(head) - len(tail)))
         full = round(share * width)
@@ -82,6 +92,12 @@ class ProgressBar:
             f"{start}{self._label} {self._total:,} steps in {elapsed_s:.1f} s {text}".rstrip() + "\n"
         )
         self._stream.flush()
+
+    def clear(self) -> None:
+        """Take the bar away, as if it had not been."""
+        if self._is_moving:
+            self._stream.write("\r\x1b[K")
+            self._stream.flush()
 
     def abandon(self) -> None:
         """Leave the line, so that what follows starts on its own."""

@@ -15,7 +15,7 @@ def taken(values: Any) -> Any:
         TypeError: They are no numbers.
     """
     if hasattr(values, "detach"):
-        values = values.detach().cpu().float().numpy()
+        values = values.detach().cpu().double().numpy()
     if hasattr(values, "ravel") and "numpy" in sys.modules:
         return values.ravel().astype("float64", copy=True)
     return array("d", [float(value) for value in values])

@@ -313,6 +313,7 @@ class Encoder:
             signal, count = units_of(record)
             if signal >= 0 and run is not None and run.is_new(record):
                 units[record.run, signal] = units.get((record.run, signal), 0) + count
+                run.may_evict(record)
         if mark is not None:
             parts.append((mark, units))
         return parts

@@ -73,6 +73,7 @@ class Kind(IntEnum):
     SPAN_START = 6
     SPAN_END = 7
     JOB = 8
+    RESULT = 9
 
 
 def slot_word(run: int, signal: int) -> int:

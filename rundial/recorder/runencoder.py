@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 LANE_OF: dict[int, str] = {
     Kind.ROW: "metrics",
     Kind.TEXT: "logs",
+    Kind.RESULT: "logs",
     Kind.EVENT: "events",
     Kind.SPAN_END: "traces",
 }
@@ -90,6 +91,7 @@ class RunEncoder:
         failed: Units that could not be encoded, by signal index.
         on_publish: Called when there is something new to send; must not wait.
         on_job: Called when the journal has something new; must not wait.
+        on_gone: Called with the token of a job that the ring gave up before it was journalled.
         drift: Units that the ring counted as accepted and no record of which was found: an
             exception from a signal handler can strike between a record and its count.
         pause: Called after each chunk, so that others get the interpreter.
@@ -115,6 +117,7 @@ class RunEncoder:
         self.drift = [0, 0, 0, 0]
         self.on_publish: Callable[[], None] | None = None
         self.on_job: Callable[[], None] | None = None
+        self.on_gone: Callable[[str], None] | None = None
         self.pause: Callable[[], None] = _go_on
         self.error: Exception | None = None
         # Units of this take that cannot be encoded, by lane; counted once their lane is past them, so
@@ -130,9 +133,15 @@ class RunEncoder:
         self._kept: OpenSpans | None = None
         self._first = 0
         self._has_written = self._has_jobs = False
+        # Behind the last job that could not be read; it is in no journal.
+        self._unreadable_end = 0
+        # Jobs that the ring may give up, by their position.
+        self._evictable_jobs: dict[int, str] = {}
 
     def begin(self, file: RingFile, start: int) -> None:
         """Start a take at a position; what an earlier, failed one left half done is forgotten."""
+        if self._evictable_jobs:
+            self._tell_gone(start)
         self._file = file
         self._first = start
         self._batches = {}
@@ -144,7 +153,7 @@ class RunEncoder:
     def is_new(self, record: Record) -> bool:
         """Whether no frame holds this record yet."""
         if record.kind == Kind.JOB:
-            return record.position >= self.spool.journal.end
+            return record.position >= self._jobs_end
         lane = LANE_OF.get(record.kind)
         return lane is None or record.position >= self._ends[lane]
 
@@ -219,11 +228,34 @@ class RunEncoder:
         self.encoded[SIGNAL_INDEX["artifacts"]] += is_new
         self._has_jobs |= is_new
 
+    def may_evict(self, record: Record) -> None:
+        """Remember a record that the ring may give up: what a job has in memory goes with it."""
+        if record.kind != Kind.JOB:
+            return
+        try:
+            self._evictable_jobs[record.position] = str(loads(record.body)["token"])
+        except (ValueError, KeyError, TypeError):
+            return  # `skip` counts it, if it stays
+
+    def _tell_gone(self, start: int) -> None:
+        """Tell of jobs that were given up: behind the tail, and not because they were journalled."""
+        jobs, self._evictable_jobs = self._evictable_jobs, {}
+        for position, token in jobs.items():
+            if self.on_gone is not None and self._jobs_end <= position < start:
+                self.on_gone(token)
+
+    @property
+    def _jobs_end(self) -> int:
+        return max(self.spool.journal.end, self._unreadable_end)
+
     def skip(self, record: Record, error: Exception) -> None:
         """Count a record that cannot be read back; it is lost as `internal_error`."""
         if record.kind == Kind.JOB:
-            logger.warning("an artifact could not be journalled; counted internal_error", exc_info=error)
-            self.failed[SIGNAL_INDEX["artifacts"]] += 1
+            # Once, however often the take is read.
+            if record.position >= self._jobs_end:
+                logger.warning("an artifact could not be journalled; counted internal_error", exc_info=error)
+                self.failed[SIGNAL_INDEX["artifacts"]] += 1
+                self._unreadable_end = record.end
             return
         lane = LANE_OF.get(record.kind)
         if lane is None or not self._is_wanted(lane, record):

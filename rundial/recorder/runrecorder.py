@@ -122,6 +122,16 @@ class RunRecorder:
         """Offer one event in the life of the run."""
         return self._ring.record(Kind.EVENT, self.slot, records.pack_event(name, body))
 
+    def result(self, name: str, body: Mapping[str, object]) -> bool:
+        """Offer one event that is a unit of the ledger, among the lines: a result."""
+        packed = records.pack_event(name, body)
+        if self._capacity is None:
+            return self._ring.record(Kind.RESULT, self.slot, packed, signal="lines")
+        with self._counting:
+            return self._has_room("lines", 1) and self._ring.record(
+                Kind.RESULT, self.slot, packed, signal="lines"
+            )
+
     @property
     def made(self) -> MadeStore:
         """What waits in memory for a file of its own."""
@@ -130,6 +140,7 @@ class RunRecorder:
 
             with self._counting:
                 self._made = self._made or MadeStore()
+            self._run.on_gone = self._made.take
         return self._made
 
     def job(self, job: Mapping[str, object], made: Made | None = None, size: int = 0) -> bool:

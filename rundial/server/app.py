@@ -26,6 +26,7 @@ from rundial.server.janitor import Janitor
 from rundial.server.known import Known
 from rundial.server.owner import prepare
 from rundial.server.ownotel import OwnOtel
+from rundial.server.pace import Pace
 from rundial.server.problems import Problem
 from rundial.server.routes import (
     agents,
@@ -36,6 +37,8 @@ from rundial.server.routes import (
     blobs,
     control,
     curves,
+    evaldiff,
+    evals,
     exports,
     health,
     ingest,
@@ -56,8 +59,11 @@ from rundial.server.runlife import DEFAULT_SILENCE_S
 from rundial.server.security import REQUEST_ID, Guard, render, shown_path
 from rundial.server.services import Services
 from rundial.server.store.apikeys import keep_uses
-from rundial.server.store.engine import open_engines
+from rundial.server.store.clickhouse.store import need_no_clickhouse, open_clickhouse
+from rundial.server.store.engine import Engines, open_engines
+from rundial.server.store.events import EventStore
 from rundial.server.store.intake import Intake
+from rundial.server.store.sqlevents import SqlEvents
 from rundial.server.store.transfer import check_finished
 from rundial.server.telemetry import Observed, Telemetry
 from rundial.server.writer import Writer
@@ -87,6 +93,8 @@ _ROUTES: Final = [
     *artifacts.ROUTES,
     *blobs.ROUTES,
     *media.ROUTES,
+    *evals.ROUTES,
+    *evaldiff.ROUTES,
     *openapi.ROUTES,
 ]
 
@@ -99,6 +107,7 @@ def open_services(  # noqa: PLR0913 -- one argument an option of the server
     silence_s: float = DEFAULT_SILENCE_S,
     blob_options: BlobOptions | None = None,
     database: str | None = None,
+    events: str | None = None,
     otel: OwnOtel | None = None,
 ) -> Services:
     """Open a data directory, and the database, and start its writer.
@@ -110,6 +119,7 @@ def open_services(  # noqa: PLR0913 -- one argument an option of the server
         silence_s: How long a run that sent heartbeats may be silent before it has crashed, seconds.
         blob_options: Where the bytes of artifacts are kept; in the data directory when None.
         database: As `open_engines`.
+        events: `clickhouse://…`, where points, text lines and spans are; None is the database.
         otel: Where the server's own spans and metrics go; None for nowhere.
 
     Raises:
@@ -120,14 +130,15 @@ def open_services(  # noqa: PLR0913 -- one argument an option of the server
         with engines.writing.begin() as connection:
             check_finished(connection, engines.where)
             server_id = prepare(connection, data_dir, clock)
+        stored = _open_events(events, engines, server_id)
     except BaseException:
         engines.close()
         raise
-    intake = Intake()
-    writer = Writer(engines, on_rollback=intake.forget)
+    intake = Intake(stored)
+    writer = Writer(engines, stored, on_rollback=intake.forget)
     silence_ns = int(silence_s * 1e9)
     artifacts = open_artifacts(data_dir, clock, blob_options or BlobOptions())
-    janitor = Janitor(writer, clock, on_deletion=intake.forget)
+    janitor = Janitor(writer, clock, stored, on_deletion=intake.forget)
     known = Known(remembers=not engines.is_shared)
     bodies = bodies or BodyReader()
     gauges = {"waiting_rows": lambda: writer.waiting_weight, "held_body_bytes": lambda: bodies.held_bytes}
@@ -137,6 +148,7 @@ def open_services(  # noqa: PLR0913 -- one argument an option of the server
         engines,
         writer,
         intake,
+        stored,
         bodies,
         clock,
         silence_ns,
@@ -147,6 +159,14 @@ def open_services(  # noqa: PLR0913 -- one argument an option of the server
     )
 
 
+def _open_events(url: str | None, engines: Engines, server_id: str) -> EventStore:
+    if url is not None:
+        return open_clickhouse(url, engines, server_id)
+    with engines.reading.begin() as connection:
+        need_no_clickhouse(connection, engines.where)
+    return SqlEvents()
+
+
 def close_services(services: Services) -> None:
     """Finish what was accepted and close the store; blocks until it is done."""
     services.janitor.close()
@@ -155,18 +175,22 @@ def close_services(services: Services) -> None:
         with suppress(Problem):  # when each key was used last is not worth more than one attempt
             services.writer.submit(lambda connection: keep_uses(connection, uses))
     services.writer.close()
+    services.events.close()
     services.engines.close()
     if services.telemetry.otel is not None:
         services.telemetry.otel.close()
 
 
-def build_app(services: Services, doors: Doors | None = None, *, host: str = "") -> ASGIApp:
+def build_app(
+    services: Services, doors: Doors | None = None, *, host: str = "", pace: Pace | None = None
+) -> ASGIApp:
     """Make the guarded application.
 
     Args:
         services: The parts; closed when the application shuts down.
         doors: How it is reached; the usual ones when None.
         host: The name or address that is bound.
+        pace: Counts the requests of each key; one of its own when None.
     """
     doors = doors or Doors()
 
@@ -190,8 +214,7 @@ def build_app(services: Services, doors: Doors | None = None, *, host: str = "")
         app,
         allowed_hosts=[host, *doors.allowed_hosts],
         authenticate=partial(authenticate, services),
-        clock=services.clock,
-        requests_per_minute=doors.requests_per_minute,
+        pace=pace or Pace(doors.requests_per_minute, services.clock),
     )
     return Observed(guarded, app.routes, services.telemetry)
 

@@ -18,9 +18,13 @@ from rundial.server.problems import Problem, invalid
 from rundial.server.services import services_of
 
 MAX_BODY_BYTES: Final = 4 * 2**20
+# A larger body is read in a worker thread.
+_AT_ONCE_BYTES: Final = 256 * 1024
 MAX_LIMIT: Final = 1_000
 _MS: Final = 1_000_000
 _END_OF_TIME: Final = 2**63 - 1
+# Whole numbers of JSON have no bound, floats have.
+_MOST: Final = 1e300
 
 
 class Arguments:
@@ -73,6 +77,17 @@ class Arguments:
             raise Problem(413, f"{name} holds {len(value):,} entries; at most {most:,} are taken")
         return value
 
+    def objects_or_texts(self, name: str, most: int) -> list[dict[str, Any] | str]:
+        """A list of at most `most` JSON objects or texts, empty when it is absent."""
+        value = self._values.get(name)
+        if value is None:
+            return []
+        if not isinstance(value, list) or not all(isinstance(each, (dict, str)) for each in value):
+            raise invalid(f"{name} is not a list of JSON objects or texts")
+        if len(value) > most:
+            raise Problem(413, f"{name} holds {len(value):,} entries; at most {most:,} are taken")
+        return value
+
     def mapping(self, name: str) -> dict[str, Any]:
         """A JSON object, empty when it is absent."""
         value = self._values.get(name)
@@ -94,6 +109,15 @@ class Arguments:
         if not isinstance(value, int) or isinstance(value, bool) or abs(value) >= 2**63:
             raise invalid(f"{name} is not a whole number")
         return value
+
+    def number(self, name: str) -> float | None:
+        """A number, None when it is absent."""
+        value = self._values.get(name)
+        if value is None:
+            return None
+        if not isinstance(value, (int, float)) or isinstance(value, bool) or abs(value) > _MOST:
+            raise invalid(f"{name} is not a number")
+        return float(value)
 
     def flag(self, name: str) -> bool:
         """True or false, false when it is absent."""
@@ -171,6 +195,13 @@ async def of_body(request: Request, *, max_bytes: int = MAX_BODY_BYTES) -> Argum
         body = await services.decode(lambda: unpack(body, encoding, max_bytes=max_bytes))
     if len(body) > max_bytes:
         raise Problem(413, f"the body is larger than {max_bytes:,} bytes", "send less at once")
+    if len(body) > _AT_ONCE_BYTES:
+        # A list of 100,000 files takes a second, and nobody else is to wait for it.
+        return await services.decode(lambda: _arguments_of(body))
+    return _arguments_of(body)
+
+
+def _arguments_of(body: bytes) -> Arguments:
     try:
         values = json.loads(body or b"{}")
     except (ValueError, RecursionError) as error:

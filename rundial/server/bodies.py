@@ -69,6 +69,16 @@ class BodyReader:
         self._held_bytes = 0
 
     @property
+    def max_wire_bytes(self) -> int:
+        """The bound on one body as it is sent."""
+        return self._max_wire_bytes
+
+    @property
+    def timeout_s(self) -> float:
+        """How long one body may take, seconds."""
+        return self._timeout_s
+
+    @property
     def held_bytes(self) -> int:
         """What is in memory of bodies that are being read."""
         return self._held_bytes
@@ -115,7 +125,7 @@ def unpack(body: bytes, encoding: str, *, max_bytes: int = MAX_PLAIN_BYTES) -> b
 
     Args:
         body: As it was sent.
-        encoding: The header's value; `gzip`, `zstd`, `identity` or empty.
+        encoding: The header's value; `gzip`, `zstd`, `deflate` (also as `zlib`), `identity` or empty.
         max_bytes: Bound on the result.
 
     Raises:
@@ -130,7 +140,18 @@ def unpack(body: bytes, encoding: str, *, max_bytes: int = MAX_PLAIN_BYTES) -> b
         return _unpacked(body, name, lambda: zlib.decompressobj(wbits=31), _GZIP_CHUNK_BYTES, max_bytes)
     if name == "zstd":
         return _unpacked(body, name, _zstd, _ZSTD_CHUNK_BYTES, max_bytes)
-    raise Problem(415, f"content-encoding {name[:40]!r} is not read here", "send gzip, zstd, or no encoding")
+    if name in ("deflate", "zlib"):
+        return _unpacked(body, name, _inflater(body), _GZIP_CHUNK_BYTES, max_bytes)
+    raise Problem(
+        415, f"content-encoding {name[:40]!r} is not read here", "send gzip, zstd, deflate, or no encoding"
+    )
+
+
+def _inflater(body: bytes) -> Callable[[], _Unpacker]:
+    """What reads a body that says deflate: zlib's form, as HTTP has it, or bare, as some programs send it."""
+    is_zlib = len(body) > 1 and body[0] & 0x0F == zlib.DEFLATED and (body[0] << 8 | body[1]) % 31 == 0
+    wbits = zlib.MAX_WBITS if is_zlib else -zlib.MAX_WBITS
+    return lambda: zlib.decompressobj(wbits=wbits)
 
 
 def _zstd() -> _Unpacker:

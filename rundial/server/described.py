@@ -2,7 +2,7 @@
 
 A row is what it takes and the names that its answer has. What it takes is written `name`, `name:type` or
 `name=one|of|these`, with `!` behind a name that must be there. Types are text (when none is said), int, bool,
-texts, object, objects and password.
+number, texts, object, objects, named (objects or texts) and password.
 """
 
 from __future__ import annotations
@@ -114,6 +114,9 @@ DESCRIBED: Final[dict[tuple[str, str], Described]] = {
     ("POST", "/api/v1/export/logs/file"): Described(
         f"{_OF_RUN} {_TIMES} {_FORMATS}", "", "application/octet-stream"
     ),
+    ("POST", "/api/v1/export/evals/file"): Described(
+        f"projectId! evalRunId! {_FORMATS}", "", "application/octet-stream"
+    ),
     ("POST", "/api/v1/ingest/metrics"): Described(
         "points!:objects clientDiagnostics:object", "accepted requestId"
     ),
@@ -157,4 +160,22 @@ DESCRIBED: Final[dict[tuple[str, str], Described]] = {
     ("POST", "/api/v1/ingest/media"): Described(f"{_OF_RUN} items!:objects", "accepted requestId"),
     ("GET", f"{_P}/runs/{{run_id}}/media"): Described(f"{_PAGE} key step:int", "media page"),
     ("GET", f"{_P}/runs/{{run_id}}/media/keys"): Described("", "keys"),
+    ("POST", "/api/v1/evals/suites"): Described(
+        "orgId projectId! name! dataset!:object scorers:named suiteId", "suite dataset requestId"
+    ),
+    ("POST", "/api/v1/evals/runs"): Described(
+        "orgId projectId! suiteId! config:object runId evalRunId", "evalRun requestId"
+    ),
+    ("POST", "/api/v1/evals/results"): Described("projectId! evalRunId! rows!:objects", "accepted requestId"),
+    ("POST", "/api/v1/query/evals/diff"): Described(
+        f"projectId! baselineEvalRunId! candidateEvalRunId! scorer statuses:texts tolerance:number {_PAGE}",
+        "rows page summary scorers baseline candidate",
+    ),
+    ("GET", f"{_P}/evals/runs"): Described(f"{_PAGE} suite runId", "evalRuns page"),
+    ("GET", f"{_P}/evals/runs/{{eval_run_id}}"): Described(
+        "", "evalRunId runId runStatus suiteId suiteName dataset scorers config counts stats"
+    ),
+    ("GET", f"{_P}/evals/runs/{{eval_run_id}}/results"): Described(
+        f"{_PAGE} scorer outcome=passed|failed|unjudged", "rows page"
+    ),
 }

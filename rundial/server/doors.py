@@ -25,6 +25,7 @@ class Doors:
         private_key: PEM file with its key; None looks for it in the certificate's file.
         trusted_proxies: Addresses whose `X-Forwarded-For` and `X-Forwarded-Proto` are believed.
         requests_per_minute: What one key or session may send in the long run; 0 sets no bound.
+        grpc_port: Port for OTLP/gRPC on the same address; 0 takes a free one, None has none.
     """
 
     allowed_hosts: tuple[str, ...] = ()
@@ -32,6 +33,7 @@ class Doors:
     private_key: Path | None = None
     trusted_proxies: tuple[str, ...] = ()
     requests_per_minute: int = REQUESTS_PER_MINUTE
+    grpc_port: int | None = None
 
     @property
     def scheme(self) -> str:

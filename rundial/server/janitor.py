@@ -18,6 +18,7 @@ from sqlalchemy import Connection
 from rundial.clock import Clock
 from rundial.server.problems import Problem
 from rundial.server.store.dialect import is_first_here
+from rundial.server.store.events import EventStore
 from rundial.server.store.removal import ROWS_AT_ONCE, delete_expired, remove_some
 from rundial.server.writer import Writer
 
@@ -36,12 +37,16 @@ class Janitor:
     Args:
         writer: Makes the changes.
         clock: Says what has expired.
+        events: Where the rows of runs are.
         on_deletion: Called on the writer's thread when runs were deleted; caches of row ids forget here.
     """
 
-    def __init__(self, writer: Writer, clock: Clock, *, on_deletion: Callable[[], None]) -> None:
+    def __init__(
+        self, writer: Writer, clock: Clock, events: EventStore, *, on_deletion: Callable[[], None]
+    ) -> None:
         self._writer = writer
         self._clock = clock
+        self._events = events
         self._on_deletion = on_deletion
         self._has_work = threading.Event()
         self._is_closed = threading.Event()
@@ -73,7 +78,7 @@ class Janitor:
     def _sweep(self) -> None:
         while not self._is_closed.is_set() and self._run(self._expire):
             pass
-        while not self._is_closed.is_set() and self._run(_remove):
+        while not self._is_closed.is_set() and self._run(self._remove):
             pass
 
     def _run(self, job: Callable[[Connection], bool]) -> bool:
@@ -85,6 +90,5 @@ class Janitor:
             self._on_deletion()
         return has_deleted
 
-
-def _remove(connection: Connection) -> bool:
-    return is_first_here(connection, _TOPIC) and remove_some(connection)
+    def _remove(self, connection: Connection) -> bool:
+        return is_first_here(connection, _TOPIC) and remove_some(connection, self._events)

@@ -28,7 +28,7 @@ ADMIN: Final = "admin"
 # Whoever may write telemetry may also start, describe and end the runs that it belongs to.
 WRITE_SCOPES: Final = frozenset({METRICS_WRITE, LOGS_WRITE, TRACES_WRITE})
 SCOPES: Final = WRITE_SCOPES | {EVALS_WRITE, ARTIFACTS_WRITE, PROJECT_READ, STREAM_READ, ADMIN}
-DEFAULT_SCOPES: Final = WRITE_SCOPES | {ARTIFACTS_WRITE, PROJECT_READ, STREAM_READ}
+DEFAULT_SCOPES: Final = WRITE_SCOPES | {EVALS_WRITE, ARTIFACTS_WRITE, PROJECT_READ, STREAM_READ}
 
 
 @dataclass(frozen=True, slots=True)

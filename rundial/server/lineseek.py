@@ -11,12 +11,11 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 import re2
-from sqlalchemy import Connection, Row
+from sqlalchemy import Connection
 
 from rundial.server.problems import invalid
-from rundial.server.store.streams import LineFilter, text_lines
+from rundial.server.store.events import LineFilter, LineStore, StoredLine
 
-AnyRow = Row[Any]
 Key = tuple[int, int]
 
 MAX_SEEN: Final = 200_000
@@ -35,7 +34,7 @@ class Found:
         is_cut: Whether the page ended because it had looked at as many lines as it may.
     """
 
-    rows: Sequence[AnyRow]
+    rows: Sequence[StoredLine]
     ended: Key | None
     is_cut: bool = False
 
@@ -77,6 +76,7 @@ def _compiled(pattern: str) -> Any:
 
 
 def seek(  # noqa: PLR0913 -- a page has an order, a place, a size and bounds
+    lines: LineStore,
     connection: Connection,
     run: int,
     wanted: LineFilter,
@@ -91,6 +91,7 @@ def seek(  # noqa: PLR0913 -- a page has an order, a place, a size and bounds
     """Return a page of lines.
 
     Args:
+        lines: Where they are.
         connection: In a reading transaction.
         run: The run's row id.
         wanted: Levels and times.
@@ -102,13 +103,13 @@ def seek(  # noqa: PLR0913 -- a page has an order, a place, a size and bounds
         max_seen: How many lines it may look at.
     """
 
-    def page(after: Key | None, rows: int) -> Sequence[AnyRow]:
-        return text_lines(connection, run, wanted, after=after, limit=rows, is_newest_first=is_newest_first)
+    def page(after: Key | None, rows: int) -> Sequence[StoredLine]:
+        return lines.page(connection, run, wanted, after=after, limit=rows, is_newest_first=is_newest_first)
 
     if matches is None:
         rows = page(after, limit + 1)
         return Found(rows[:limit], _key(rows[limit - 1]) if len(rows) > limit else None)
-    found: list[AnyRow] = []
+    found: list[StoredLine] = []
     seen, stop_s = 0, monotonic_s() + MAX_SEEK_S
     while seen < max_seen and monotonic_s() < stop_s:
         rows = page(after, _AT_ONCE)
@@ -124,5 +125,5 @@ def seek(  # noqa: PLR0913 -- a page has an order, a place, a size and bounds
     return Found(found, after, is_cut=True)
 
 
-def _key(row: AnyRow) -> Key:
+def _key(row: StoredLine) -> Key:
     return row.time_unix_ns, row.id

@@ -21,6 +21,8 @@ _TYPES: Final[Mapping[str, dict[str, Any]]] = {
     "texts": {"type": "array", "items": {"type": "string"}},
     "object": {"type": "object"},
     "objects": {"type": "array", "items": {"type": "object"}},
+    "named": {"type": "array", "items": {"anyOf": [{"type": "object"}, {"type": "string"}]}},
+    "number": {"type": "number"},
 }
 _WORD: Final = re.compile(r"([A-Za-z]+)(!?)(?::(\w+)|=(\S+))?")
 _OPEN: Final = frozenset({"/api/v1/auth/login/credentials"})

@@ -54,7 +54,8 @@ def target_of(resource: Resource) -> Target:
     """
     attributes = mapping(resource.attributes)
     service = _text(attributes, semconv.SERVICE_NAME) or "unknown_service"
-    project_name = _text(attributes, semconv.PROJECT) or service
+    named = _text(attributes, semconv.PROJECT)
+    project_name = named or service
     workspace = _text(attributes, semconv.WORKSPACE)
     # Without an instance, the resource itself is the only thing that tells two programs apart.
     instance = _text(attributes, semconv.SERVICE_INSTANCE_ID) or f"res-{digest(canonical(attributes)).hex()}"
@@ -79,6 +80,7 @@ def target_of(resource: Resource) -> Target:
         instance=instance,
         host=_text(attributes, semconv.HOST_NAME)[:256],
         is_foreign=not run_id,
+        names_project=bool(named),
     )
 
 

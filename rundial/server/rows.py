@@ -37,6 +37,8 @@ class Target:
         instance: One process and attach (`service.instance.id`).
         host: The host's name, empty when unknown.
         is_foreign: True when the program knows no runs: plain OpenTelemetry.
+        names_project: False when the project is only what its service is called; a key that is bound to a
+            project then means that one.
     """
 
     workspace: str | None
@@ -49,6 +51,7 @@ class Target:
     instance: str
     host: str
     is_foreign: bool
+    names_project: bool = True
 
     @property
     def place(self) -> tuple[str, str, str]:

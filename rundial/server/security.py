@@ -14,17 +14,16 @@ from __future__ import annotations
 import logging
 import secrets
 from collections.abc import Awaitable, Callable, Iterable
-from math import ceil
 from typing import Final
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from rundial.clock import Clock
+from rundial.server.blobs.tokens import PATH as BLOBS_PATH
 from rundial.server.keys import Principal
+from rundial.server.pace import Pace
 from rundial.server.problems import Problem
-from rundial.server.throttle import Throttle
 
 _log: Final = logging.getLogger("rundial.server")
 
@@ -32,8 +31,6 @@ LOOPBACK: Final = frozenset({"localhost", "127.0.0.1", "::1"})
 SAFE_METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 LOGIN_PATH: Final = "/api/v1/auth/login/credentials"
 OPEN_PATHS: Final = frozenset({"/health/live", "/health/ready", LOGIN_PATH})
-# What follows is a signed token, which is the right by itself, and so never in a log.
-TOKEN_PATHS: Final = "/api/v1/blobs/"
 PRINCIPAL: Final = "rundial.principal"
 REQUEST_ID: Final = "rundial.request_id"
 
@@ -44,8 +41,6 @@ _HEADERS: Final = {
     "cache-control": "no-store",
     "cross-origin-resource-policy": "same-origin",
 }
-# A burst of ten seconds' worth: what a job with a thousand ranks sends when it begins.
-_BURST_S: Final = 10
 
 
 class Guard:
@@ -55,8 +50,7 @@ class Guard:
         app: What is guarded.
         allowed_hosts: Host names beside the loopback ones; ports are ignored.
         authenticate: Finds out who sends a request with these headers, or raises a problem.
-        clock: Paces the requests of each key.
-        requests_per_minute: What one key or session may send in the long run; 0 sets no bound.
+        pace: Counts the requests of each key and session.
     """
 
     def __init__(
@@ -65,15 +59,12 @@ class Guard:
         *,
         allowed_hosts: Iterable[str],
         authenticate: Callable[[Headers], Awaitable[Principal]],
-        clock: Clock,
-        requests_per_minute: int = 0,
+        pace: Pace,
     ) -> None:
         self._app = app
         self._hosts = LOOPBACK | {host_name(host) for host in allowed_hosts if host}
         self._authenticate = authenticate
-        self._clock = clock
-        self._per_minute = requests_per_minute
-        self._pace = _pace(requests_per_minute)
+        self._pace = pace
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
@@ -111,34 +102,15 @@ class Guard:
             )
         if scope["method"] not in SAFE_METHODS:
             _check_origin(headers, host)
-        if scope["path"] not in OPEN_PATHS and not scope["path"].startswith(TOKEN_PATHS):
+        if scope["path"] not in OPEN_PATHS and not scope["path"].startswith(BLOBS_PATH):
             principal = await self._authenticate(headers)
-            self._check_pace(principal)
+            self._pace.take(principal)
             scope[PRINCIPAL] = principal
-
-    def _check_pace(self, principal: Principal) -> None:
-        if self._pace is None:
-            return
-        wait_s = self._pace.take(principal.key_id, self._clock.monotonic_s())
-        if wait_s > 0:
-            raise Problem(
-                429,
-                f"this key has sent more than {self._per_minute:,} requests a minute",
-                "nothing was read; send the same request again after the given wait",
-                retry_after_s=ceil(wait_s),
-            )
-
-
-def _pace(requests_per_minute: int) -> Throttle | None:
-    if requests_per_minute <= 0:
-        return None
-    interval_s = 60 / requests_per_minute
-    return Throttle(interval_s=interval_s, burst=max(1, round(_BURST_S / interval_s)))
 
 
 def shown_path(path: str) -> str:
     """A path as it may stand in a log or an answer: without the token of a signed URL."""
-    return f"{TOKEN_PATHS}…" if path.startswith(TOKEN_PATHS) else path[:200]
+    return f"{BLOBS_PATH}…" if path.startswith(BLOBS_PATH) else path[:200]
 
 
 def host_name(host: str) -> str:

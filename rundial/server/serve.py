@@ -17,10 +17,10 @@ import ssl
 import sys
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import FrameType
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import uvicorn
 from starlette.types import ASGIApp
@@ -34,10 +34,15 @@ from rundial.server.livestreams import Streams
 from rundial.server.logs import LogFormat, set_up
 from rundial.server.owner import KEY_FILE
 from rundial.server.ownotel import open_otel
+from rundial.server.pace import Pace
 from rundial.server.patience import HEAD_TIMEOUT_S, patient
 from rundial.server.runlife import DEFAULT_SILENCE_S
 from rundial.server.security import host_name
+from rundial.server.services import Services
 from rundial.server.store.engine import is_shared
+
+if TYPE_CHECKING:
+    from rundial.server.grpcdoor import GrpcDoor
 
 DEFAULT_HOST: Final = "127.0.0.1"
 DEFAULT_PORT: Final = 8787
@@ -72,12 +77,14 @@ class Ready:
         server_id: Which server it is, whatever its URL.
         owner_key_path: File with the owner's API key (mode 0600).
         data_dir: Where everything is kept.
+        grpc_url: Where it takes OTLP/gRPC, None where it does not.
     """
 
     url: str
     server_id: str
     owner_key_path: Path
     data_dir: Path
+    grpc_url: str | None = None
 
     def owner_key(self) -> str | None:
         """The owner's key, None when its file was moved away."""
@@ -96,23 +103,26 @@ def serve(  # noqa: PLR0913 -- one argument an option of the command
     on_ready: Callable[[Ready], None] | None = None,
     silence_s: float = DEFAULT_SILENCE_S,
     database: str | None = None,
+    events: str | None = None,
     conduct: Conduct | None = None,
     blobs: str | None = None,
 ) -> None:
     """Run the server until it is told to stop.
 
     When it takes requests, `on_ready` is called, and then
-    `Rundial is listening on http://HOST:PORT` (or https) is written to stdout.
+    `Rundial is listening on http://HOST:PORT` (or https) is written to stdout; before it, where there is a
+    gRPC port, `Rundial takes OTLP/gRPC on http://HOST:PORT`.
 
     Args:
         host: Address to bind; only loopback is reachable from this machine alone.
         port: Port to bind; 0 takes a free one.
         data_dir: Made with mode 0700 when it is missing.
-        doors: Names, certificate and rate; the usual ones when None.
+        doors: Names, certificate, rate and gRPC port; the usual ones when None.
         on_ready: Called on the event loop's thread once requests are taken.
         silence_s: How long a run that sent heartbeats may be silent before it has crashed, seconds.
         database: As `open_engines`; on PostgreSQL any number of servers share one, and may share a
             data directory.
+        events: As `open_services`.
         conduct: How to log and to leave.
         blobs: `s3://bucket/prefix` to keep artifacts in; None is the data directory.
 
@@ -122,6 +132,7 @@ def serve(  # noqa: PLR0913 -- one argument an option of the command
     doors = doors or Doors()
     tls = doors.tls()
     conduct = conduct or Conduct()
+    need_grpc(host, doors)
     set_up(conduct.log_format)
     directory = Path(data_dir).resolve()
     lock = claim(directory, is_shared=is_shared(directory, database))
@@ -134,18 +145,21 @@ def serve(  # noqa: PLR0913 -- one argument an option of the command
                 SystemClock(),
                 silence_s=silence_s,
                 database=database,
+                events=events,
                 blob_options=BlobOptions(url=blobs),
                 otel=otel,
             )
             url = _url(doors.scheme, host, listener)
             ready = Ready(url, services.server_id, directory / KEY_FILE, directory)
-            config = config_of(build_app(services, doors, host=host), doors, tls)
+            pace = Pace(doors.requests_per_minute, services.clock)
+            config = config_of(build_app(services, doors, host=host, pace=pace), doors, tls)
             sys.setswitchinterval(min(sys.getswitchinterval(), _SWITCH_INTERVAL_S))
             # What the modules hold stays until the end; each look through it costs requests 25 ms.
             gc.collect()
             gc.freeze()
             drain = _Drain(services.draining, conduct.drain_s)
-            _run(_Announcing(config, services.streams, ready, on_ready, drain), listener)
+            door = _grpc_door(services, pace, doors, host)
+            _run(_Announcing(config, services.streams, ready, on_ready, drain, door), listener)
     finally:
         os.close(lock)
 
@@ -179,6 +193,33 @@ def config_of(
     return config
 
 
+def need_grpc(host: str, doors: Doors) -> None:
+    """Check that gRPC can be spoken where it is wanted.
+
+    Raises:
+        ConfigError: The library is not there, or the port is taken.
+    """
+    if doors.grpc_port is None:
+        return
+    try:
+        import grpc  # noqa: F401 -- only whether it is there
+    except ImportError as error:
+        raise ConfigError(
+            "--grpc-port needs grpcio, which is not installed; pip install 'rundial[grpc]'"
+        ) from error
+    if doors.grpc_port:
+        # gRPC's own failure comes late and says little.
+        listen(host, doors.grpc_port).close()
+
+
+def _grpc_door(services: Services, pace: Pace, doors: Doors, host: str) -> GrpcDoor | None:
+    if doors.grpc_port is None:
+        return None
+    from rundial.server.grpcdoor import GrpcDoor
+
+    return GrpcDoor(services, pace, doors, host=host)
+
+
 @dataclass(frozen=True, slots=True)
 class _Drain:
     """How a server leaves: the event that says so, and how long it still answers then, seconds."""
@@ -188,20 +229,35 @@ class _Drain:
 
 
 class Leaving(uvicorn.Server):
-    """uvicorn's server, ending the live streams before it waits for the requests that are open.
+    """uvicorn's server with a second door for gRPC; leaves by both before it closes the store.
 
     Args:
         config: As uvicorn's.
-        streams: Those of the application's services.
+        streams: Those of the application's services; they end before the requests that are open are awaited.
+        grpc_door: Opened with the server, where there is one.
+
+    Attributes:
+        grpc_url: Where it takes OTLP/gRPC, once started; None where it does not.
     """
 
-    def __init__(self, config: uvicorn.Config, streams: Streams) -> None:
+    def __init__(self, config: uvicorn.Config, streams: Streams, grpc_door: GrpcDoor | None = None) -> None:
         super().__init__(config)
         self._streams = streams
+        self._grpc_door = grpc_door
+        self.grpc_url: str | None = None
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Start."""
+        await super().startup(sockets)
+        if self._grpc_door is not None and not self.should_exit:
+            self.grpc_url = await self._grpc_door.open()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Leave."""
         self._streams.close()
+        if self._grpc_door is not None:
+            # Calls that are running are answered first: with HTTP's end the store is closed.
+            await self._grpc_door.close(0 if self.force_exit else _GRACE_S)
         await super().shutdown(sockets)
 
 
@@ -215,8 +271,9 @@ class _Announcing(Leaving):
         ready: Ready,
         on_ready: Callable[[Ready], None] | None,
         drain: _Drain,
+        grpc_door: GrpcDoor | None = None,
     ) -> None:
-        super().__init__(config, streams)
+        super().__init__(config, streams, grpc_door)
         self._ready = ready
         self._on_ready = on_ready
         self._drain = drain
@@ -240,6 +297,9 @@ class _Announcing(Leaving):
         await super().startup(sockets)
         if self.should_exit:
             return
+        if self.grpc_url is not None:
+            self._ready = replace(self._ready, grpc_url=self.grpc_url)
+            sys.stdout.write(f"Rundial takes OTLP/gRPC on {self.grpc_url}\n")
         if self._on_ready is not None:
             self._on_ready(self._ready)
         sys.stdout.write(f"Rundial is listening on {self._ready.url}\n")

@@ -30,6 +30,7 @@ from rundial.server.security import PRINCIPAL
 from rundial.server.store.apikeys import find_key, keep_uses
 from rundial.server.store.dialect import exclude_others
 from rundial.server.store.engine import Engines
+from rundial.server.store.events import EventStore
 from rundial.server.store.intake import Intake
 from rundial.server.store.users import find_session
 from rundial.server.telemetry import Telemetry
@@ -87,6 +88,7 @@ class Services:
         engines: The database.
         writer: The one thread that changes it.
         intake: What the writer stores deliveries with.
+        events: Where points, text lines and spans are.
         bodies: Reads request bodies within bounds.
         clock: The time that arrivals are stamped with.
         silence_ns: How long a run that sent heartbeats may be silent before it has crashed.
@@ -108,6 +110,7 @@ class Services:
     engines: Engines
     writer: Writer
     intake: Intake
+    events: EventStore
     bodies: BodyReader
     clock: Clock
     silence_ns: int
@@ -242,7 +245,15 @@ def principal_of(request: Request, *scopes: str) -> Principal:
     Raises:
         Problem: 403, the bearer holds none of the scopes, anywhere.
     """
-    principal = bearer_of(request)
+    return need_scope(bearer_of(request), *scopes)
+
+
+def need_scope(principal: Principal, *scopes: str) -> Principal:
+    """The bearer, reaching only where it holds one of the scopes.
+
+    Raises:
+        Problem: 403, it holds none of them, anywhere.
+    """
     if not principal.may(*scopes):
         wanted = " or ".join(sorted(scopes))
         if principal.is_person:

@@ -1,8 +1,8 @@
 """What a run's summary shows: each plain metric by its rule, and over it what was set by hand. Pure.
 
-The figures come from the summary that ingest keeps of each series, so no point is scanned, but for a
-`mean`, which is asked for by name. A point with a context of its own is no plain metric, and neither are
-the `system/*` series. Of a run whose ranks all record, the lowest rank's series counts.
+The figures come from the summary that ingest keeps of each series, so no point is scanned. A point with a
+context of its own is no plain metric, and neither are the `system/*` series. Of a run whose ranks all record,
+the lowest rank's series counts.
 """
 
 from __future__ import annotations
@@ -60,15 +60,12 @@ def rule_of(definition: Definition) -> str:
     return definition.summary
 
 
-def values_by_rule(
-    rows: Iterable[Any], definitions: Mapping[str, Mapping[str, object]], means: Mapping[int, float]
-) -> dict[str, float]:
+def values_by_rule(rows: Iterable[Any], definitions: Mapping[str, Mapping[str, object]]) -> dict[str, float]:
     """Return the value that each metric shows.
 
     Args:
         rows: Series rows of plain metrics, one a name.
         definitions: By name or pattern, the latest first.
-        means: Mean by series id, for those whose rule asks for it.
     """
     shown: dict[str, float] = {}
     for row in rows:
@@ -77,7 +74,7 @@ def values_by_rule(
             "last": row.last_value,
             "min": row.min_value,
             "max": row.max_value,
-            "mean": means.get(row.id),
+            "mean": row.mean_value,
         }
         found = value.get(rule)
         if found is not None:

@@ -13,6 +13,7 @@ from typing import Final
 from opentelemetry.proto.logs.v1.logs_pb2 import LogRecord, ScopeLogs
 
 from rundial.server.anyvalue import canonical, digest, mapping, plain
+from rundial.server.evalrows import begun_of, scored_of
 from rundial.server.points import MAX_INT64
 from rundial.server.rows import Delivery, EventRow, Refusals, SpanRow, TextRow
 from rundial.server.spans import announced
@@ -53,8 +54,21 @@ def _add(record: LogRecord, delivery: Delivery) -> str:
     if record.event_name == semconv.EVENT_SPAN_START:
         span = announced(body)
         return _keep_span(delivery, span)
-    delivery.events.append(EventRow(seq, time_unix_ns, record.event_name, body))
-    return ""
+    event = EventRow(seq, time_unix_ns, record.event_name, body)
+    reason = _misread(event)
+    if not reason:
+        delivery.events.append(event)
+    return reason
+
+
+def _misread(event: EventRow) -> str:
+    """Say what is wrong with what is said of an evaluation: its sender is to hear of it."""
+    found: object = None
+    if event.name == semconv.EVENT_EVAL_RESULT:
+        found = scored_of(event)
+    elif event.name == semconv.EVENT_EVAL_START:
+        found = begun_of(event)
+    return found if isinstance(found, str) else ""
 
 
 def _keep_span(delivery: Delivery, span: SpanRow | str) -> str:

@@ -26,6 +26,7 @@ from sqlalchemy.exc import DBAPIError
 
 from rundial.server.problems import Problem, StoreProblem, busy
 from rundial.server.store.engine import Engines, drop_if_lost, is_in_the_way
+from rundial.server.store.events import Pending
 
 _log: Final = logging.getLogger("rundial.server")
 _T = TypeVar("_T")
@@ -52,6 +53,7 @@ class Writer:
 
     Args:
         engines: Where it writes.
+        pending: What of a group is not in the database's own transaction.
         on_rollback: Called on the writer's thread when something was undone; caches of row ids forget here.
         max_waiting_weight: Rows that may wait; beyond it `submit` refuses.
         max_waiting_jobs: Jobs that may wait.
@@ -60,12 +62,14 @@ class Writer:
     def __init__(
         self,
         engines: Engines,
+        pending: Pending,
         *,
         on_rollback: Callable[[], None],
         max_waiting_weight: int = MAX_WAITING_WEIGHT,
         max_waiting_jobs: int = MAX_WAITING_JOBS,
     ) -> None:
         self._engines = engines
+        self._pending = pending
         self._on_rollback = on_rollback
         self._max_weight = max_waiting_weight
         self._max_jobs = max_waiting_jobs
@@ -144,6 +148,7 @@ class Writer:
                     self._has_work.wait()
                 if not self._jobs:
                     break
+                self._gather()
                 while self._jobs and weight < GROUP_WEIGHT:
                     job = self._jobs.popleft()
                     self._weight -= job.weight
@@ -153,18 +158,26 @@ class Writer:
                         weight += job.weight
         return group
 
+    def _gather(self) -> None:
+        """Let a group grow where each one costs much; whoever comes after a rest never waits."""
+        pause_s = self._pending.pause_s()
+        if pause_s > 0:
+            self._has_work.wait_for(lambda: self._is_closed or self._weight >= GROUP_WEIGHT, pause_s)
+
     def _run_group(self, connection: Connection, group: list[_Job], tries: int = 0) -> None:
         is_committing = False
         try:
             with connection.begin():
                 outcomes = [(job, *self._run_job(connection, job)) for job in self._in_order(group)]
+                self._pending.settle(connection)
                 is_committing = True
         except Exception as error:  # noqa: BLE001 -- the callers must hear of it and the thread must live on
+            self._pending.abandon()
             self._on_rollback()
             is_lost = isinstance(error, DBAPIError) and drop_if_lost(connection)
             if not is_committing and tries < (1 if is_lost else _MAX_RETRIES * is_in_the_way(error)):
                 self._run_group(connection, group, tries + 1)
-            elif is_lost:
+            elif is_lost or isinstance(error, StoreProblem):
                 _fail(group, error)
             else:
                 self._retry_alone(connection, group, error)
@@ -182,12 +195,14 @@ class Writer:
     def _run_job(self, connection: Connection, job: _Job) -> tuple[Any, Exception | None]:
         """Run one job in a savepoint; its own failures are values, the database's are raised."""
         savepoint = connection.begin_nested()
+        mark = self._pending.mark()
         try:
             result = job.run(connection)
         except DBAPIError:
             raise  # the database may have ended the whole transaction: the group starts over
         except Exception as error:  # noqa: BLE001 -- one bad job must not take its group down
             savepoint.rollback()
+            self._pending.rewind(mark)
             self._on_rollback()
             return None, error
         savepoint.commit()
@@ -211,6 +226,8 @@ def _fail(group: list[_Job], error: Exception) -> None:
 
 
 def _storage_problem(error: Exception) -> Problem:
+    if isinstance(error, StoreProblem):
+        return error
     if isinstance(error, DBAPIError):
         return StoreProblem(
             503, "the store could not write", "see the server's log; free disk space", retry_after_s=5

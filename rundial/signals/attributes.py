@@ -34,6 +34,9 @@ MAX_PLAIN_ATTRIBUTES = 32
 MAX_PLAIN_CHARS = 1_024
 MAX_DEPTH = 16
 MAX_NODES = 20_000
+# What is kept whole beside its span may be this much; a value that contains itself has no end.
+MAX_WHOLE_DEPTH = 64
+MAX_WHOLE_NODES = 2_000_000
 
 _INT64_MAX = 2**63 - 1
 _INT64_MIN = -(2**63)
@@ -109,7 +112,45 @@ def as_body(value: object) -> Any:
     Keys become strings. Deeper than `MAX_DEPTH` levels or beyond `MAX_NODES` values, `…` stands
     for the rest. A dataclass is the mapping of its fields.
     """
-    return _as_body(value, 0, [MAX_NODES])
+    return _as_body(value, 0, _Room(MAX_NODES, MAX_ITEMS, MAX_DEPTH))
+
+
+def as_whole(value: object) -> str | None:
+    """Return a value as JSON text with nothing left out, None where it is too much; never raises.
+
+    NaN and infinities are there by their names.
+    """
+    room = _Room(MAX_WHOLE_NODES, MAX_WHOLE_NODES, MAX_WHOLE_DEPTH)
+    body = _as_body(value, 0, room)
+    return None if room.was_cut else json.dumps(finite(body), ensure_ascii=False)
+
+
+def finite(body: Any) -> Any:
+    """Return a body as JSON has it: NaN and infinities become their names, bytes their text."""
+    if isinstance(body, float) and not math.isfinite(body):
+        return str(body)
+    if isinstance(body, dict):
+        return {key: finite(value) for key, value in body.items()}
+    if isinstance(body, list):
+        return [finite(value) for value in body]
+    return body if body is None or isinstance(body, (str, bool, int, float)) else str(body)
+
+
+class _Room:
+    """What a body may still take in.
+
+    Attributes:
+        nodes: Values.
+        items: Elements of one array.
+        depth: Levels.
+        was_cut: Whether something did not fit.
+    """
+
+    __slots__ = ("depth", "items", "nodes", "was_cut")
+
+    def __init__(self, nodes: int, items: int, depth: int) -> None:
+        self.nodes, self.items, self.depth = nodes, items, depth
+        self.was_cut = False
 
 
 def as_text(value: object) -> str:
@@ -157,7 +198,7 @@ def _as_attribute(value: object) -> AttributeValue | None:
         return scalar
     if _is_listable(value):
         # By way of a body, which bounds depth: a list that contains itself would unfold for ever.
-        body = as_body(list(islice(_items(value), MAX_ITEMS)))
+        body = as_body(list(islice(_items(value, MAX_ITEMS), MAX_ITEMS)))
         return _homogeneous(body)
     if isinstance(value, Mapping) or _is_dataclass(value):
         return json.dumps(as_body(value), ensure_ascii=False, default=as_text)
@@ -171,7 +212,7 @@ def _scalar(value: object) -> Scalar | None:
         return valid_text(str.__str__(value))
     if isinstance(value, (bytes, bytearray, memoryview)):
         return bytes(value)
-    if isinstance(value, Mapping) or _is_listable(value):
+    if isinstance(value, Mapping) or _is_listable(value, MAX_WHOLE_NODES):
         return None
     number = plain_number(value)
     if isinstance(number, str):
@@ -184,7 +225,7 @@ def _scalar(value: object) -> Scalar | None:
     return number
 
 
-def _is_listable(value: object) -> bool:
+def _is_listable(value: object, most: int = MAX_ITEMS) -> bool:
     if isinstance(value, (list, tuple, Set, range)):
         return True
     # numpy arrays and tensors: dimensions and a way to a list. Large ones of several dimensions
@@ -192,14 +233,14 @@ def _is_listable(value: object) -> bool:
     shape = getattr(value, "shape", None)
     if not shape or not callable(getattr(value, "tolist", None)):
         return False
-    return len(shape) == 1 or math.prod(shape) <= MAX_ITEMS
+    return len(shape) == 1 or math.prod(shape) <= most
 
 
-def _items(value: Any) -> Iterable[object]:
+def _items(value: Any, most: int) -> Iterable[object]:
     if isinstance(value, (list, tuple, Set, range)):
         return value
     # Sliced before it is turned into a list: it may have more elements than there is memory.
-    items: list[object] = value[:MAX_ITEMS].tolist()
+    items: list[object] = value[:most].tolist()
     return items
 
 
@@ -218,11 +259,12 @@ def _is_dataclass(value: object) -> bool:
     return hasattr(type(value), "__dataclass_fields__")
 
 
-def _as_body(value: object, depth: int, room: list[int]) -> Any:
+def _as_body(value: object, depth: int, room: _Room) -> Any:
     if value is None or type(value) in (bool, float):
         return value
-    room[0] -= 1
-    if room[0] < 0 or depth > MAX_DEPTH:
+    room.nodes -= 1
+    if room.nodes < 0 or depth > room.depth:
+        room.was_cut = True
         return _TOO_DEEP
     try:
         return _nested_body(value, depth, room)
@@ -231,7 +273,7 @@ def _as_body(value: object, depth: int, room: list[int]) -> Any:
         return as_text(value)
 
 
-def _nested_body(value: object, depth: int, room: list[int]) -> Any:
+def _nested_body(value: object, depth: int, room: _Room) -> Any:
     scalar = _scalar(value)
     if scalar is not None:
         return scalar
@@ -239,10 +281,12 @@ def _nested_body(value: object, depth: int, room: list[int]) -> Any:
         import dataclasses
 
         value = {item.name: getattr(value, item.name) for item in dataclasses.fields(value)}  # type: ignore[arg-type]  # `_is_dataclass` saw to it
+    # One more than there is room for, so that what is left out shows as "…".
+    most = max(room.nodes, 0) + 1
     if isinstance(value, Mapping):
-        # One more than there is room for, so that what is left out shows as "…".
-        entries = islice(value.items(), max(room[0], 0) + 1)
-        return {as_text(key): _as_body(item, depth + 1, room) for key, item in entries}
-    if _is_listable(value):
-        return [_as_body(item, depth + 1, room) for item in islice(_items(value), max(room[0], 0) + 1)]
+        room.was_cut |= len(value) > most
+        return {as_text(key): _as_body(item, depth + 1, room) for key, item in islice(value.items(), most)}
+    if _is_listable(value, room.items):
+        room.was_cut |= _length(value) > min(most, room.items)
+        return [_as_body(item, depth + 1, room) for item in islice(_items(value, room.items), most)]
     return as_text(value)

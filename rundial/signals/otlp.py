@@ -76,7 +76,17 @@ def _log(record: Text | Event) -> bytes:
 
 def _event(event: Event) -> bytes:
     seq = delimited(6, encode_attribute(semconv.SEQ, event.seq))
-    return delimited(5, encode_value(event.body)) + seq + text(12, event.name)
+    ids = _ids_of(event) if event.name == semconv.EVENT_EVAL_RESULT else b""
+    return delimited(5, encode_value(event.body)) + seq + ids + text(12, event.name)
+
+
+def _ids_of(event: Event) -> bytes:
+    """Return the span that a result belongs to, where OpenTelemetry has it; nothing for none."""
+    trace_id, span_id = event.body.get("trace_id"), event.body.get("span_id")
+    if not trace_id:
+        return b""
+    span = delimited(10, bytes.fromhex(span_id)) if span_id else b""
+    return _SAMPLED + delimited(9, bytes.fromhex(trace_id)) + span
 
 
 def _text(line: Text) -> bytes:

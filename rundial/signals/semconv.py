@@ -52,6 +52,10 @@ LOGGER_NAME = "rundial.logger.name"
 # Attributes that limits have cost a line; in OTLP the record's `dropped_attributes_count`.
 DROPPED_ATTRIBUTES = "rundial.dropped_attributes"
 
+# Attributes of a span in which an example is evaluated.
+EVAL_RUN = "rundial.eval.run"
+EVAL_EXAMPLE = "rundial.eval.example"
+
 # Event names (log records with `event_name`; OpenTelemetry logs data model, "Events").
 EVENT_RUN_START = "rundial.run.start"
 EVENT_RUN_ENVIRONMENT = "rundial.run.environment"
@@ -69,6 +73,10 @@ EVENT_RUN_FINISH = "rundial.run.finish"
 EVENT_MEDIA = "rundial.media"
 EVENT_ARTIFACT_USED = "rundial.artifact.used"
 EVENT_SPAN_START = "rundial.span.start"
+
+# An evaluation: what is evaluated against what, and what each example of it came to.
+EVENT_EVAL_START = "rundial.eval.start"
+EVENT_EVAL_RESULT = "rundial.eval.result"
 
 # Beside the attribute of a span whose value is kept as a file; the first part is the attribute's own name.
 EVIDENCE_SHA256 = ".rundial.evidence.sha256"

@@ -20,7 +20,19 @@ RUNTIME = {
     "tomlkit",
     "urllib3",
 }
-EXTRAS = {"server", "s3", "postgres", "parquet", "media", "demo", "cli", "docs", "dev"}
+EXTRAS = {
+    "server",
+    "s3",
+    "grpc",
+    "postgres",
+    "clickhouse",
+    "parquet",
+    "media",
+    "demo",
+    "cli",
+    "docs",
+    "dev",
+}
 
 
 @pytest.fixture(scope="module")

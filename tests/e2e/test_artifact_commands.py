@@ -53,7 +53,7 @@ def test_a_person_sees_a_bar_and_a_pipe_sees_the_result_alone(server: ServerProg
 
     assert put[:2] == (0, "model.bin:v0 (latest)\n")
     assert "uploading" in put[2]
-    assert "MB" in put[2]
+    assert "MiB/3.0 MiB" in put[2]
     assert got[0] == 0
     assert "downloading" in got[2]
     assert (as_json[0], as_json[2]) == (0, "")

@@ -11,10 +11,13 @@ from textwrap import dedent
 
 import pytest
 
+from rundial.api.client import Client
 from tests.support import recorded
+from tests.support.program import ServerProgram
 from tests.support.recorded import Recorded
 from tests.support.scripts import PRELUDE, TIMEOUT_S, end_of, run_script, start_script
-from tests.support.shell import Done
+from tests.support.shell import Done, rundial
+from tests.support.stored import read
 from tests.support.waiting import wait_until
 
 pytestmark = [pytest.mark.e2e, pytest.mark.fault, pytest.mark.timeout(60)]
@@ -162,6 +165,47 @@ def test_kill_loses_nothing_that_was_printed_to_the_console(spool_dir: Path) -> 
 
     assert done.status == -9
     assert done.stdout == "".join(f"{number}\n" for number in range(20_000))
+
+
+@pytest.mark.parametrize("is_second", [False, True])
+def test_lines_that_a_kill_keeps_from_the_run_are_counted(
+    server: ServerProgram, spool_dir: Path, is_second: bool
+) -> None:
+    """After kill -9 each line is in the run or counted, to one; who delivers the rest says how many."""
+    again = "run = rd.init(project='digits', run_id='second', **given['options'])"
+    options = {
+        "mode": "offline",
+        "endpoint": server.url,
+        "api_key": server.key,
+        "spool_directory": str(spool_dir),
+        "capture_console": "fd",
+    }
+    done = run_script(
+        f"""
+    import os
+    run = rd.init(project="digits", run_id="first", **given["options"])
+    {again if is_second else ""}
+    os.write(1, b"0\\n")
+    while not run.diagnostics().ledger.lines.logged:
+        pass
+    for number in range(1, 20_000):
+        os.write(1, b"%d\\n" % number)
+    os.kill(os.getpid(), 9)
+        """,
+        options=options,
+    )
+    synced = rundial("sync", str(spool_dir), RUNDIAL_API_KEY=server.key)
+    assert synced.status == 0, synced.stderr
+    with Client(server.url, api_key=server.key) as client:
+        found = read(client, "digits", "second" if is_second else "first")
+
+    assert done.stdout == "".join(f"{number}\n" for number in range(20_000))
+    ledger = found.details["ledger"]
+    dropped = ledger["lines"]["dropped"].get("queue_full", 0)
+    assert 0 < len(found.lines) < 20_000
+    assert found.lines == [str(number) for number in range(len(found.lines))]
+    assert 0 <= len(found.lines) + dropped - 20_000 <= 1
+    assert f"{dropped} lines of its console were not recorded" in synced.stderr
 
 
 def test_children_that_outlive_the_process_go_on_printing(spool_dir: Path) -> None:
@@ -327,3 +371,63 @@ def test_terminal_stays_a_terminal(spool_dir: Path) -> None:
     assert done.returncode == 0, done.stderr
     assert shown == b"True 97 0\r\n"
     assert bodies(recorded.read(spool_dir), "stdout") == ["True 97 0"]
+
+
+def test_runs_that_begin_at_once_share_one_program(spool_dir: Path) -> None:
+    """Descriptors are turned once, however many threads start runs together, and given back once."""
+    done, found = record(
+        """
+    from threading import Barrier, Thread, enumerate
+    assert run.finish(20)
+    before, barrier, runs = os.readlink("/proc/self/fd/1"), Barrier(4), []
+    def begin():
+        barrier.wait()
+        runs.append(rd.init(project="digits", mode="offline", spool_directory=given["spool"],
+                            capture_console="fd", finish_timeout_seconds=20))
+    threads = [Thread(target=begin) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    print("together", flush=True)
+    readers = [each.name for each in enumerate() if each.name == "rundial-console"]
+    for each in runs:
+        assert each.finish(20)
+    print(len(runs), len(readers), os.readlink("/proc/self/fd/1") == before, flush=True)
+        """,
+        spool_dir,
+    )
+
+    assert (done.status, done.stdout) == (0, "together\n4 1 True\n"), done.stderr
+    assert bodies(found, "stdout") == ["together"] * 4
+
+
+def test_capture_that_cannot_begin_leaves_no_descriptor(spool_dir: Path) -> None:
+    """Where the program cannot be started, the streams are captured, and everything else is as it was."""
+    done = run_script(
+        """
+    import os
+    sys.executable = ""
+    options = {"project": "digits", "mode": "offline", "spool_directory": given["spool"],
+               "capture_environment": False, "system_metrics": False}
+    # What leads to a pipe, as the console does here; threads of ours open and close files meanwhile.
+    def pipes():
+        found = []
+        for name in os.listdir("/proc/self/fd"):
+            try:
+                found.append(os.readlink(f"/proc/self/fd/{name}"))
+            except FileNotFoundError:
+                continue
+        return sum(place.startswith("pipe:") for place in found)
+    without = pipes()
+    with rd.init(**options, capture_console="fd") as run:
+        more = pipes() - without
+        print("seen")
+        print(more, run.diagnostics().ledger.lines.logged)
+        """,
+        spool=str(spool_dir),
+    )
+
+    assert "what Python writes is captured" in done.stderr
+    assert (done.status, done.stdout) == (0, "seen\n0 1\n"), done.stderr
+    assert list(spool_dir.rglob("console")) == []

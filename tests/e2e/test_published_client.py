@@ -188,3 +188,58 @@ def test_records_that_it_sends_again_are_stored_once(
     assert isinstance(before, dict)
     assert again == [100, 9] * 3
     assert after == {**before, "points": before["points"] + 100, "lines": before["lines"] + 9}
+
+
+EVALUATION = """
+    suite = rd.eval.suite(
+        "arithmetic", dataset={"name": "sums", "version": "1", "artifactRef": "sums:v1"},
+        scorers=["exact", {"name": "f1", "kind": "numeric"}], workspace="default-workspace", project="digits",
+        endpoint=given["url"], api_key=given["key"], spool_directory=given["spool"], system_metrics=False,
+    )
+    ids = []
+    for good in (True, False):
+        with suite.run(config={"model": "m"}) as evaluation:
+            with evaluation.run.trace("case") as span:
+                assert evaluation.log_result("a", scores={"exact": good}, meta={"k": 1})
+            assert evaluation.log_result(
+                "b", scores={"exact": True, "f1": {"score": 0.5, "passed": True}}, trace="ab" * 16
+            )
+            assert evaluation.flush(20)
+        ids.append(evaluation.eval_run_id)
+    client = rd.Client(
+        given["url"], api_key=given["key"], spool_directory=given["spool"] + "-2", system_metrics=False
+    )
+    target = client.resolve_run_target(workspace="default-workspace", project="digits")
+    place = {"org_id": target["orgId"], "project_id": target["projectId"]}
+    made = client.create_eval_run(**place, suite_id=suite.suite_id)["evalRun"]
+    sent = client.log_eval_result(
+        project_id=target["projectId"], eval_run_id=made["evalRunId"], example_id="a",
+        scores={"exact": {"score": 1.0, "passed": True}}, trace_id="ab" * 16,
+    )
+    assert sent and client.flush(20)
+    diff = client.query_eval_diff(
+        project_id=target["projectId"], baseline_eval_run_id=ids[0], candidate_eval_run_id=ids[1]
+    )
+    client.close(2)
+    print(json.dumps({"ids": [*ids, made["evalRunId"]], "rows": diff["rows"], "span": span.trace_id}))
+"""
+
+
+def test_its_evaluations_are_stored_and_compared(published: PublishedClient, server: ServerProgram) -> None:
+    """Its suite, its results in spans and outside, its own diff in Python and on its command line."""
+    found = published.script(EVALUATION)
+
+    compared = {(row["exampleId"], row["scorer"]): (row["delta"], row["regressed"]) for row in found["rows"]}
+    assert compared == {("a", "exact"): (-1.0, True), ("b", "exact"): (0.0, False), ("b", "f1"): (0.0, False)}
+    told = published.command("evals", "diff", *found["ids"][:2])
+    assert (told["ok"], told["regressions"]) == (True, 1)
+    runs = PLACE.removesuffix("/runs") + "/evals/runs"
+    rows = server.rows(f"{runs}/{found['ids'][1]}/results", "rows")
+    assert [(row["exampleId"], row["passed"], row["meta"]) for row in rows] == [
+        ("a", False, {"k": 1}),
+        ("b", True, {}),
+        ("b", True, {}),
+    ]
+    assert rows[0]["traceId"] == found["span"]
+    assert [row["exampleId"] for row in server.rows(f"{runs}/{found['ids'][2]}/results", "rows")] == ["a"]
+    assert server.get(f"{runs}/{found['ids'][0]}")["suiteName"] == "arithmetic"

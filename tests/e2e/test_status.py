@@ -23,6 +23,7 @@ from tests.support.waiting import wait_until
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(60)]
 
 BEGIN = """
+    from sys import exit as leave
     run = rd.init(project="digits", **given)
     run.log({"x": 1.0})
 """
@@ -75,9 +76,19 @@ INTERRUPT = (
         ("raise SystemExit('no data')", 1, "failed", "exit status no data"),
         ("left = 3; raise SystemExit(left)", 3, "failed", "exit status 3"),
         ("left = 0; raise SystemExit(left)", 0, "completed", None),
-        # Nobody can know these statuses: such a run is neither called completed nor failed.
-        ("raise SystemExit(int('0'))", 0, "aborted", "SystemExit"),
-        ("def work(): raise SystemExit(4)\n    work()", 4, "aborted", "SystemExit"),
+        ("raise SystemExit(int('0'))", 0, "completed", None),
+        ("raise SystemExit(int('6'))", 6, "failed", "exit status 6"),
+        ("def work(): raise SystemExit(0)\n    work()", 0, "completed", None),
+        ("def work(): raise SystemExit(4)\n    work()", 4, "failed", "exit status 4"),
+        # Taken before the run began, as at the top of a program.
+        ("leave(0)", 0, "completed", None),
+        ("def work(): leave(5)\n    work()", 5, "failed", "exit status 5"),
+        ("class Mine(SystemExit): pass\n    raise Mine(7)", 7, "failed", "exit status 7"),
+        ("error = SystemExit(1); error.code = 0; raise error", 0, "completed", None),
+        # The eight bits that whoever started the program is told are what it left with.
+        ("sys.exit(256)", 0, "completed", None),
+        ("try: sys.exit(3)\n    except SystemExit as error: assert error.code == 3", 0, "completed", None),
+        ("try: sys.exit(3)\n    except SystemExit: raise ValueError('nan')", 1, "failed", "ValueError: nan"),
         # What somebody catches, or ends another thread, does not end the program.
         ("import contextlib\n    with contextlib.suppress(SystemExit): sys.exit(3)", 0, "completed", None),
         (
@@ -183,14 +194,16 @@ def test_sys_exit_is_given_back(options: dict[str, Any]) -> None:
     """What was replaced to see the exit status is the program's own again at its end."""
     script = """
     import atexit
-    own, quitter = sys.exit, type(quit).__call__
-    atexit.register(lambda: print(sys.exit is own and type(quit).__call__ is quitter))
+    from sys import exit
+    own, code = sys.exit, vars(SystemExit)["code"]
+    atexit.register(lambda: print(sys.exit is exit is own, vars(SystemExit)["code"] is code))
     run = rd.init(project="digits", **given)
-    assert sys.exit is not own and sys.exit.__name__ == "exit"
+    assert vars(SystemExit)["code"] is not code is SystemExit.code
+    assert sys.exit.__name__ == "exit" and sys.exit is exit
     """
     done = run_script(script, **options)
 
-    assert done.stdout.split() == ["True"], done.stderr
+    assert done.stdout.split() == ["True", "True"], done.stderr
 
 
 @pytest.mark.parametrize(("way", "status"), [("raise SystemExit(3)", "failed"), ("pass", "completed")])

@@ -27,6 +27,7 @@ pytestmark = pytest.mark.fault
 
 LOGGING = """
     import os, signal, threading
+    from sys import exit
     run = rd.init(**given)
     for step in range(500):
         assert run.log({"x": float(step), "y": -step}, step=step)
@@ -40,7 +41,11 @@ ENDS = {
     "sys.exit": ("    sys.exit(3)\n", 3, "failed"),
     "SystemExit": ("    raise SystemExit(3)\n", 3, "failed"),
     "caught": ("    try: sys.exit(3)\n    except SystemExit: pass\n", 0, "completed"),
-    "function": ("    def work(): raise SystemExit(3)\n    work()\n", 3, "aborted"),
+    "function": ("    def work(): raise SystemExit(3)\n    work()\n", 3, "failed"),
+    "main": ("    def main(): return 0\n    raise SystemExit(main())\n", 0, "completed"),
+    "imported": ("    def work(): exit(3)\n    work()\n", 3, "failed"),
+    "imported, 0": ("    def work(): exit(0)\n    work()\n", 0, "completed"),
+    "text": ("    def work(): exit('no data')\n    work()\n", 1, "failed"),
     "exception": ("    raise KeyError('mine')\n", 1, "failed"),
     # Pythons differ in how they end then, of a program given by `-c`.
     # Where the tests themselves run in the background, SIGINT is ignored: not so in a program at a terminal.
@@ -54,6 +59,11 @@ ENDS = {
     "SIGTERM": ("    os.kill(os.getpid(), 15)\n    threading.Event().wait(9)\n", 143, "aborted"),
     "thread": ("    threading.Thread(target=run.log, args=({'x': 500.0},)).start()\n", 0, "completed"),
 }
+
+
+def run_id(way: str) -> str:
+    """Name the run of one way to leave."""
+    return f"run-{way.replace(', ', '-')}"
 
 
 def stored(server: ServerProgram, run_id: str) -> Stored:
@@ -78,7 +88,7 @@ def test_a_program_that_leaves_without_finish_loses_nothing(
         "ring_bytes": 1 << 20,
     }
     for way, (line, status, _) in ENDS.items():
-        given = json.dumps({**options, "run_id": f"run-{way}"})
+        given = json.dumps({**options, "run_id": run_id(way)})
         done = subprocess.run(
             [FOUND[version], "-c", PRELUDE + dedent(LOGGING + line), given],
             capture_output=True,
@@ -88,12 +98,13 @@ def test_a_program_that_leaves_without_finish_loses_nothing(
         )
         assert done.returncode == status or (status is None and done.returncode), done.stderr
         assert "Traceback" not in done.stderr or way in ("exception", "interrupt"), done.stderr
+        assert way != "text" or done.stderr.startswith("no data\n")
         assert way != "exception" or "KeyError: 'mine'" in done.stderr
     report = sync([spool], endpoint=server.url, api_key=server.key, timeout_s=30)
 
     assert [result.why for result in report.results] == [""] * (len(ENDS) if mode == "offline" else 0)
     for way, (_, _, ended) in ENDS.items():
-        found = stored(server, f"run-{way}")
+        found = stored(server, run_id(way))
         steps = sorted(step for name, step, _ in found.points if name == "y")
         assert steps == list(range(500))
         assert (found.lines, len(found.spans)) == (["line"], 1)

@@ -85,6 +85,11 @@ class Sender:
             goal = sum(self.acknowledged.values()) + requests
             assert self._has_moved.wait_for(lambda: sum(self.acknowledged.values()) >= goal, 60)
 
+    def wait_for_refusal(self) -> None:
+        """Wait until a request of it was refused."""
+        with self._has_moved:
+            assert self._has_moved.wait_for(lambda: self.refused > 0, 60)
+
     def stop(self) -> None:
         """Stop after the request that is on its way."""
         self._stop.set()
@@ -104,7 +109,9 @@ class Sender:
                             self.acknowledged[run] += 1
                             self._has_moved.notify_all()
                     else:
-                        self.refused += 1
+                        with self._has_moved:
+                            self.refused += 1
+                            self._has_moved.notify_all()
                         self._stop.wait(0.05)
 
     def _is_taken(self, pool: urllib3.PoolManager, run: str, batch: int) -> bool:
@@ -234,9 +241,12 @@ def test_postgresql_restarted_under_load_loses_nothing_that_was_acknowledged(
         postgres = stack.enter_context(Postgres())
         cluster = Cluster(stack, tmp_path, postgres.database())
         senders = [Sender(cluster, f"rank-{rank}", ["night", "noon"], batches=None) for rank in range(3)]
-        senders[0].wait_for(6)
+        for sender in senders:
+            sender.wait_for(2)
 
         postgres.stop(mode)  # type: ignore[arg-type] # one of the two words above
+        for sender in senders:
+            sender.wait_for_refusal()
         postgres.start()
         for sender in senders:
             sender.wait_for(6)
@@ -255,7 +265,8 @@ def test_postgresql_restarted_under_load_loses_nothing_that_was_acknowledged(
 def test_a_server_killed_under_load_loses_nothing_and_the_other_goes_on(cluster: Cluster) -> None:
     """What a server acknowledged is in the database; what it did not, its clients send to the other."""
     senders = [Sender(cluster, f"rank-{rank}", ["night", "noon"], batches=None) for rank in range(3)]
-    senders[0].wait_for(6)
+    for sender in senders:
+        sender.wait_for(2)
 
     cluster.servers[0].kill()
     for sender in senders:

@@ -19,6 +19,7 @@ from tests.perf import (
     call,
     day,
     encoding,
+    files,
     finish,
     idle,
     ingest,
@@ -44,6 +45,7 @@ SECTIONS: dict[str, Callable[[Plan], list[Figure]]] = {
     "paced": paced.run_section,
     "idle": idle.run_section,
     "system": system.run_section,
+    "files": files.run_section,
     "finish": finish.run_section,
     "published": published.run_section,
 }

@@ -18,8 +18,8 @@ from rundial.server.curves import Shown
 from rundial.server.keys import Principal
 from rundial.server.rows import NO_STEP, Delivery, Target
 from rundial.server.services import Services
-from rundial.server.store.chosen import curve
 from rundial.server.store.tables import instances, runs, series
+from rundial.server.store.views import curve
 from tests.support.clock import ManualClock
 
 # PostgreSQL is another process, and a hundred examples of many commits each take it seconds.
@@ -131,7 +131,7 @@ def curves(services: Services, run_id: str) -> dict[str, list[Shown]]:
     query = select(series.c.id, series.c.name).join(runs, runs.c.id == series.c.run)
     with services.engines.reading.begin() as connection:
         found = connection.execute(query.where(runs.c.run_id == run_id)).all()
-        return {row.name: curve(connection, row.id).shown() for row in found}
+        return {row.name: curve(services.events.points, connection, row.id).shown() for row in found}
 
 
 @given(st.lists(SENT, max_size=6), st.randoms())

@@ -20,8 +20,8 @@ from rundial.server.keys import Principal
 from rundial.server.rows import NO_STEP, Delivery, Target
 from rundial.server.services import Services
 from rundial.server.store import rollups, views
+from rundial.server.store.parts import ALWAYS, Part, Span
 from rundial.server.store.tables import runs, series
-from rundial.server.store.views import Part, Span
 from tests.support.clock import ManualClock
 
 OWNER = Principal("key", "test", frozenset({keys.ADMIN}), 0)
@@ -117,7 +117,7 @@ def about(part: Part) -> list[tuple[object, ...]]:
     first=LOGGED,
     then=st.lists(st.one_of(LOGGED, ROLLED, ROLLED), max_size=6),
     bounds=st.tuples(BOUND, BOUND),
-    times=st.one_of(st.just(rollups.ALWAYS), st.tuples(st.integers(0, 2_500), st.integers(2_500, 6_000))),
+    times=st.one_of(st.just(ALWAYS), st.tuples(st.integers(0, 2_500), st.integers(2_500, 6_000))),
     most=st.integers(1, 200),
 )
 def test_a_curve_from_rollups_is_the_curve_of_its_points(
@@ -140,13 +140,14 @@ def test_a_curve_from_rollups_is_the_curve_of_its_points(
     high = 2**63 - 1 if bounds[1] is None else bounds[1]
     span = Span(max(0, low), high, *times)
     series_id = series_of(services, run_id)
+    store = services.events.points
 
     with services.engines.reading.begin() as connection:
-        found = views.parts_of(connection, series_id, MANY, span, most)
-        plain = views.parts_of(connection, series_id, 0, span, most)
+        found = views.parts_of(store, connection, series_id, MANY, span, most)
+        plain = views.parts_of(store, connection, series_id, 0, span, most)
         assert [about(part) for part in found] == [about(part) for part in plain]
-        assert views.points_of(connection, series_id, found, span, 2 * most + 2) == views.points_of(
-            connection, series_id, plain, span, 2 * most + 2
+        assert views.points_of(store, connection, series_id, found, span, 2 * most + 2) == views.points_of(
+            store, connection, series_id, plain, span, 2 * most + 2
         )
     for part, other in zip(found, plain, strict=True):
         for one, two in zip(part.buckets, other.buckets, strict=True):

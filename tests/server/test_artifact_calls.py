@@ -56,7 +56,9 @@ def test_a_client_lists_and_shows(client: Client, artifacts: Artifacts) -> None:
     page = client.list_artifacts(**AT, limit=2)
     every = [f"{each['name']}:{each['versionName']}" for each in client.iter_artifacts(**AT, page_size=1)]
     shown = client.artifact(**AT, artifact_ref="org/data:v0")
+    some = client.artifact(**AT, artifact_ref="org/data:v0", max_files=1)
 
+    assert ([file["path"] for file in some["files"]], some["fileCount"]) == (["a.csv"], 2)
     assert len(page["artifacts"]) == 2
     assert page["page"]["hasMore"] is True
     assert every == ["org/data:v1", "model:v0", "org/data:v0"]
@@ -93,6 +95,45 @@ def test_a_client_changes_aliases_and_deletes(client: Client, artifacts: Artifac
     assert freed["blobsDeleted"] == 2
     with pytest.raises(RundialRequestError, match="was deleted"):
         client.artifact(**AT, artifact_ref="org/data:v0")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ({"name": "a:b"}, "':'"),
+        ({"aliases": ["v3"]}, "'v3' is a version"),
+        ({"metadata": {"x": "y" * 40_000}}, "metadata is over"),
+        ({"retention_policy": {"strategy": "keep_last", "keep": 3}}, "keepLast"),
+        ({"path_or_dir": "gone"}, "cannot be read"),
+    ],
+)
+def test_put_refuses_what_logging_does(
+    client: Client, artifacts: Artifacts, tmp_path: Path, arguments: dict[str, Any], words: str
+) -> None:
+    """What is wrong is told before a byte is sent, whichever way an artifact goes."""
+    (tmp_path / "a").write_text("x")
+    given = {"path_or_dir": tmp_path / "a", **arguments}
+    with pytest.raises(ValueError, match=words):
+        client.put_artifact(project_id=artifacts.project_id, **given)
+
+    assert client.list_artifacts(**AT)["artifacts"] == []
+
+
+def test_put_says_of_an_artifact_what_logging_does(
+    client: Client, artifacts: Artifacts, tmp_path: Path
+) -> None:
+    """Numbers that JSON has no words for are kept by their names, and a policy is the server's."""
+    (tmp_path / "a").write_text("x")
+    found = client.put_artifact(
+        project_id=artifacts.project_id,
+        path_or_dir=tmp_path / "a",
+        metadata={"loss": float("nan")},
+        retention_policy={"strategy": "keep_last", "keepLast": 2},
+    )
+
+    shown = client.artifact(**AT, artifact_ref=str(found["artifactId"]))
+    assert (shown["kind"], shown["metadata"]) == ("artifact", {"loss": "nan"})
+    assert shown["retentionPolicy"]["keepLast"] == 2
 
 
 def test_ls_prints_a_table(command: Any, artifacts: Artifacts) -> None:

@@ -39,6 +39,7 @@ def rolled_up(local: LocalServer) -> int:
         return int(connection.execute(select(func.count()).select_from(rollups)).scalar_one())
 
 
+@pytest.mark.inside
 def test_a_spike_of_a_long_curve_stays_also_when_it_is_rolled_up(local: LocalServer) -> None:
     """One point of forty thousand is still there, before and after, and the second answer reads no points."""
     run = fresh_id()
@@ -56,6 +57,7 @@ def test_a_spike_of_a_long_curve_stays_also_when_it_is_rolled_up(local: LocalSer
     assert again[0]["totalPoints"] == LONG
 
 
+@pytest.mark.inside
 def test_a_later_attempt_replaces_what_was_rolled_up(local: LocalServer) -> None:
     """A run that goes on from a checkpoint shows its latest attempt, however it was read before."""
     run = fresh_id()

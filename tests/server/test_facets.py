@@ -103,6 +103,25 @@ def test_summary_follows_the_metrics_definitions(local: LocalServer) -> None:
     assert {each["name"] for each in details["metrics"]} >= {"best/*", "best/acc", "hidden"}
 
 
+def test_mean_of_many_requests_is_that_of_all_points_and_never_leaves_a_floats_range(
+    local: LocalServer,
+) -> None:
+    """A mean is kept and not computed, and no value that a float can hold stops a request."""
+    run = fresh_id()
+    sent = {"plain": [3.0, 1.0, 2.0, 6.0, -1.0], "great": [1.7e308] * 5, "small": [5e-324] * 5}
+    for name, values in sent.items():
+        for step, value in enumerate(values):
+            point = otlp.metrics((otlp.resource(run), [otlp.gauge(name, [otlp.point(step, value)])]))
+            assert local.export("metrics", point).status == 200
+        tell(local, run, (len(name), "metric", {"name": name, "summary": "mean"}))
+    assert local.export("metrics", otlp.curve(run, "plain", [3.0])).status == 200
+
+    summary = local.details(run)["summary"]
+    assert summary["plain"] == pytest.approx(2.2)
+    assert 1e289 < summary["great"] < 1.8e308
+    assert abs(summary["small"]) < 1e-200
+
+
 def test_summary_of_ranks_shows_the_lowest_one(local: LocalServer) -> None:
     """A run whose ranks all record has one value a metric, and always the same one's."""
     run = fresh_id()
@@ -194,6 +213,7 @@ def test_a_run_that_has_ended_cannot_be_stopped(local: LocalServer) -> None:
     assert local.post("/api/v1/runs/nothing/stop", {}).status == 404
 
 
+@pytest.mark.inside
 @pytest.mark.parametrize(
     ("scopes", "may_stop", "may_ask"),
     [

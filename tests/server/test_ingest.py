@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 
+import pytest
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceResponse
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceResponse
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceResponse
@@ -129,6 +130,7 @@ def test_ingest_keeps_every_point_without_a_step(local: LocalServer) -> None:
     assert local.curve(run, "cpu") == [(None, 3.0), (None, 2.0), (None, 1.0)]
 
 
+@pytest.mark.inside
 def test_ingest_makes_a_run_of_a_program_that_knows_no_runs(local: LocalServer) -> None:
     """Any OpenTelemetry program can be pointed here; each of its instances becomes a run."""
     owner = otlp.resource(None, rundial__project=None, rundial__run__kind=None, rundial__run__attempt=None)
@@ -211,6 +213,7 @@ def test_ingest_refuses_a_run_id_that_cannot_be_one_and_takes_the_other_resource
     assert local.curve(run, "loss") == [(0, 1.0)]
 
 
+@pytest.mark.inside
 def test_ingest_makes_an_unknown_workspace_for_the_owner_alone(local: LocalServer) -> None:
     """The owner's key may open a workspace by writing to it; any other key is told what to do."""
     run = fresh_id()
@@ -225,6 +228,7 @@ def test_ingest_makes_an_unknown_workspace_for_the_owner_alone(local: LocalServe
     assert local.details(run, workspace="vision")["counts"]["points"] == 1
 
 
+@pytest.mark.inside
 def test_ingest_by_a_key_of_another_workspace_is_refused_and_stores_nothing(local: LocalServer) -> None:
     """A key writes where it belongs and nowhere else."""
     run = fresh_id()
@@ -239,6 +243,7 @@ def test_ingest_by_a_key_of_another_workspace_is_refused_and_stores_nothing(loca
     assert local.details(run, workspace="vision")["counts"]["points"] == 1
 
 
+@pytest.mark.inside
 def test_ingest_by_a_key_of_one_project_makes_no_other(local: LocalServer) -> None:
     """A project's key cannot spread into the workspace."""
     local.project_id("digits")
@@ -283,6 +288,7 @@ def test_ingest_shows_the_point_accepted_last_within_an_attempt(local: LocalServ
     assert (in_one_request, local.curve(run, "loss")) == ([(5, 2.0)], [(5, 3.0)])
 
 
+@pytest.mark.inside
 def test_ingest_of_a_resource_without_records_makes_no_run(local: LocalServer) -> None:
     """A run appears with its first record."""
     local.project_id()

@@ -7,14 +7,18 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from sqlalchemy import Column, Connection, Integer, MetaData, Table, Text, inspect, select
+from sqlalchemy import Column, Connection, Integer, MetaData, Table, Text, inspect, select, update
 
 from rundial.errors import ConfigError
 from rundial.server.store.engine import Engines, open_engines
+from rundial.server.store.inserts import MOST_OF_A_MEAN
+from rundial.server.store.migrations import m0023_means
 from rundial.server.store.migrations.changes import add_column, create
 from rundial.server.store.migrations.ladder import FIRST, STEPS, Step, bring_up
-from rundial.server.store.tables import facts, schema_migrations
+from rundial.server.store.tables import facts, schema_migrations, series
 from tests.conftest import ROOT
+from tests.support import otlp
+from tests.support.server import LocalServer
 
 SCHEMA_1 = (ROOT / "tests/support/schema1.sql").read_text("utf-8")
 NEWEST = max((step.number for step in STEPS), default=FIRST)
@@ -79,6 +83,21 @@ def test_what_the_first_version_stored_is_there(engines: Engines) -> None:
         found = connection.exec_driver_sql("SELECT run_id, name FROM runs").all()
 
     assert found == [("night", "Night")]
+
+
+def test_means_are_filled_in_from_the_points_that_are_there(local: LocalServer) -> None:
+    """A run table's means are right after an upgrade, also where their sum is no float any more."""
+    for name, values in {"plain": [1.0, 2.0, 6.0], "great": [1e308, 1e308], "small": [5e-324]}.items():
+        assert local.export("metrics", otlp.curve("run", name, values)).status == 200
+
+    def upgrade(connection: Connection) -> dict[str, float]:
+        connection.execute(update(series).values(mean_value=None))
+        m0023_means.upgrade(connection)
+        return dict(connection.execute(select(series.c.name, series.c.mean_value)).all())
+
+    means = local.services.writer.submit(upgrade).result(10)
+
+    assert means == {"plain": 3.0, "great": MOST_OF_A_MEAN, "small": pytest.approx(0.0)}
 
 
 def test_each_missing_step_is_taken_once_in_order(tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ from rundial.server.rows import SeriesBlock
 from rundial.server.store.engine import Engines, open_engines
 from rundial.server.store.inserts import insert_points
 from rundial.server.store.postgresql import Reals, Wholes
+from rundial.server.store.sqlevents import SqlEvents
 from rundial.server.store.tables import facts
 from rundial.server.writer import Writer
 from tests.support import otlp
@@ -36,7 +37,7 @@ def engines(tmp_path: Path, postgres: Postgres) -> Iterator[Engines]:
 @pytest.fixture
 def writer(engines: Engines) -> Iterator[Writer]:
     """A writer of that database."""
-    made = Writer(engines, on_rollback=lambda: None)
+    made = Writer(engines, SqlEvents(), on_rollback=lambda: None)
     yield made
     made.close()
 
@@ -99,7 +100,7 @@ def test_while_the_database_is_away_every_caller_is_told_to_repeat(tmp_path: Pat
     """No request waits for a database that may never come back, and the writer outlives it."""
     with Postgres() as postgres:
         engines = open_engines(tmp_path, postgres.database())
-        writer = Writer(engines, on_rollback=lambda: None)
+        writer = Writer(engines, SqlEvents(), on_rollback=lambda: None)
         postgres.stop()
 
         refused = [writer.submit(lambda connection: connection.execute(text("SELECT 1"))) for _ in range(3)]

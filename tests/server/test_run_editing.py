@@ -181,7 +181,9 @@ def test_a_run_is_removed_bit_by_bit(local: LocalServer) -> None:
     local.send("DELETE", path(run))
 
     def remove() -> bool:
-        job = local.services.writer.submit(lambda connection: remove_some(connection, budget=150))
+        job = local.services.writer.submit(
+            lambda connection: remove_some(connection, local.services.events, budget=150)
+        )
         return job.result(10)
 
     left = [rows(local)["points"]]

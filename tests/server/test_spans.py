@@ -60,6 +60,7 @@ def test_what_was_interrupted_has_its_place_in_the_tree(local: LocalServer) -> N
     assert (top["interrupted"], top["childCount"], top["durationNs"]) == (True, 1, "500")
 
 
+@pytest.mark.inside
 def test_ten_thousand_spans_are_paged_each_once(local: LocalServer) -> None:
     """However wide a branch is."""
     run = fresh_id()

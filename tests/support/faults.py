@@ -44,6 +44,14 @@ FAULTS: dict[str, dict[str, Fault]] = {
         "test_a_second_sync_changes_nothing": Fault("sync repeated over a copy of the spool", ALL, SYNC),
         "test_the_next_run_delivers_what_a_killed_one_left": Fault("kill -9, then another run", ALL, ONLINE),
     },
+    "test_evals": {
+        "test_a_killed_evaluation_is_stored_whole_after_sync": Fault(
+            "kill -9 in the middle of an evaluation", f"{LINES}, {SPANS}", BOTH
+        ),
+        "test_results_outlive_a_server_that_is_killed": Fault(
+            "kill -9 of the server in the middle of an evaluation", LINES, ONLINE
+        ),
+    },
     "test_kill_again": {
         "test_a_sync_that_is_killed_again_and_again_stores_everything_once": Fault(
             "kill -9 in the middle of recovery and of sync", ALL, SYNC
@@ -214,6 +222,9 @@ FAULTS: dict[str, dict[str, Fault]] = {
         "test_refused_artifact_is_counted_and_the_next_one_arrives": Fault(
             "400 for one artifact", FILES, ONLINE
         ),
+        "test_media_wait_for_room_on_a_disk_that_is_full": Fault(
+            "a full disk of 1 MiB under the spool, then room", FILES, ONLINE
+        ),
     },
     "test_new_key": {
         "test_a_new_key_in_mid_run_sends_at_once_what_waited": Fault(
@@ -270,6 +281,14 @@ FAULTS: dict[str, dict[str, Fault]] = {
         ),
         "test_two_servers_that_start_at_once_make_one_workspace_and_one_owner": Fault(
             "two servers start at once on an empty database", POINTS, ONLINE
+        ),
+    },
+    "test_clickhouse": {
+        "test_a_server_killed_between_clickhouse_and_its_catalog_has_all_that_it_acknowledged": Fault(
+            "kill -9 of a server whose points are in ClickHouse, under load", ALL, SERVER
+        ),
+        "test_a_clickhouse_that_fails_under_load_costs_nothing_that_was_acknowledged": Fault(
+            "ClickHouse killed, refusing inserts, or its answers lost, under load", ALL, SERVER
         ),
     },
     "test_server": {

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from tests.support import otlp
-from tests.support.world import HOME, PASSWORD, RUN, SCOPED, World, fresh
+from tests.support.world import HOME, PASSWORD, RUN, SCOPED, World, canary, fresh
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +43,7 @@ _MAKERS: Final = _ADMINS | {"member", "project admin key"}
 _READERS: Final = _MAKERS | {"viewer", "agent", "key:project:read"}
 _WRITERS: Final = _MAKERS | {"agent", "key:metrics:write", "key:logs:write", "key:traces:write"}
 _KEEPERS: Final = _MAKERS | {"agent", "key:artifacts:write"}
+_EVALUATORS: Final = _MAKERS | {"agent", "key:evals:write"}
 _ELSEWHERE: Final = frozenset({"stranger", "key of another project", "key of another workspace"})
 _PERSONS: Final = frozenset({"owner", "member", "viewer", "stranger"})
 _ALL: Final = _READERS | _WRITERS | _ELSEWHERE | set(SCOPED)
@@ -172,8 +173,9 @@ def _of_upload(verb: str) -> Callable[[World], Call]:
 
 def _manifest(world: World) -> dict[str, Any]:
     """An artifact that only refers to what lies elsewhere, and is whole without an upload."""
-    refers = [{"path": "data", "uri": "s3://bucket/data"}]
-    return {"projectId": world.ids["digits"], "runId": RUN, "name": fresh("art"), "references": refers}
+    refers = [{"path": canary("digits"), "uri": "s3://bucket/data"}]
+    name = fresh(canary("digits"))
+    return {"projectId": world.ids["digits"], "runId": RUN, "name": name, "references": refers}
 
 
 def _of_artifact(verb: str = "", body: Any = None) -> Callable[[World], Call]:
@@ -220,6 +222,40 @@ def _signed(verb: str) -> Callable[[World], Call]:
         return Call(begun["files"][0]["url"].removeprefix(world.server.url), data)
 
     return call
+
+
+def _suite(world: World) -> dict[str, Any]:
+    """A suite of its own, as it is made."""
+    dataset = {"name": "d", "version": "1", "artifactRef": "d:v1"}
+    return {"projectId": world.ids["digits"], "name": fresh("suite"), "dataset": dataset, "scorers": ["s"]}
+
+
+def _eval_run(world: World) -> str:
+    """An evaluation run with one result."""
+    suite = world.made("/api/v1/evals/suites", _suite(world))["suite"]["suiteId"]
+    body = {"projectId": world.ids["digits"], "suiteId": suite, "runId": RUN}
+    found = str(world.made("/api/v1/evals/runs", body)["evalRun"]["evalRunId"])
+    world.made("/api/v1/evals/results", {**_results(world), "evalRunId": found})
+    return found
+
+
+def _results(world: World) -> dict[str, Any]:
+    row = {"exampleId": canary("digits"), "scorer": "s", "score": 1, "passed": True}
+    return {"projectId": world.ids["digits"], "rows": [row]}
+
+
+def _of_suite(world: World) -> Call:
+    suite = world.made("/api/v1/evals/suites", _suite(world))["suite"]["suiteId"]
+    return Call("/api/v1/evals/runs", {"projectId": world.ids["digits"], "suiteId": suite})
+
+
+def _of_eval_run(verb: str = "") -> Callable[[World], Call]:
+    return lambda world: Call(f"{_P}/evals/runs/{_eval_run(world)}{verb}")
+
+
+def _diff(world: World) -> Call:
+    ids = {"baselineEvalRunId": _eval_run(world), "candidateEvalRunId": _eval_run(world)}
+    return Call("/api/v1/query/evals/diff", {"projectId": world.ids["digits"], **ids})
 
 
 RIGHTS: Final[dict[tuple[str, str], Right]] = {
@@ -299,7 +335,7 @@ RIGHTS: Final[dict[tuple[str, str], Right]] = {
     ),
     ("GET", "/api/v1/workspaces/{workspace}/audit"): Right(_ADMINS, _get(f"{_W}/audit")),
     ("POST", "/api/v1/runs/resolve-target"): Right(
-        _READERS | _WRITERS | {"key:artifacts:write"},
+        _READERS | _WRITERS | {"key:artifacts:write", "key:evals:write"},
         lambda _: Call("/api/v1/runs/resolve-target", {"workspace": HOME, "project": "digits"}),
     ),
     ("POST", "/api/v1/runs/start"): Right(
@@ -389,6 +425,24 @@ RIGHTS: Final[dict[tuple[str, str], Right]] = {
             ],
         )(world),
     ),
+    ("POST", "/api/v1/evals/suites"): Right(
+        _EVALUATORS, lambda world: Call("/api/v1/evals/suites", _suite(world))
+    ),
+    ("POST", "/api/v1/evals/runs"): Right(_EVALUATORS, _of_suite),
+    ("POST", "/api/v1/evals/results"): Right(
+        _EVALUATORS,
+        lambda world: Call("/api/v1/evals/results", {**_results(world), "evalRunId": _eval_run(world)}),
+    ),
+    ("POST", "/api/v1/export/evals/file"): Right(
+        _READERS,
+        lambda world: Call(
+            "/api/v1/export/evals/file", {"projectId": world.ids["digits"], "evalRunId": _eval_run(world)}
+        ),
+    ),
+    ("POST", "/api/v1/query/evals/diff"): Right(_READERS, _diff),
+    ("GET", f"{_PLACE}/evals/runs"): Right(_READERS, _get(f"{_P}/evals/runs?runId={RUN}")),
+    ("GET", f"{_PLACE}/evals/runs/{{eval_run_id}}"): Right(_READERS, _of_eval_run()),
+    ("GET", f"{_PLACE}/evals/runs/{{eval_run_id}}/results"): Right(_READERS, _of_eval_run("/results")),
     ("GET", f"{_PLACE}/runs/{{run_id}}/media"): Right(_READERS, _get(f"{_P}/runs/{RUN}/media")),
     ("GET", f"{_PLACE}/runs/{{run_id}}/media/keys"): Right(_READERS, _get(f"{_P}/runs/{RUN}/media/keys")),
 }

@@ -10,6 +10,7 @@ import json
 import secrets
 import threading
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -22,7 +23,9 @@ from rundial.server.app import build_app, open_services
 from rundial.server.blobs.opening import BlobOptions
 from rundial.server.bodies import BodyReader
 from rundial.server.doors import Doors
+from rundial.server.grpcdoor import GrpcDoor
 from rundial.server.keys import Principal, StoredKey
+from rundial.server.pace import Pace
 from rundial.server.serve import Leaving, config_of, listen
 from rundial.server.store.apikeys import add_key
 
@@ -53,88 +56,22 @@ class Reply:
         return found
 
 
-class LocalServer:
-    """One server over one data directory, started by entering and stopped by leaving.
-
-    Threads: uvicorn's loop runs on one of its own.
+class Caller:
+    """The requests that a test makes, to a server wherever it runs.
 
     Attributes:
         url: Where it listens, without a trailing slash.
         key: The owner's API key.
-        services: The parts of the running server.
-        data: Its data directory.
     """
 
-    def __init__(
-        self,
-        data: Path,
-        clock: Clock,
-        *,
-        bodies: BodyReader | None = None,
-        silence_s: float = 90,
-        head_timeout_s: float = 20,
-        blob_options: BlobOptions | None = None,
-        database: str | None = None,
-        doors: Doors | None = None,
-    ) -> None:
-        data.mkdir(mode=0o700, parents=True, exist_ok=True)
-        self._clock = clock
-        self.data = data
-        self.services = open_services(
-            data,
-            clock,
-            bodies=bodies,
-            silence_s=silence_s,
-            blob_options=blob_options,
-            database=database,
-        )
-        self.key = (data / "owner.key").read_text().strip()
-        self._listener = listen("127.0.0.1", 0)
-        self.url = f"http://127.0.0.1:{self._listener.getsockname()[1]}"
-        app = build_app(self.services, doors or Doors(allowed_hosts=("tracker.example",)))
-        self._server = Leaving(config_of(app, head_timeout_s=head_timeout_s), self.services.streams)
-        self._thread = threading.Thread(
-            target=self._server.run, kwargs={"sockets": [self._listener]}, name="local-server"
-        )
+    def __init__(self, url: str, key: str) -> None:
+        self.url = url
+        self.key = key
         self._pool = urllib3.PoolManager(retries=False, timeout=10.0)
 
-    def __enter__(self) -> LocalServer:
-        self._thread.start()
-        assert self.get("/health/ready").status == 200
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def hang_up(self) -> None:
+        """Close the connections."""
         self._pool.clear()
-        self.stop()
-        self._listener.close()
-
-    def stop(self) -> None:
-        """Have it leave, as SIGTERM does, and wait until it has."""
-        self._server.should_exit = True
-        self._thread.join(START_TIMEOUT_S)
-
-    def make_key(
-        self,
-        scopes: Iterable[str],
-        *,
-        workspace_id: int | None = 1,
-        project_id: int | None = None,
-        expires_unix_ns: int | None = None,
-        revoked_unix_ns: int | None = None,
-    ) -> str:
-        """Store a further key, bound to the first workspace unless told otherwise, and return it."""
-        key_id, secret = keys.generate()
-        reach = None if workspace_id is None else frozenset({workspace_id})
-        home = workspace_id or 1
-        principal = Principal(key_id, "test", frozenset(scopes), home, reach, project_id)
-        stored = StoredKey(principal, keys.digest(secret), expires_unix_ns, revoked_unix_ns)
-        now_ns = self._clock.time_unix_ns()
-        self.services.writer.submit(
-            lambda connection: add_key(connection, stored, now_unix_ns=now_ns)
-        ).result(10)
-        return keys.render(key_id, secret)
 
     def send(
         self,
@@ -199,6 +136,98 @@ class LocalServer:
         found = self.get(path).json["spans"]
         assert isinstance(found, list)
         return found
+
+
+class LocalServer(Caller):
+    """One server over one data directory, started by entering and stopped by leaving.
+
+    Threads: uvicorn's loop runs on one of its own.
+
+    Attributes:
+        services: The parts of the running server.
+        data: Its data directory.
+    """
+
+    def __init__(
+        self,
+        data: Path,
+        clock: Clock,
+        *,
+        bodies: BodyReader | None = None,
+        silence_s: float = 90,
+        head_timeout_s: float = 20,
+        blob_options: BlobOptions | None = None,
+        database: str | None = None,
+        doors: Doors | None = None,
+        grpc_port: int | None = None,
+    ) -> None:
+        data.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._clock = clock
+        self.data = data
+        self.services = open_services(
+            data,
+            clock,
+            bodies=bodies,
+            silence_s=silence_s,
+            blob_options=blob_options,
+            database=database,
+        )
+        self._listener = listen("127.0.0.1", 0)
+        url = f"http://127.0.0.1:{self._listener.getsockname()[1]}"
+        super().__init__(url, (data / "owner.key").read_text().strip())
+        doors = replace(doors or Doors(allowed_hosts=("tracker.example",)), grpc_port=grpc_port)
+        pace = Pace(doors.requests_per_minute, clock)
+        app = build_app(self.services, doors, pace=pace)
+        config = config_of(app, head_timeout_s=head_timeout_s)
+        door = None if grpc_port is None else GrpcDoor(self.services, pace, doors, host="127.0.0.1")
+        self._server = Leaving(config, self.services.streams, door)
+        self._thread = threading.Thread(
+            target=self._server.run, kwargs={"sockets": [self._listener]}, name="local-server"
+        )
+
+    def __enter__(self) -> LocalServer:
+        self._thread.start()
+        assert self.get("/health/ready").status == 200
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.hang_up()
+        self.stop()
+        self._listener.close()
+
+    @property
+    def grpc_address(self) -> str:
+        """Host and port of its gRPC door."""
+        assert self._server.grpc_url is not None
+        return self._server.grpc_url.partition("//")[2]
+
+    def stop(self) -> None:
+        """Have it leave, as SIGTERM does, and wait until it has."""
+        self._server.should_exit = True
+        self._thread.join(START_TIMEOUT_S)
+
+    def make_key(
+        self,
+        scopes: Iterable[str],
+        *,
+        workspace_id: int | None = 1,
+        project_id: int | None = None,
+        expires_unix_ns: int | None = None,
+        revoked_unix_ns: int | None = None,
+    ) -> str:
+        """Store a further key, bound to the first workspace unless told otherwise, and return it."""
+        key_id, secret = keys.generate()
+        reach = None if workspace_id is None else frozenset({workspace_id})
+        home = workspace_id or 1
+        principal = Principal(key_id, "test", frozenset(scopes), home, reach, project_id)
+        stored = StoredKey(principal, keys.digest(secret), expires_unix_ns, revoked_unix_ns)
+        now_ns = self._clock.time_unix_ns()
+        self.services.writer.submit(
+            lambda connection: add_key(connection, stored, now_unix_ns=now_ns)
+        ).result(10)
+        return keys.render(key_id, secret)
 
 
 def fresh_id() -> str:

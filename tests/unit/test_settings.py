@@ -206,6 +206,7 @@ def test_a_value_below_its_minimum_is_refused(name: str, value: float) -> None:
         ("ring_bytes", "many"), ("mode", "maybe"), ("durability", "fsync"), ("strict", "perhaps"),
         ("endpoint", "localhost:8787"), ("endpoint", "http://"), ("request_timeout_seconds", []),
         ("ring_bytes", True), ("ring_bytes", float("inf")), ("request_timeout_seconds", "1e999x"),
+        ("flush_interval_seconds", float("inf")), ("finish_timeout_seconds", "1e300"),
     ],
 )  # fmt: skip  # the pairs read better side by side
 def test_a_value_that_cannot_be_read_is_refused(name: str, value: object) -> None:

@@ -82,13 +82,16 @@ def iter_artifacts(  # noqa: PLR0913 - what a listing is narrowed by
         yield from cast("ArtifactPage", page)["artifacts"]
 
 
-def artifact(self: Client, *, workspace_slug: str, project_slug: str, artifact_ref: str) -> ArtifactDetails:
-    """Return one version with all its files; looking at it is not using it.
+def artifact(
+    self: Client, *, workspace_slug: str, project_slug: str, artifact_ref: str, max_files: int | None = None
+) -> ArtifactDetails:
+    """Return one version with its files; looking at it is not using it.
 
     Args:
         workspace_slug: Workspace.
         project_slug: Project.
         artifact_ref: `name`, `name:alias`, `name:v3`, or an id.
+        max_files: Only the first of them, 1 to 10,000; `fileCount` says how many there are. None is all.
 
     Raises:
         RundialRequestError: 404 where there is none.
@@ -97,9 +100,10 @@ def artifact(self: Client, *, workspace_slug: str, project_slug: str, artifact_r
     what = f"reading the artifact {artifact_ref}"
 
     def fetch(cursor: str | None) -> Json:
-        return self.caller.get(path, query=given(limit=10_000, cursor=cursor), what=what)
+        limit = 10_000 if max_files is None else max_files
+        return self.caller.get(path, query=given(limit=limit, cursor=cursor), what=what)
 
-    pages = list(paging.pages(fetch))
+    pages = list(paging.pages(fetch)) if max_files is None else [fetch(None)]
     files = [row for page in pages for row in paging.rows_of(page, "files", self.endpoint)]
     whole = {name: value for name, value in pages[0].items() if name != "page"} | {"files": files}
     return cast("ArtifactDetails", whole)
@@ -116,10 +120,13 @@ def note_artifact_use(
         artifact_ref: Which version.
         run_id: The run.
     """
-    known = self.artifact(workspace_slug=workspace_slug, project_slug=project_slug, artifact_ref=artifact_ref)
+    known = self.artifact(
+        workspace_slug=workspace_slug, project_slug=project_slug, artifact_ref=artifact_ref, max_files=1
+    )
     body = {"projectId": known["projectId"], "runId": run_id, "artifactRef": known["artifactId"]}
-    self.caller.post("/api/v1/artifacts/use", body, what=f"using {artifact_ref}")
-    return known
+    what = f"using {artifact_ref}"
+    found = self.caller.post("/api/v1/artifacts/use", body, what=what)
+    return cast("ArtifactDetails", {**known, **self.caller.need(found, "artifact", what=what)["artifact"]})
 
 
 def update_artifact_aliases(
@@ -174,7 +181,7 @@ def collect_artifacts(
     Args:
         workspace_slug: Workspace.
         project_slug: Project.
-        dry_run: Only count the blobs that would go now.
+        dry_run: Only count what would go now.
     """
     path = f"{paths.project(workspace_slug, project_slug)}/artifacts/gc"
     what = f"collecting the artifacts of {workspace_slug}/{project_slug}"

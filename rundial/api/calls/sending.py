@@ -5,10 +5,8 @@ A training program logs artifacts with `run.log_artifact`, which never waits. Th
 
 from __future__ import annotations
 
-import json
 import os
 import random
-import secrets
 import tempfile
 import threading
 import time
@@ -44,7 +42,7 @@ def put_artifact(  # noqa: PLR0913 - what an artifact may have
 
     Args:
         project_id: The project's id.
-        path_or_dir: What; files are sent from where they are.
+        path_or_dir: What; files are sent from where they are, a URI is kept as a reference.
         name: The artifact's name; None is the path's last part.
         artifact_type: Such as `model` or `dataset`.
         metadata: What is to be known of it.
@@ -54,38 +52,42 @@ def put_artifact(  # noqa: PLR0913 - what an artifact may have
         on_bytes: Told now and then how many bytes of how many are sent.
 
     Raises:
+        ValueError: There is nothing at the path, or an argument is wrong; nothing was sent.
+        TypeError: As above.
         ArtifactError: It could not be read, or the server did not take it; nothing half-sent counts.
     """
+    from rundial.api import jobs
     from rundial.artifacts.preparation import Preparation
     from rundial.artifacts.shipment import Changed, Delivered, Request, send
     from rundial.artifacts.snapshot import Budget, Gone
+    from rundial.artifacts.uploads import facts_of
     from rundial.artifacts.wire import Endpoint, Wire
     from rundial.export.backoff import schedule
     from rundial.export.outcome import Retry
 
-    path = os.path.abspath(os.fspath(path_or_dir))
-    token = secrets.token_hex(8)
+    job = jobs.artifact(
+        path_or_dir,
+        name=name,
+        type=artifact_type,
+        metadata=metadata,
+        aliases=aliases or None,
+        retention=retention_policy,
+        references=None,
+    )
+    job["at"] = time.time_ns()
+    path = job.get("path", job["name"])
     with (
         closing(Wire(Endpoint(self.endpoint, self.key.headers))) as wire,
         tempfile.TemporaryDirectory(prefix="rundial-put-") as place,
     ):
         try:
-            job = {"token": token, "path": path, "at": time.time_ns()}
             manifest = Preparation(Path(place), Budget(0)).prepare(job, None)
         except (Gone, OSError) as error:
             raise ArtifactError(f"{path} cannot be read: {error}; nothing was sent") from error
         if manifest.facts.get("left_out"):
             left_out = "; ".join(manifest.facts["left_out"][:3])
             raise ArtifactError(f"{path} holds what cannot be sent: {left_out}; nothing was sent")
-        facts = {
-            "name": name or os.path.basename(path),
-            "artifactType": artifact_type,
-            "metadata": json.loads(json.dumps(dict(metadata or {}))),
-            "aliases": list(aliases),
-            "retentionPolicy": dict(retention_policy or {}),
-        }
-        given = {key: value for key, value in facts.items() if value is not None}
-        request = Request(project_id, run_id or "", token, given)
+        request = Request(project_id, run_id or "", job["token"], facts_of(job, manifest))
         total = manifest.size
         found: Any = None
         for number in range(1, TRIES + 1):
@@ -98,7 +100,7 @@ def put_artifact(  # noqa: PLR0913 - what an artifact may have
         return dict(found.artifact)
     if isinstance(found, Changed):
         raise ArtifactError(f"{found.path} changed while it was sent; put it again when it stands still")
-    raise ArtifactError(f"{facts['name']} was not taken: {found.why}")
+    raise ArtifactError(f"{job['name']} was not taken: {found.why}")
 
 
 class _watched:  # noqa: N801 - read as what it does

@@ -3,6 +3,7 @@
     blobs/staging/<upload>/<number>                      arrived whole, judged on the way
     blobs/staging/<upload>/<number>.data                 arrives in parts, each written at its offset
     blobs/staging/<upload>/<number>.parts/<part>-<etag>  empty: the part is there
+    blobs/staging/<upload>/<number>.parts/try-<part>-…   empty: it was begun once
     blobs/<project>/<2 hex>/<sha256>-<upload>            kept
 
 Modes are 0700 and 0600. A file has its name only once its bytes are whole: temporary file, fsync, rename,
@@ -29,13 +30,13 @@ from pathlib import Path
 from typing import Final
 
 from rundial.clock import Clock
-from rundial.server.blobs.receiving import OnePart, Receiving, WholeBlob, lock
+from rundial.server.blobs.ahead import Ahead
+from rundial.server.blobs.receiving import TRY, OnePart, Receiving, WholeBlob, lock
 from rundial.server.blobs.store import Arrived, Download, Part, Reason, Signed, Staged, store_full
-from rundial.server.blobs.tokens import Signer
+from rundial.server.blobs.tokens import PATH, Signer
 from rundial.server.problems import Problem
 
 FOLDER: Final = "blobs"
-PATH: Final = "/api/v1/blobs/"
 STAGING: Final = "staging"
 _PLACE: Final = re.compile(r"\w[\w-]*(/\w[\w-]*)+", re.ASCII)
 _READ_BYTES: Final = 2**20
@@ -62,6 +63,7 @@ class LocalStore:
         # What this process has hashed on its way in: after a power cut nobody has, and it is read again.
         # A set's own operations are atomic.
         self._judged: set[str] = set()
+        self._ahead: Final = Ahead()
         # One by one: parents that are made on the way get no mode.
         self._root.mkdir(mode=0o700, parents=True, exist_ok=True)
         (self._root / STAGING).mkdir(mode=0o700, exist_ok=True)
@@ -117,7 +119,7 @@ class LocalStore:
         number = int(str(claims.get("part", 0)))
         try:
             if number:
-                return OnePart(_data(path), _parts(path), number, int(str(claims["from"])), size)
+                return self._receive_part(place, number, int(str(claims["from"])), size)
             return WholeBlob(path, size, str(claims["sha"]), lambda: self._judged.add(place))
         except (FileNotFoundError, BlockingIOError) as error:
             raise Problem(
@@ -127,6 +129,17 @@ class LocalStore:
             ) from error
         except OSError as error:
             raise disk_problem(error, "these bytes") from error
+
+    def _receive_part(self, place: str, number: int, offset_bytes: int, size_bytes: int) -> Receiving:
+        path = self._path(place)
+        data = _data(path)
+
+        def there() -> None:
+            self._ahead.arrived(place, data, offset_bytes, size_bytes)
+
+        found = OnePart(data, _parts(path), number, offset_bytes, size_bytes, there)
+        self._ahead.begun(place)
+        return found
 
     def arrived(self, staged: Staged) -> list[Arrived] | None:
         """What is there of a blob."""
@@ -161,7 +174,9 @@ class LocalStore:
         """Remove the directories of uploads that are over."""
         for parent in {self._path(each.place).parent for each in staged}:
             shutil.rmtree(parent, ignore_errors=True)
-        self._judged -= {each.place for each in staged}
+        for each in staged:
+            self._judged.discard(each.place)
+            self._ahead.forget(each.place)
 
     def delete(self, place: str) -> None:
         """Unlink a kept blob."""
@@ -214,7 +229,15 @@ class LocalStore:
             return "size"
         if staged.place in self._judged:
             return None
-        return None if _sha256(source) == staged.sha256 else "sha256"
+        found = self._taken_ahead(staged, source) or _sha256(source)
+        return None if found == staged.sha256 else "sha256"
+
+    def _taken_ahead(self, staged: Staged, source: Path) -> str | None:
+        if not staged.part_bytes:
+            return None
+        tries = sum(name.startswith(TRY) for name in _names(_parts(self._path(staged.place))))
+        parts, size = len(staged.parts()), staged.size_bytes
+        return self._ahead.digest(staged.place, source, parts=parts, size_bytes=size, tries=tries)
 
     def _drop(self, staged: Staged, path: Path) -> None:
         """Forget bytes that are wrong: which of the parts is to blame nobody knows."""
@@ -222,6 +245,7 @@ class LocalStore:
             path.unlink()
         for name in _names(_parts(path)):
             (_parts(path) / name).unlink()
+        self._ahead.forget(staged.place)
 
     def _signed(self, claims: Mapping[str, object], base_url: str, life_s: int) -> Signed:
         expires_s = int(self._clock.time_unix_ns() / 1e9) + life_s

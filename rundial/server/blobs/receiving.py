@@ -12,18 +12,23 @@ import hashlib
 import os
 import secrets
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final, Protocol
 
 from rundial.server.problems import Problem
 
+# Names of the marks that say that a part was tried.
+TRY: Final = "try-"
+# Linux takes no more buffers in one call.
+_MAX_PIECES: Final = 1_024
+
 
 class Receiving(Protocol):
     """One PUT: `write` until all is there, then `finish`; `close` in any case."""
 
-    def write(self, data: bytes | bytearray) -> None:
-        """Take the next bytes."""
+    def write(self, pieces: Sequence[bytes]) -> None:
+        """Take the next bytes, in their order."""
         ...
 
     def finish(self) -> str:
@@ -61,12 +66,14 @@ class WholeBlob:
         self._descriptor = os.open(self._torn, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         lock(self._descriptor, is_exclusive=True)  # a starting server removes those that nobody holds
 
-    def write(self, data: bytes | bytearray) -> None:
+    def write(self, pieces: Sequence[bytes]) -> None:
         """Write and hash."""
-        self._count += len(data)
+        offset = self._count
+        self._count += sum(map(len, pieces))
         if self._count <= self._size_bytes:
-            _write(self._descriptor, data)
-            self._digest.update(data)
+            _write(self._descriptor, pieces, offset)
+            for piece in pieces:
+                self._digest.update(piece)
 
     def finish(self) -> str:
         """Judge it and give it its name."""
@@ -93,20 +100,32 @@ class WholeBlob:
 class OnePart:
     """A part, written at its offset in the blob's file; an empty file beside says that it is there.
 
+    Another one says that it was tried, from before its first byte on.
+
     Args:
         path: The blob's file.
         parts: Directory of the marks.
         number: From 1.
         offset_bytes: Where it begins.
         size_bytes: As announced.
+        on_there: Told when it is there.
 
     Raises:
         FileNotFoundError: The upload is over.
         BlockingIOError: The blob is being judged.
     """
 
-    def __init__(self, path: Path, parts: Path, number: int, offset_bytes: int, size_bytes: int) -> None:
+    def __init__(
+        self,
+        path: Path,
+        parts: Path,
+        number: int,
+        offset_bytes: int,
+        size_bytes: int,
+        on_there: Callable[[], None],
+    ) -> None:
         self._parts: Final = parts
+        self._on_there: Final = on_there
         self._number: Final = number
         self._offset: Final = offset_bytes
         self._size_bytes: Final = size_bytes
@@ -118,16 +137,19 @@ class OnePart:
                 raise BlockingIOError
             # Between the two lines above it may have been judged and given its lasting name.
             os.stat(path)
+            _mark(parts / f"{TRY}{number}-{secrets.token_hex(4)}")
         except OSError:
             os.close(self._descriptor)
             raise
 
-    def write(self, data: bytes | bytearray) -> None:
+    def write(self, pieces: Sequence[bytes]) -> None:
         """Write at its place."""
-        if self._count + len(data) <= self._size_bytes:
-            _write(self._descriptor, data, self._offset + self._count)
-            self._crc32 = zlib.crc32(data, self._crc32)
-        self._count += len(data)
+        offset = self._offset + self._count
+        self._count += sum(map(len, pieces))
+        if self._count <= self._size_bytes:
+            _write(self._descriptor, pieces, offset)
+            for piece in pieces:
+                self._crc32 = zlib.crc32(piece, self._crc32)
 
     def finish(self) -> str:
         """Say that it is there."""
@@ -137,7 +159,8 @@ class OnePart:
         mark = self._parts / f"{self._number}-{etag}"
         for earlier in self._parts.glob(f"{self._number}-*"):
             earlier.unlink(missing_ok=True)
-        os.close(os.open(mark, os.O_WRONLY | os.O_CREAT, 0o600))
+        _mark(mark)
+        self._on_there()
         return f'"{etag}"'
 
     def close(self) -> None:
@@ -161,12 +184,17 @@ def _check_size(count: int, wanted: int) -> None:
         )
 
 
-def _write(descriptor: int, data: bytes | bytearray, offset: int | None = None) -> None:
-    view = memoryview(data)
-    while view:  # a disk that is nearly full takes a part, and refuses the rest with the next call
-        if offset is None:
-            done = os.write(descriptor, view)
-        else:
-            done = os.pwrite(descriptor, view, offset)
-            offset += done
-        view = view[done:]
+def _mark(path: Path) -> None:
+    os.close(os.open(path, os.O_WRONLY | os.O_CREAT, 0o600))
+
+
+def _write(descriptor: int, pieces: Sequence[bytes], offset: int) -> None:
+    # A disk that is nearly full takes a part, and refuses the rest with the next call.
+    left: list[bytes | memoryview] = list(pieces)
+    while left:
+        done = os.pwritev(descriptor, left[:_MAX_PIECES], offset)
+        offset += done
+        while left and done >= len(left[0]):
+            done -= len(left.pop(0))
+        if done:
+            left[0] = memoryview(left[0])[done:]

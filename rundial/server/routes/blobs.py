@@ -6,18 +6,19 @@ download honours Range. What a browser could run is never handed out as what it 
 
 from __future__ import annotations
 
-import asyncio
+import math
 from collections.abc import Mapping
 from typing import Any, Final
 from urllib.parse import quote
 
-from anyio import CapacityLimiter, to_thread
+from anyio import CapacityLimiter, current_time, fail_after, to_thread
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import FileResponse, Response
 from starlette.routing import Route
 
-from rundial.server.blobs.local import PATH, LocalStore, disk_problem
+from rundial.server.blobs.local import LocalStore, disk_problem
 from rundial.server.blobs.receiving import Receiving
+from rundial.server.blobs.tokens import PATH
 from rundial.server.problems import Problem, busy
 from rundial.server.services import services_of
 
@@ -50,7 +51,7 @@ async def put(request: Request) -> Response:
         etag = await (_take_small if size <= _BUFFER_BYTES else _take_large)(request, store, claims)
     except ClientDisconnect as error:
         raise Problem(400, "the client hung up before its body ended", "send it again") from error
-    except asyncio.TimeoutError as error:
+    except TimeoutError as error:
         raise Problem(
             408, f"nothing came for {_SILENCE_S:.0f} s", "nothing was kept; send it again"
         ) from error
@@ -63,17 +64,20 @@ async def put(request: Request) -> Response:
 
 async def _take_small(request: Request, store: LocalStore, claims: Mapping[str, Any]) -> str:
     """Take a body that fits one buffer: one way to a worker thread, of many small files the greatest cost."""
-    body = bytearray()
-    pieces = request.stream()
-    while piece := await asyncio.wait_for(anext(pieces, b""), _SILENCE_S):
-        body += piece
-        if len(body) > _BUFFER_BYTES:
-            break  # more than was announced: `finish` says so
+    pieces: list[bytes] = []
+    count = 0
+    with fail_after(_SILENCE_S) as patience:
+        async for piece in request.stream():
+            patience.deadline = current_time() + _SILENCE_S
+            pieces.append(piece)
+            count += len(piece)
+            if count > _BUFFER_BYTES:
+                break  # more than was announced: `finish` says so
 
     def keep() -> str:
         receiving = store.receive(claims)
         try:
-            receiving.write(body)
+            receiving.write(pieces)
             return receiving.finish()
         finally:
             receiving.close()
@@ -85,22 +89,26 @@ async def _take_large(request: Request, store: LocalStore, claims: Mapping[str, 
     """Take a body of any size with a buffer in memory."""
     receiving = await to_thread.run_sync(store.receive, claims, limiter=_WRITERS)
     try:
-        return await _receive(request, receiving)
+        await _receive(request, receiving)
+        return await to_thread.run_sync(receiving.finish, limiter=_WRITERS)
     finally:
         await to_thread.run_sync(receiving.close, limiter=_WRITERS)
 
 
-async def _receive(request: Request, receiving: Receiving) -> str:
-    buffer = bytearray()
-    pieces = request.stream()
-    while True:
-        piece = await asyncio.wait_for(anext(pieces, b""), _SILENCE_S)
-        buffer += piece
-        if len(buffer) >= _BUFFER_BYTES or (buffer and not piece):
-            full, buffer = buffer, bytearray()
-            await to_thread.run_sync(receiving.write, full, limiter=_WRITERS)
-        if not piece:
-            return await to_thread.run_sync(receiving.finish, limiter=_WRITERS)
+async def _receive(request: Request, receiving: Receiving) -> None:
+    pieces: list[bytes] = []
+    count = 0
+    with fail_after(_SILENCE_S) as patience:
+        async for piece in request.stream():
+            pieces.append(piece)
+            count += len(piece)
+            if count >= _BUFFER_BYTES:
+                # The disk may be slower than that; it is the client's silence that counts.
+                patience.deadline = math.inf
+                await to_thread.run_sync(receiving.write, pieces, limiter=_WRITERS)
+                pieces, count = [], 0
+            patience.deadline = current_time() + _SILENCE_S
+    await to_thread.run_sync(receiving.write, pieces, limiter=_WRITERS)
 
 
 async def get(request: Request) -> Response:

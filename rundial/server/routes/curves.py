@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 from sqlalchemy import Connection
 from starlette.requests import Request
@@ -26,10 +26,10 @@ from rundial.server.routes.workspaces import need_project_by_id
 from rundial.server.runlife import load
 from rundial.server.services import principal_of, services_of
 from rundial.server.store import views
-from rundial.server.store.chosen import END_OF_STEPS, curve, values_at
+from rundial.server.store.events import PointStore
 from rundial.server.store.history import AnyRow, need_run
+from rundial.server.store.parts import END_OF_STEPS, Part, Span
 from rundial.server.store.streams import series_named
-from rundial.server.store.views import Part, Span
 from rundial.server.summaries import definition_of
 
 MAX_NAMES: Final = 200
@@ -72,6 +72,13 @@ class _Wanted:
         return self.x_metric or (step_metric if self.x_choice == "stepMetric" else None)
 
 
+class _Reader(NamedTuple):
+    """Where curves are read from."""
+
+    points: PointStore
+    connection: Connection
+
+
 async def query(request: Request) -> Answer:
     """Show curves of one run or several."""
     principal = principal_of(request, PROJECT_READ)
@@ -83,6 +90,7 @@ async def query(request: Request) -> Answer:
     def read(connection: Connection) -> dict[str, object]:
         project = need_project_by_id(connection, principal, project_id)
         shown: list[dict[str, object]] = []
+        reader = _Reader(services.events.points, connection)
         has_more = False
         for run_id in wanted.run_ids:
             run = need_run(connection, project.id, run_id)
@@ -92,7 +100,7 @@ async def query(request: Request) -> Answer:
             has_more |= len(rows) > room
             for row in rows[:room]:
                 step_metric = definition_of(row.name, definitions).step_metric
-                shown.append({"runId": run_id, **_shown(connection, row, wanted, step_metric, behind)})
+                shown.append({"runId": run_id, **_shown(reader, row, wanted, step_metric, behind)})
         return {"runId": wanted.run_ids[0], "series": shown, "hasMoreSeries": has_more}
 
     answer = await services.read(read)
@@ -147,10 +155,10 @@ def _span(arguments: Arguments) -> Span:
 
 
 def _shown(
-    connection: Connection, row: AnyRow, wanted: _Wanted, step_metric: str | None, behind: list[int]
+    reader: _Reader, row: AnyRow, wanted: _Wanted, step_metric: str | None, behind: list[int]
 ) -> dict[str, object]:
     most = wanted.max_points if wanted.is_bucketed else views.most_for(wanted.max_points)
-    parts = views.parts_of(connection, row.id, row._mapping["count"], wanted.span, most)
+    parts = views.parts_of(*reader, row.id, row._mapping["count"], wanted.span, most)
     if max(part.read_points for part in parts) > READ_POINTS:
         behind.append(row.id)
     x_metric = wanted.x_metric_for(step_metric)
@@ -165,23 +173,22 @@ def _shown(
     if wanted.is_bucketed:
         buckets = [_bucket(each, part) for part in parts for each in part.buckets]
         return {**found, "buckets": buckets if wanted.is_ascending else buckets[::-1]}
-    points = views.points_of(connection, row.id, parts, wanted.span, wanted.max_points)
-    x = None if x_metric is None else _x_values(connection, row, x_metric, points)
+    points = views.points_of(*reader, row.id, parts, wanted.span, wanted.max_points)
+    x = None if x_metric is None else _x_values(reader, row, x_metric, points)
     shown = [_point(each, x) for each in (points if wanted.is_ascending else reversed(points))]
     return {**found, "points": shown}
 
 
-def _x_values(
-    connection: Connection, row: AnyRow, name: str, points: list[Shown]
-) -> Mapping[int | None, float]:
+def _x_values(reader: _Reader, row: AnyRow, name: str, points: list[Shown]) -> Mapping[int | None, float]:
     """The x axis by step: of the metric's series the one with the same context, else the plain one."""
-    found = {each.attributes: each for each in series_named(connection, row.run, [name])}
+    found = {each.attributes: each for each in series_named(reader.connection, row.run, [name])}
     chosen = found.get(row.attributes, found.get("{}"))
     if chosen is None:
         return {}
     if chosen._mapping["count"] > _FEW_X:
-        return values_at(connection, chosen.id, [each.step for each in points if each.step is not None])
-    whole = curve(connection, chosen.id)
+        steps = [each.step for each in points if each.step is not None]
+        return views.values_at(*reader, chosen.id, steps)
+    whole = views.curve(*reader, chosen.id)
     return {step: value for step, value in zip(whole.steps, whole.values, strict=True) if step >= 0}
 
 

@@ -1,4 +1,4 @@
-"""POST /api/v1/export/metrics/file and /export/logs/file: a run's points or lines as one file.
+"""POST /api/v1/export/{metrics,logs,evals}/file: all that a run, or an evaluation run, holds as one file.
 
 One state of the database, however long it takes; streamed, so neither side holds the whole.
 """
@@ -20,7 +20,7 @@ from rundial.server.livestreams import Stream
 from rundial.server.routes.logs import level_of
 from rundial.server.routes.workspaces import need_project_by_id
 from rundial.server.services import Services, principal_of, services_of
-from rundial.server.store.dumps import line_rows, point_rows
+from rundial.server.store.evals import need_eval_run, result_rows
 from rundial.server.store.history import need_run
 from rundial.server.tabular import FORMATS, Column, need_format, written
 
@@ -49,25 +49,38 @@ LINE_COLUMNS: Final = (
     Column("truncated", "bool"),
 )
 
+RESULT_COLUMNS: Final = (
+    Column("exampleId", "text"),
+    Column("scorer", "text"),
+    Column("score", "float"),
+    Column("passed", "bool"),
+    Column("timestampMs", "int"),
+    Column("traceId", "text"),
+    Column("spanId", "text"),
+    Column("evidenceRef", "text"),
+    Column("meta", "text"),
+)
+
 _Batches = Iterator[list[tuple[Any, ...]]]
 
 
 async def metrics(request: Request) -> Response:
     """Give every stored point of a run as a file."""
     arguments = await of_body(request)
+    points = services_of(request).events.points
     names, times = arguments.texts("metricKeys"), time_range(arguments)
     return await _file(
-        request, arguments, POINT_COLUMNS, lambda connection, run: point_rows(connection, run, names, times)
+        request, arguments, POINT_COLUMNS, lambda connection, run: points.rows(connection, run, names, times)
     )
 
 
 async def logs(request: Request) -> Response:
     """Give every text line of a run as a file."""
     arguments = await of_body(request)
-    times = time_range(arguments)
+    stored, times = services_of(request).events.lines, time_range(arguments)
 
     def lines(connection: Connection, run: int) -> _Batches:
-        for rows in line_rows(connection, run, times):
+        for rows in stored.rows(connection, run, times):
             yield [_line(*row) for row in rows]
 
     return await _file(request, arguments, LINE_COLUMNS, lines)
@@ -98,6 +111,12 @@ def _line(  # noqa: PLR0913 -- the columns of a row
     )
 
 
+async def evals(request: Request) -> Response:
+    """Give every result of an evaluation run as a file."""
+    arguments = await of_body(request)
+    return await _file(request, arguments, RESULT_COLUMNS, result_rows)
+
+
 async def _file(
     request: Request,
     arguments: Arguments,
@@ -106,23 +125,25 @@ async def _file(
 ) -> Response:
     principal = principal_of(request, PROJECT_READ)
     services = services_of(request)
-    project_id, run_id = arguments.text("projectId"), arguments.text("runId")
+    is_of_run = columns is not RESULT_COLUMNS
+    project_id, owner_id = arguments.text("projectId"), arguments.text("runId" if is_of_run else "evalRunId")
     name = arguments.one_of("format", tuple(FORMATS))
     need_format(name)
 
     def find(connection: Connection) -> int:
         project = need_project_by_id(connection, principal, project_id)
-        return int(need_run(connection, project.id, run_id).id)
+        need = need_run if is_of_run else need_eval_run
+        return int(need(connection, project.id, owner_id).id)
 
-    run = await services.read(find)
+    owner = await services.read(find)
     services.exports.need_room()
     media_type, ending = FORMATS[name]
-    subject = "points" if columns is POINT_COLUMNS else "lines"
+    subject = "points" if columns is POINT_COLUMNS else "lines" if is_of_run else "results"
     return Stream(
-        lambda: _chunks(services, lambda connection: written(name, columns, rows(connection, run))),
+        lambda: _chunks(services, lambda connection: written(name, columns, rows(connection, owner))),
         media_type,
-        # A run id is letters, digits, '.', '_' and '-'.
-        {"content-disposition": f'attachment; filename="{run_id}-{subject}.{ending}"'},
+        # The id of a run, of either kind, is letters, digits, '.', '_' and '-'.
+        {"content-disposition": f'attachment; filename="{owner_id}-{subject}.{ending}"'},
     )
 
 
@@ -147,4 +168,5 @@ async def _chunks(
 ROUTES: Final = [
     Route("/api/v1/export/metrics/file", metrics, methods=["POST"]),
     Route("/api/v1/export/logs/file", logs, methods=["POST"]),
+    Route("/api/v1/export/evals/file", evals, methods=["POST"]),
 ]

@@ -18,6 +18,7 @@ from starlette.routing import Route
 from rundial.server.keys import STREAM_READ
 from rundial.server.problems import Problem, busy
 from rundial.server.services import principal_of, services_of
+from rundial.server.store.events import EventStore
 from rundial.server.store.tables import facts
 
 # The version of the text form that Prometheus' own library writes.
@@ -36,7 +37,7 @@ async def ready(request: Request) -> JSONResponse:
     if services.draining.is_set() or not services.writer.is_alive:
         raise busy("the server is shutting down")
     try:
-        await services.read(_look)
+        await services.read(lambda connection: _look(connection, services.events))
     except SQLAlchemyError as error:
         raise busy("the store cannot be read") from error
     if services.store.is_broken(services.clock.monotonic_s()):
@@ -57,8 +58,9 @@ async def metrics(request: Request) -> Response:
     return Response(services_of(request).telemetry.exposition(), headers={"content-type": _EXPOSITION})
 
 
-def _look(connection: Connection) -> None:
+def _look(connection: Connection, events: EventStore) -> None:
     connection.execute(select(facts.c.name).limit(1))
+    events.check()
 
 
 ROUTES: Final = [

@@ -25,8 +25,8 @@ from rundial.server.livestreams import BEAT, BEAT_S, MAX_AGE_S, Stream, event
 from rundial.server.problems import invalid
 from rundial.server.routes.workspaces import need_project_by_id
 from rundial.server.services import Services, principal_of, services_of
-from rundial.server.store.history import AnyRow, need_run
-from rundial.server.store.streams import LineFilter, lines_since, newest_line
+from rundial.server.store.events import LineFilter, LineStore, StoredLine
+from rundial.server.store.history import need_run
 from rundial.signals.semconv import SEVERITY, SEVERITY_TEXT
 
 _MS: Final = 1_000_000
@@ -62,6 +62,7 @@ async def _page(request: Request, arguments: Arguments, *, is_newest_first: bool
         project = need_project_by_id(connection, principal, project_id)
         run = need_run(connection, project.id, run_id)
         found = seek(
+            services.events.lines,
             connection,
             run.id,
             wanted,
@@ -108,7 +109,7 @@ async def stream(request: Request) -> Response:
     def begin(connection: Connection) -> tuple[int, int]:
         project = need_project_by_id(connection, principal, project_id)
         run = need_run(connection, project.id, run_id)
-        return run.id, int(seen) if seen else newest_line(connection)
+        return run.id, int(seen) if seen else services.events.lines.newest(connection)
 
     row_id, after = await services.read(begin)
     services.streams.need_room()
@@ -136,7 +137,7 @@ async def _live(services: Services, look: _Look, after: int) -> AsyncGenerator[b
             if now_s - began_s > MAX_AGE_S:
                 yield event({"reason": "age"}, name="end")
                 return
-            rows, newest = await services.read(partial(_since, look=look, after=after))
+            rows, newest = await services.read(partial(_since, services.events.lines, look=look, after=after))
             for row in rows:
                 if look.matches is None or look.matches(row.body):
                     yield event(_line(row), name="line", event_id=str(row.id))
@@ -157,14 +158,16 @@ async def _live(services: Services, look: _Look, after: int) -> AsyncGenerator[b
         yield event({"reason": "shutdown"}, name="end", event_id=str(after))
 
 
-def _since(connection: Connection, *, look: _Look, after: int) -> tuple[Sequence[AnyRow], int]:
-    newest = newest_line(connection)
+def _since(
+    lines: LineStore, connection: Connection, *, look: _Look, after: int
+) -> tuple[Sequence[StoredLine], int]:
+    newest = lines.newest(connection)
     if newest <= after:
         return [], newest
-    return lines_since(connection, look.run, look.severity, after, _LIVE_ROWS), newest
+    return lines.since(connection, look.run, look.severity, after, _LIVE_ROWS), newest
 
 
-def _line(row: AnyRow) -> dict[str, object]:
+def _line(row: StoredLine) -> dict[str, object]:
     attributes = json.loads(row.attributes) if row.attributes else {}
     return {
         "timestampMs": row.time_unix_ns // _MS,

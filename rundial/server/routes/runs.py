@@ -53,7 +53,7 @@ async def start(request: Request) -> Answer:
 
     def change(connection: Connection) -> Started:
         project = need_project_by_id(connection, principal, project_id)
-        return start_run(connection, project.id, begun, now_ns)
+        return start_run(services.events.points, connection, project.id, begun, now_ns)
 
     started = await services.write(change)
     return Answer(

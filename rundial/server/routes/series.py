@@ -17,8 +17,9 @@ from rundial.server.routes.workspaces import need_project_by_id
 from rundial.server.rows import NO_STEP
 from rundial.server.runlife import load
 from rundial.server.services import principal_of, services_of
+from rundial.server.store.events import StoredPoint
 from rundial.server.store.history import AnyRow, need_run
-from rundial.server.store.streams import raw_points, series_keys
+from rundial.server.store.streams import series_keys
 from rundial.server.summaries import definition_of
 
 Definitions = Mapping[str, Mapping[str, object]]
@@ -79,19 +80,23 @@ async def export(request: Request) -> Answer:
     limit = arguments.limit(1_000, greatest=EXPORT_LIMIT)
     cursor = arguments.cursor(int, int, int, int)
 
+    services = services_of(request)
+
     def read(connection: Connection) -> dict[str, object]:
         project = need_project_by_id(connection, principal, project_id)
         run = need_run(connection, project.id, run_id)
         after = (cursor[0], cursor[1], cursor[2], cursor[3]) if cursor else None
-        rows = raw_points(connection, run.id, names, times=times, after=after, limit=limit + 1)
+        rows = services.events.points.page(
+            connection, run.id, names, times=times, after=after, limit=limit + 1
+        )
         last = rows[limit - 1] if len(rows) > limit else None
         ended = [last.series, last.step, last.instance, last.time_unix_ns] if last is not None else None
         return {"runId": run_id, "rows": [_raw(row) for row in rows[:limit]], "page": page(ended)}
 
-    return Answer(await services_of(request).read(read))
+    return Answer(await services.read(read))
 
 
-def _raw(row: AnyRow) -> dict[str, object]:
+def _raw(row: StoredPoint) -> dict[str, object]:
     return {
         "metricKey": row.name,
         "context": json.loads(row.attributes),

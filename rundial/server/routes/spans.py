@@ -17,8 +17,8 @@ from rundial.server.routes.workspaces import need_project
 from rundial.server.rows import SPAN_INTERRUPTED, SPAN_RUNNING
 from rundial.server.runlife import status_at
 from rundial.server.services import principal_of, services_of
-from rundial.server.store.history import AnyRow, need_run
-from rundial.server.store.spantree import Branch, branch_of
+from rundial.server.store.events import Branch, StoredSpan
+from rundial.server.store.history import need_run
 
 
 async def spans(request: Request) -> Answer:
@@ -26,16 +26,16 @@ async def spans(request: Request) -> Answer:
     principal = principal_of(request, PROJECT_READ)
     arguments = of_query(request)
     limit, cursor = arguments.limit(200), arguments.cursor(int, int)
-    services = services_of(request)
-    now_ns = services.clock.time_unix_ns()
     place = request.path_params
     branch = _branch(arguments)
+    services = services_of(request)
+    now_ns = services.clock.time_unix_ns()
 
     def read(connection: Connection) -> dict[str, object]:
         project = need_project(connection, principal, place["workspace"], place["project"])
         run = need_run(connection, project.id, place["run_id"])
         after = (cursor[0], cursor[1]) if cursor else None
-        rows = branch_of(connection, run.id, branch, after=after, limit=limit + 1)
+        rows = services.events.spans.branch(connection, run.id, branch, after=after, limit=limit + 1)
         last = rows[limit - 1] if len(rows) > limit else None
         ended = [last.start_unix_ns, last.id] if last is not None else None
         is_over = (
@@ -79,7 +79,7 @@ def _id(name: str, text: str | None, size: int) -> bytes | None:
     return found
 
 
-def _span(row: AnyRow, *, is_over: bool) -> dict[str, object]:
+def _span(row: StoredSpan, *, is_over: bool) -> dict[str, object]:
     # Of a run that is over nothing runs; what its process had no time to say is said here.
     is_lost = is_over and row.state == SPAN_RUNNING
     return {

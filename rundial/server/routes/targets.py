@@ -10,18 +10,21 @@ from starlette.responses import JSONResponse
 from starlette.routing import Route
 
 from rundial.server.arguments import of_body
-from rundial.server.keys import ARTIFACTS_WRITE, PROJECT_READ, WRITE_SCOPES
+from rundial.server.keys import ARTIFACTS_WRITE, EVALS_WRITE, PROJECT_READ, WRITE_SCOPES
 from rundial.server.problems import invalid
 from rundial.server.resources import TargetError, slug
 from rundial.server.routes.workspaces import need_project, need_workspace
 from rundial.server.services import principal_of, services_of
 from rundial.server.store.places import Project, claim_project, find_workspace
 
+# Whoever may record something, an evaluation too, may do so in a project that is not there yet.
+_MAKING: Final = (EVALS_WRITE, *WRITE_SCOPES)
+
 
 async def resolve_target(request: Request) -> JSONResponse:
     """Resolve a target, making the project when the key may write there."""
-    principal = principal_of(request, PROJECT_READ, ARTIFACTS_WRITE, *WRITE_SCOPES)
-    writer = principal.within(*WRITE_SCOPES)
+    principal = principal_of(request, PROJECT_READ, ARTIFACTS_WRITE, *_MAKING)
+    writer = principal.within(*_MAKING)
     services = services_of(request)
     arguments = await of_body(request)
     name = arguments.text("project")
@@ -48,7 +51,7 @@ async def resolve_target(request: Request) -> JSONResponse:
         )
         return need_project(connection, principal, home.slug, project_slug)
 
-    project = await (services.write(claim) if principal.may(*WRITE_SCOPES) else services.read(find))
+    project = await (services.write(claim) if principal.may(*_MAKING) else services.read(find))
     return JSONResponse(
         {
             "orgId": f"org_{project.workspace.id}",

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Final
 
 from rundial.errors import ConfigError
+from rundial.server.store.clickhouse.mark import FACT
 from rundial.server.store.engine import FILE_NAME
 
 _PAGES_AT_ONCE: Final = 4_096
@@ -32,7 +33,8 @@ def back_up(data_dir: Path, target: Path, *, on_progress: Progress | None = None
         The copy, a file of mode 0600 that a server opens as its own.
 
     Raises:
-        ConfigError: There is no database, there is a copy already, or the copy could not be written.
+        ConfigError: There is no database, it is not all of the store, there is a copy already, or the copy
+            could not be written.
     """
     source = data_dir / FILE_NAME
     if not source.is_file():
@@ -64,6 +66,7 @@ def _copy(source: Path, partial: Path, on_progress: Progress) -> None:
         # Inside a transaction the source stays as it is for us, and the copy never has to begin again.
         reading.execute("BEGIN")
         reading.execute("SELECT count(*) FROM sqlite_master").fetchone()
+        _check_whole(reading, source)
         reading.backup(
             writing,
             pages=_PAGES_AT_ONCE,
@@ -78,6 +81,18 @@ def _copy(source: Path, partial: Path, on_progress: Progress) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def _check_whole(reading: sqlite3.Connection, source: Path) -> None:
+    # A database from before there were facts, or none of ours, says nothing here and is copied as it is.
+    if not reading.execute("SELECT 1 FROM sqlite_master WHERE name = 'facts'").fetchone():
+        return
+    if reading.execute("SELECT 1 FROM facts WHERE name = ?", (FACT,)).fetchone():
+        raise ConfigError(
+            f"the points, lines and spans of {source} are in ClickHouse and would not be in the backup; "
+            "nothing was copied; stop the server, copy its data directory, and back up ClickHouse's "
+            "database with BACKUP DATABASE"
+        )
 
 
 def _opened(path: Path, mode: str) -> sqlite3.Connection:

@@ -15,10 +15,10 @@ from sqlalchemy.sql.elements import CompilerElement
 from rundial.server.curves import Curve
 from rundial.server.rows import NO_STEP
 from rundial.server.store.dialect import POSTGRESQL, Dialect
+from rundial.server.store.parts import END_OF_STEPS
 from rundial.server.store.statements import Bare, Prepared
 from rundial.server.store.tables import facts, instances, points
 
-END_OF_STEPS: Final = 2**63 - 1
 # Few enough to stay small, many enough that a call for each does not count.
 _ROWS_AT_ONCE: Final = 4_096
 
@@ -63,14 +63,6 @@ def _queries() -> tuple[Prepared, Prepared, Prepared]:
 _STEPLESS, _STEPPED, _CHOSEN = _queries()
 
 
-def curve(connection: Connection, series_id: int) -> Curve:
-    """Everything that a series shows: points without a step first, by time, then the others by step."""
-    found = stepless(connection, series_id)
-    part = stepped(connection, series_id)
-    found.extend(part.steps, part.times, part.values)
-    return found
-
-
 def stepless(connection: Connection, series_id: int) -> Curve:
     """Each point without a step, in the order of their times."""
     found = Curve()
@@ -95,16 +87,6 @@ def stepped(connection: Connection, series_id: int, low: int = 0, high: int = EN
     weight = connection.execute(select(facts.c.value).where(facts.c.name == "accepted")).scalar()
     for columns in _columns(bare, _CHOSEN, b_weight=int(weight or 1), **given):
         found.extend(*columns)
-    return found
-
-
-def values_at(connection: Connection, series_id: int, steps: Sequence[int]) -> dict[int | None, float]:
-    """What a series shows at some steps; a step that it has no point at is left out."""
-    found: dict[int | None, float] = {}
-    for step in steps:
-        point = stepped(connection, series_id, step, step)
-        if len(point):
-            found[step] = point.values[0]
     return found
 
 

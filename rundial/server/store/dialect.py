@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final, Literal
 
-from sqlalchemy import Connection, Table, func, select, text
+from sqlalchemy import Connection, Engine, Table, func, select, text
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.expression import FunctionElement
@@ -19,6 +19,7 @@ SQLITE: Final = "sqlite"
 POSTGRESQL: Final = "postgresql"
 # Any number will do that nothing else in the database locks: "rundial" on a telephone's keys.
 _LOCK: Final = 7_863_425
+_HELD: Final = 2
 
 
 def dialect_of(connection: Connection) -> Dialect:
@@ -66,6 +67,21 @@ def is_first_here(connection: Connection, topic: int) -> bool:
         return True
     query = text("SELECT pg_try_advisory_xact_lock(:lock, :topic)")
     return bool(connection.execute(query, {"lock": _LOCK, "topic": topic}).scalar())
+
+
+def hold(engine: Engine) -> Connection | None:
+    """Keep this call from succeeding in other processes until the connection that it returns is closed.
+
+    None where another has it, or where nothing can: SQLite, whose directory is locked.
+    """
+    if engine.dialect.name != POSTGRESQL:
+        return None
+    connection = engine.connect().execution_options(isolation_level="AUTOCOMMIT")
+    query = text("SELECT pg_try_advisory_lock(:lock, :topic)")
+    if connection.execute(query, {"lock": _LOCK, "topic": _HELD}).scalar():
+        return connection
+    connection.close()
+    return None
 
 
 class greatest(FunctionElement[Any]):  # noqa: N801 -- read as the SQL function that it is

@@ -8,8 +8,8 @@ from typing import Any, Final
 
 from sqlalchemy import Connection, Row, func, or_, select
 
-from rundial.server.store.tables import events, instances, points, series
-from rundial.server.summaries import MAX_METRICS, definition_of, rule_of, values_by_rule
+from rundial.server.store.tables import events, instances, series
+from rundial.server.summaries import MAX_METRICS, values_by_rule
 from rundial.signals import semconv
 
 AnyRow = Row[Any]
@@ -24,15 +24,7 @@ def summary_values(
     """Return what each plain metric of a run shows, and how many more metrics there are than are shown."""
     found = _plain_series(connection, run)
     rows = found[:MAX_METRICS]
-    wanted = [row.id for row in rows if rule_of(definition_of(row.name, definitions)) == "mean"]
-    means: dict[int, float] = {}
-    for series_id in wanted:
-        mean = connection.execute(
-            select(func.avg(points.c.value)).where(points.c.series == series_id)
-        ).scalar()
-        if mean is not None:
-            means[series_id] = mean
-    return values_by_rule(rows, definitions, means), max(0, _count(connection, run) - len(rows))
+    return values_by_rule(rows, definitions), max(0, _count(connection, run) - len(rows))
 
 
 def _is_plain(run: int) -> Any:

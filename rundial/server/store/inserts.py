@@ -1,4 +1,4 @@
-"""Stream rows into their tables, once each, and what new points add to their series' summaries.
+"""Points and events into their tables, once each, and what new points add to their series' summaries.
 
 Threads: the writer's alone.
 """
@@ -10,21 +10,24 @@ from dataclasses import replace
 from itertools import chain, count, islice, repeat
 from typing import Final
 
-from sqlalchemy import BindParameter, Connection, bindparam, case, func, select, update
+from sqlalchemy import BindParameter, Connection, Float, bindparam, case, func, select, update
 
-from rundial.server.rows import SeriesBlock, TextRow
+from rundial.server.rows import SeriesBlock
 from rundial.server.store.dialect import POSTGRESQL, SQLITE, dialect_of, greatest, insert_into, least
 from rundial.server.store.rollups import lower
 from rundial.server.store.statements import Bare, Prepared, Row, widened
-from rundial.server.store.tables import events, lines, points, series
+from rundial.server.store.tables import events, points, series
 
 # One statement for many rows: SQLite's driver gives up the interpreter's lock at each statement, and
 # waits to get it back while other threads decode. Row by row, a busy server stored 1,300 points a second
 # instead of 300,000. Alone, a point costs the same from 64 to 256 rows, and up to a fifth more with 512.
 _ROWS_PER_STATEMENT: Final = 256
+# What a mean counts a greater value as, so that none ever leaves the range of a float; PostgreSQL refuses
+# what does, and what comes too near to zero.
+MOST_OF_A_MEAN: Final = 1e290
+_LEAST_OF_A_MEAN: Final = 1e-250
 
 _POINT_COLUMNS: Final = [column.name for column in points.c]
-_LINE_COLUMNS: Final = [column.name for column in lines.c if column.name != "id"]
 _EVENT_COLUMNS: Final = [column.name for column in events.c if column.name != "id"]
 _POINT_VALUES: Final = len(_POINT_COLUMNS)
 _ACCEPTED: Final = Prepared(
@@ -38,7 +41,6 @@ _POINT: Final = (
     .sql
 )
 _POINTS: Final = widened(_POINT, _ROWS_PER_STATEMENT)
-_LINE: Final = Prepared(lambda dialect: insert_into(lines, dialect).on_conflict_do_nothing(), _LINE_COLUMNS)
 _EVENT: Final = Prepared(
     lambda dialect: insert_into(events, dialect).on_conflict_do_nothing(), _EVENT_COLUMNS
 )
@@ -56,6 +58,10 @@ def _summary() -> Prepared:
         "last_unix_ns": bindparam("b_time"),
     }
     low: BindParameter[float] = bindparam("b_low")
+    mean: BindParameter[float] = bindparam("b_mean", type_=Float)
+    new: BindParameter[float] = bindparam("b_new", type_=Float)
+    # Shares of both: a sum of all values would leave the range of a float.
+    share = new / (table.count + new)
     high: BindParameter[float] = bindparam("b_high")
     return Prepared(
         update(series)
@@ -64,6 +70,7 @@ def _summary() -> Prepared:
             count=table.count + bindparam("b_count"),
             min_value=least(func.coalesce(table.min_value, low), low),
             max_value=greatest(func.coalesce(table.max_value, high), high),
+            mean_value=func.coalesce(table.mean_value, mean) * (1.0 - share) + mean * share,
             **{name: case((is_later, value), else_=table[name]) for name, value in newest.items()},
         )
     )
@@ -101,37 +108,19 @@ def insert_points(
         new, blocks = insert_arrays(bare, ids, blocks, instance, first_accepted)
     else:
         new, blocks = _insert_all(bare, ids, blocks, instance, first_accepted)
-    filled = [pair for pair in zip(ids, blocks, strict=True) if pair[1].steps]
-    if new and filled:
-        summary = _SUMMARY.on(bare.dialect)
-        news = (_news(series_id, block, attempt) for series_id, block in filled)
-        bare.run_each(summary.sql, map(summary.row, news))
-        lower(bare, ((series_id, min(block.steps)) for series_id, block in filled))
+    if new:
+        fold_news(connection, ids, blocks, attempt)
+        news = zip(ids, blocks, strict=True)
+        lower(bare, ((series_id, min(block.steps)) for series_id, block in news if block.steps))
     return new
 
 
-def insert_lines(connection: Connection, run: int, instance: int, texts: Iterable[TextRow]) -> int:
-    """Insert text lines; returns how many were new."""
-    rows: list[Row] = [
-        (
-            run,
-            instance,
-            text.seq,
-            text.time_unix_ns,
-            text.severity,
-            text.body,
-            text.attributes,
-            text.step,
-            text.trace_id,
-            text.span_id,
-            text.is_truncated,
-        )
-        for text in texts
-    ]
-    if not rows:
-        return 0
+def fold_news(connection: Connection, ids: list[int], blocks: list[SeriesBlock], attempt: int) -> None:
+    """Fold points that are new into their series' summaries."""
     bare = Bare(connection)
-    return bare.run_each(_LINE.on(bare.dialect).sql, rows)
+    summary = _SUMMARY.on(bare.dialect)
+    filled = [pair for pair in zip(ids, blocks, strict=True) if pair[1].steps]
+    bare.run_each(summary.sql, [summary.row(_news(series_id, block, attempt)) for series_id, block in filled])
 
 
 def insert_events(connection: Connection, rows: Iterable[Row]) -> list[bool]:
@@ -207,8 +196,18 @@ def _news(series_id: int, block: SeriesBlock, attempt: int) -> dict[str, object]
         "b_count": len(block.steps),
         "b_low": min(block.values),
         "b_high": max(block.values),
+        "b_new": float(len(block.steps)),
+        "b_mean": _mean(block.values),
         "b_attempt": attempt,
         "b_step": last_step,
         "b_value": block.values[last],
         "b_time": block.times[last],
     }
+
+
+def _mean(values: list[float]) -> float:
+    """The mean of a block's values, none of them counted as more than a mean may be."""
+    mean = sum(values) / len(values)
+    if not abs(mean) <= MOST_OF_A_MEAN:
+        mean = sum(max(-MOST_OF_A_MEAN, min(MOST_OF_A_MEAN, each)) for each in values) / len(values)
+    return mean if abs(mean) >= _LEAST_OF_A_MEAN else 0.0

@@ -15,45 +15,28 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Final, cast
+from typing import Final
 
-from sqlalchemy import Connection, bindparam, insert, select, update
-from sqlalchemy.sql.elements import CompilerElement
+from sqlalchemy import Connection, bindparam, select, update
 
 from rundial.server import ledger
 from rundial.server.keys import Principal
 from rundial.server.problems import Problem
-from rundial.server.rows import SPAN_INTERRUPTED, Delivery, EventRow, SeriesBlock, SpanRow, Target
+from rundial.server.rows import Delivery, EventRow, SeriesBlock, Target
 from rundial.server.runlife import Happening, RunLife, alive_unix_ns, dump, fold, load, seen_attempt
-from rundial.server.store.dialect import POSTGRESQL, Dialect, dialect_of, greatest, insert_into, insert_new
-from rundial.server.store.inserts import insert_events, insert_lines, insert_points
+from rundial.server.store.dialect import POSTGRESQL, dialect_of, greatest, insert_new
+from rundial.server.store.evals import heed_evals
+from rundial.server.store.events import EventStore, Sender
+from rundial.server.store.inserts import insert_events
 from rundial.server.store.media import heed
-from rundial.server.store.places import Project, claim_project
+from rundial.server.store.places import Project, bound_project, claim_project
 from rundial.server.store.runfacets import keep_facets
 from rundial.server.store.statements import Prepared
-from rundial.server.store.tables import (
-    ACCEPTED_BLOCK,
-    accepted_blocks,
-    facts,
-    instances,
-    runs,
-    series,
-    spans,
-)
+from rundial.server.store.tables import instances, runs, series
 from rundial.signals import semconv
 
 _MAX_CACHED: Final = 200_000
 
-
-def _accept(dialect: Dialect) -> CompilerElement:
-    statement = insert_into(facts, dialect).values(name="accepted", value=bindparam("b_value"))
-    return cast(
-        CompilerElement,
-        statement.on_conflict_do_update(index_elements=["name"], set_={"value": statement.excluded.value}),
-    )
-
-
-_ACCEPT: Final = Prepared(_accept)
 _LOCK: Final = Prepared(
     select(runs.c.life, runs.c.deleted_unix_ns, runs.c.run_id)
     .where(runs.c.id == bindparam("b_run"))
@@ -92,24 +75,25 @@ class _KnownRun:
 
 
 class Intake:
-    """Writes deliveries into the tables, remembering the row ids that it has seen."""
+    """Writes deliveries into the tables, remembering the row ids that it has seen.
 
-    def __init__(self) -> None:
+    Args:
+        events: Where the rows of the stream go.
+    """
+
+    def __init__(self, events: EventStore) -> None:
+        self._events: Final = events
         self._projects: dict[tuple[str, str | None, str], Project] = {}
         self._runs: dict[tuple[int, str], _KnownRun] = {}
         # Row id and attempt: a start that was announced decides the attempt, not what a record claims.
         self._instances: dict[tuple[int, str], tuple[int, int]] = {}
         self._series: dict[tuple[int, str, bytes], int] = {}
-        self._accepted: int | None = None
-        # PostgreSQL: the transaction whose block of order numbers is in use, and the block's end.
-        self._block: object = None
-        self._end = 0
 
     def forget(self) -> None:
         """Drop every cached id; called when a transaction was undone."""
         for cache in (self._projects, self._runs, self._instances, self._series):
             cache.clear()
-        self._accepted = None
+        self._events.forget()
 
     def store(
         self, connection: Connection, principal: Principal, delivery: Delivery, received_ns: int
@@ -131,37 +115,47 @@ class Intake:
         except Problem as problem:
             return problem
         instance, attempt = self._instance(connection, run.id, target)
+        sender = Sender(run.id, instance, attempt)
+        ids = [self._series_id(connection, run.id, block) for block in delivery.blocks]
         stored = {
-            "points": self._store_points(connection, run.id, instance, delivery.blocks, attempt),
-            "lines": insert_lines(connection, run.id, instance, delivery.texts),
-            "spans": self._store_spans(connection, run.id, instance, delivery.spans),
+            "points": self._events.points.insert(connection, sender, ids, delivery.blocks) if ids else 0,
+            "lines": self._events.lines.insert(connection, sender, delivery.texts),
+            "spans": self._events.spans.insert(connection, sender, delivery.spans),
         }
         fresh = self._store_events(connection, instance, delivery.events)
         heed(connection, project.id, run.id, fresh)
+        heed_evals(connection, project.id, run.id, fresh)
+        # Results are units of the ledger, counted with the lines; the other events are not.
+        told = [event for event in fresh if event.name != semconv.EVENT_EVAL_RESULT]
+        stored["lines"] += len(fresh) - len(told)
         self._keep_ledger(connection, instance, delivery.events)
         if any(stored.values()):
             _COUNT.run(connection, b_instance=instance, **{f"b_{name}": new for name, new in stored.items()})
-        if any(stored.values()) or fresh or attempt > run.attempt:
+        if any(stored.values()) or told or attempt > run.attempt:
             alive_ns = alive_unix_ns(received_ns, delivery.newest_unix_ns())
-            if fresh or attempt > run.attempt:
-                _tell(connection, run, target.instance, attempt, fresh)
+            if told or attempt > run.attempt:
+                _tell(connection, run, target.instance, attempt, told)
             if not (run.has_beaten or target.is_foreign):
                 alive_ns = 0
             _HEARD.run(connection, b_run=run.id, b_alive=alive_ns, b_updated=received_ns)
         return None
 
     def _project(self, connection: Connection, principal: Principal, target: Target, now_ns: int) -> Project:
-        key = (principal.key_id, target.workspace, target.project)
+        key = (principal.key_id, target.workspace, "" if _is_bound(principal, target) else target.project)
         known = self._projects.get(key)
         # A person's role may have changed since.
         if known is None or not principal.sees(known.workspace.id, known.id):
-            self._projects[key] = claim_project(
-                connection,
-                principal,
-                target.workspace,
-                target.project,
-                project_name=target.project_name,
-                now_unix_ns=now_ns,
+            self._projects[key] = (
+                bound_project(connection, principal)
+                if _is_bound(principal, target)
+                else claim_project(
+                    connection,
+                    principal,
+                    target.workspace,
+                    target.project,
+                    project_name=target.project_name,
+                    now_unix_ns=now_ns,
+                )
             )
         return self._projects[key]
 
@@ -191,41 +185,6 @@ class Intake:
             ).scalar_one()
         return self._series[key]
 
-    def _store_points(
-        self, connection: Connection, run: int, instance: int, blocks: list[SeriesBlock], attempt: int
-    ) -> int:
-        if not blocks:
-            return 0
-        ids = [self._series_id(connection, run, block) for block in blocks]
-        first = self._accept(connection, sum(len(block.steps) for block in blocks))
-        return insert_points(
-            connection, ids, blocks, instance=instance, attempt=attempt, first_accepted=first
-        )
-
-    def _accept(self, connection: Connection, count: int) -> int:
-        """Take order numbers and return the first of them."""
-        if dialect_of(connection) == POSTGRESQL:
-            return self._accept_block(connection, count)
-        if self._accepted is None:
-            known = connection.execute(select(facts.c.value).where(facts.c.name == "accepted")).scalar()
-            self._accepted = int(known) if known is not None else 1
-        first = self._accepted
-        self._accepted += count
-        _ACCEPT.run(connection, b_value=str(self._accepted))
-        return first
-
-    def _accept_block(self, connection: Connection, count: int) -> int:
-        """Take numbers from a block of the transaction's own."""
-        transaction = connection.get_transaction()
-        if self._block is not transaction or self._accepted is None or self._accepted + count > self._end:
-            self._block = transaction
-            self._accepted = connection.execute(select(accepted_blocks.next_value())).scalar_one()
-            # A request is less than 64 MiB, which is less than a block of points.
-            self._end = self._accepted + ACCEPTED_BLOCK
-        first = self._accepted
-        self._accepted += count
-        return first
-
     def _store_events(
         self, connection: Connection, instance: int, happened: list[EventRow]
     ) -> list[EventRow]:
@@ -236,23 +195,6 @@ class Intake:
         ]
         is_new = insert_events(connection, rows)
         return [event for event, new in zip(happened, is_new, strict=True) if new]
-
-    def _store_spans(self, connection: Connection, run: int, instance: int, arrived: list[SpanRow]) -> int:
-        """Store spans, the more final state winning; returns how many were not counted before."""
-        counted = 0
-        for span in arrived:
-            where = (spans.c.run == run, spans.c.trace_id == span.trace_id, spans.c.span_id == span.span_id)
-            known = connection.execute(select(spans.c.id, spans.c.state).where(*where)).one_or_none()
-            if known is not None and known.state >= span.state:
-                continue
-            values = {name: getattr(span, name) for name in SpanRow.__slots__}
-            if known is None:
-                connection.execute(insert(spans).values(run=run, instance=instance, **values))
-            else:
-                connection.execute(update(spans).where(spans.c.id == known.id).values(**values))
-            was_counted = known is not None and known.state >= SPAN_INTERRUPTED
-            counted += span.state >= SPAN_INTERRUPTED and not was_counted
-        return counted
 
     def _keep_ledger(self, connection: Connection, instance: int, happened: Iterable[EventRow]) -> None:
         """Raise the instance's counters, also from an event that was stored before."""
@@ -266,6 +208,11 @@ class Intake:
             counters = ledger.greatest(counters, each)
         if counters != known:
             connection.execute(update(instances).where(where).values(ledger=json.dumps(counters)))
+
+
+def _is_bound(principal: Principal, target: Target) -> bool:
+    """Whether the key says where a delivery belongs: it has one project, and the resource names none."""
+    return principal.project_id is not None and not target.names_project and target.workspace is None
 
 
 def _tell(connection: Connection, run: _KnownRun, instance: str, attempt: int, fresh: list[EventRow]) -> None:
@@ -303,7 +250,8 @@ def claim_run(connection: Connection, project: int, target: Target, now_ns: int)
             "life": dump(RunLife()),
             "created_by": target.instance,
             "created_unix_ns": now_ns,
-            "name": "",
+            # What a program that knows no runs is called, where its project is called otherwise, too.
+            "name": target.project_name if target.is_foreign else "",
             "kind": target.kind or "training",
             "status": "running",
             "started_unix_ns": now_ns,

@@ -16,9 +16,9 @@ from rundial.server.problems import Problem
 from rundial.server.rows import Target
 from rundial.server.runlife import TERMINAL, Happening, RunLife, edited, fold, load
 from rundial.server.store.dialect import exclude_others
+from rundial.server.store.events import PointStore, Steps
 from rundial.server.store.history import AnyRow, find_run, run_instances
 from rundial.server.store.intake import claim_instance, claim_run, hear, keep_life, locked_life
-from rundial.server.store.steps import Steps, steps_before
 from rundial.server.store.tables import runs
 from rundial.signals import semconv
 
@@ -45,7 +45,7 @@ class Started:
     conflict: str | None
 
 
-def start_run(connection: Connection, project: int, start: Start, now_ns: int) -> Started:
+def start_run(store: PointStore, connection: Connection, project: int, start: Start, now_ns: int) -> Started:
     """Announce a run, or one more attempt of it; the same start told again changes nothing.
 
     Raises:
@@ -68,7 +68,7 @@ def start_run(connection: Connection, project: int, start: Start, now_ns: int) -
     keep_life(connection, row_id, life)
     is_heard = life.has_beaten and not start.is_late
     hear(connection, row_id, alive_ns=now_ns if is_heard else 0, now_ns=now_ns)
-    steps = steps_before(connection, row_id, found.attempt)
+    steps = store.steps_before(connection, row_id, found.attempt)
     kind = str(life.value("kind") or "training")
     return Started(kind, found.attempt, found.attempt > 1, steps, found.conflict)
 

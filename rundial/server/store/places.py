@@ -136,6 +136,20 @@ def project_of_run(connection: Connection, run: Row[Any]) -> Project:
     )
 
 
+def bound_project(connection: Connection, principal: Principal) -> Project:
+    """The one project of a key that is bound to it.
+
+    Raises:
+        Problem: 403, it is gone.
+    """
+    query = select(projects.c.public_id).where(projects.c.id == principal.project_id)
+    public_id = connection.execute(query).scalar()
+    found = None if public_id is None else find_project_by_public_id(connection, principal, public_id)
+    if found is None:
+        raise Problem(403, "the project of this key is gone", "use a key of another project")
+    return found
+
+
 def claim_project(
     connection: Connection,
     principal: Principal,

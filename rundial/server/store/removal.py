@@ -14,6 +14,8 @@ from sqlalchemy import BigInteger, Connection, Table, cast, delete, insert, lite
 
 from rundial.server.runlife import RunLife, dump
 from rundial.server.store.artifact_tables import media
+from rundial.server.store.eval_tables import eval_results, eval_runs
+from rundial.server.store.events import EventStore
 from rundial.server.store.rollups import rollup_heads, rollups
 from rundial.server.store.runfacets import run_facets
 from rundial.server.store.tables import (
@@ -38,7 +40,8 @@ _STATEMENT: Final = 50
 # Tables whose rows go with their series, their instance, or their run.
 OF_SERIES: Final = (points, rollups, rollup_heads)
 OF_INSTANCE: Final = (events,)
-OF_RUN: Final = (lines, spans, media, run_facets)
+# Results stand before the evaluation runs that they point to.
+OF_RUN: Final = (lines, spans, media, run_facets, eval_results, eval_runs)
 
 
 def delete_run(connection: Connection, run: int, now_ns: int) -> None:
@@ -78,16 +81,18 @@ def delete_expired(connection: Connection, now_ns: int, *, limit: int = 100) -> 
     return len(expired)
 
 
-def remove_some(connection: Connection, *, budget: int = ROWS_AT_ONCE) -> bool:
+def remove_some(connection: Connection, stored: EventStore, *, budget: int = ROWS_AT_ONCE) -> bool:
     """Remove some rows of one deleted run; returns whether there was anything to remove.
 
     Args:
         connection: The writer's.
+        stored: Where the rows of runs are.
         budget: About how many rows; a statement counts as some rows of its own.
     """
     run = connection.execute(select(removals.c.run).order_by(removals.c.run).limit(1)).scalar()
     if run is None:
         return False
+    stored.clear(connection, run)
     for parent, children in ((series, OF_SERIES), (instances, OF_INSTANCE)):
         while budget > 0 and (owner := _first_of(connection, parent, run)) is not None:
             budget = _remove_owner(connection, parent, owner, children, budget)

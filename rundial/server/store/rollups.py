@@ -41,6 +41,7 @@ from rundial.server.buckets import MAX_SHIFT, Bucket, bucketed, fitting_shift, m
 from rundial.server.curves import Curve
 from rundial.server.store.chosen import stepped
 from rundial.server.store.dialect import least
+from rundial.server.store.parts import ALWAYS
 from rundial.server.store.statements import Bare, Prepared
 from rundial.server.store.tables import metadata, points, series
 
@@ -49,8 +50,6 @@ LEVELS: Final = 6
 LEVEL_SHIFT: Final = 2
 # Of one claim: what it holds in memory, and what the writer stores at once, are bounded.
 POINTS_A_CLAIM: Final = 250_000
-
-ALWAYS: Final = (0, 2**63 - 1)
 
 _SERIES_ID: Final = series.c.id.type
 

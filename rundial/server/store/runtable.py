@@ -1,7 +1,7 @@
 """The run table: which runs, in which order, and chosen columns of them. No point is read for it.
 
 A field of the config or the hand-set summary is a row of `run_facets`; a metric's summary is in its row of
-`series`. The one exception is a metric whose definition asks for the mean, which is taken over its points.
+`series`.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ from rundial.server.store.runfacets import (
     plain_value,
     run_facets,
 )
-from rundial.server.store.tables import points, runs, series
+from rundial.server.store.tables import runs, series
 from rundial.server.summaries import definition_of, rule_of
 from rundial.signals import semconv
 
@@ -255,8 +255,12 @@ class _Sql:
         shown: ColumnElement[Any] = series.c.last_value
         if by_rule:
             said = self._facet(DEFINITIONS).c.text
-            mean = select(func.avg(points.c.value)).where(points.c.series == series.c.id).scalar_subquery()
-            value: dict[str, Any] = {"min": series.c.min_value, "max": series.c.max_value, "mean": mean}
+            column = series.c
+            value: dict[str, Any] = {
+                "min": column.min_value,
+                "max": column.max_value,
+                "mean": column.mean_value,
+            }
             cases = [(said.in_(texts), value.get(rule)) for rule, texts in by_rule.items()]
             shown = case(*cases, else_=series.c.last_value)
         return (
@@ -264,7 +268,7 @@ class _Sql:
             .where(series.c.run == runs.c.id, series.c.name == name, _is_plain())
             .order_by(func.length(series.c.attributes), series.c.attributes)
             .limit(1)
-            .correlate_except(series, points)
+            .correlate_except(series)
             .scalar_subquery()
         )
 
@@ -369,7 +373,7 @@ def _add_metrics(
         column.last_value,
         column.min_value,
         column.max_value,
-        column.id,
+        column.mean_value,
     ).where(column.run.in_(_IDS), column.name.in_(names), _is_plain())
     fields = {name: f"summary.{name}" for name in names}
     best: dict[tuple[int, str], AnyRow] = {}
@@ -385,7 +389,7 @@ def _add_metrics(
         if field in own:
             continue  # set by hand
         defined = definitions.get(run)
-        shown = row[3] if defined is None else _shown(connection, row, rule_of(definition_of(name, defined)))
+        shown = row[3] if defined is None else _shown(row, rule_of(definition_of(name, defined)))
         if shown is not None:
             own[field] = shown
 
@@ -395,7 +399,11 @@ def _rank(row: AnyRow) -> tuple[int, str]:
     return len(row.attributes), row.attributes
 
 
-def _shown(connection: Connection, row: AnyRow, rule: str) -> object:
-    if rule == "mean":
-        return connection.execute(select(func.avg(points.c.value)).where(points.c.series == row.id)).scalar()
-    return {"last": row.last_value, "min": row.min_value, "max": row.max_value}.get(rule)
+def _shown(row: AnyRow, rule: str) -> object:
+    kept = {
+        "last": row.last_value,
+        "min": row.min_value,
+        "max": row.max_value,
+        "mean": row.mean_value,
+    }
+    return kept.get(rule)

@@ -162,6 +162,7 @@ series: Final = Table(
     Column("last_step", BigInteger, nullable=False, default=-1),
     Column("last_value", Float),
     Column("last_unix_ns", BigInteger, nullable=False, default=0),
+    Column("mean_value", Float),
     UniqueConstraint("run", "name", "digest"),
 )
 

@@ -13,6 +13,7 @@ from typing import Any, Final
 from sqlalchemy import Connection, Select, Table, delete, func, insert, select, text
 
 from rundial.errors import ConfigError
+from rundial.server.store.clickhouse.mark import FACT
 from rundial.server.store.dialect import POSTGRESQL, dialect_of, set_fact
 from rundial.server.store.engine import Engines
 from rundial.server.store.statements import Prepared
@@ -36,9 +37,12 @@ def copy_all(source: Engines, target: Engines, *, on_progress: Progress | None =
         on_progress: Called with a table's name, the rows that are copied in all, and those that there are.
 
     Raises:
-        ConfigError: The target is not empty, or it counts other rows than the source and stays unfinished.
+        ConfigError: The source keeps its points elsewhere, the target is not empty, or it counts other rows
+            than the source and stays unfinished.
     """
     _check_empty(target)
+    with source.reading.begin() as connection:
+        _check_whole(connection, source.where)
     with target.writing.begin() as connection:
         set_fact(connection, facts, UNFINISHED, "1")
     tables = [table for table in metadata.sorted_tables if table is not schema_migrations]
@@ -69,6 +73,14 @@ def check_finished(connection: Connection, where: str) -> None:
         raise ConfigError(
             f"a copy into {where} was cut off, so it does not hold everything; "
             "copy again into an empty database"
+        )
+
+
+def _check_whole(connection: Connection, where: str) -> None:
+    if connection.execute(select(facts.c.value).where(facts.c.name == FACT)).first() is not None:
+        raise ConfigError(
+            f"the points, lines and spans of {where} are in ClickHouse, and a copy moves one database alone; "
+            "nothing was copied"
         )
 
 

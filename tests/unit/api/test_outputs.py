@@ -44,6 +44,9 @@ def run(recorded: Recorded) -> Iterator[Run]:
         ({"path_or_dir": "a", "aliases": "latest"}, "aliases must be a list"),
         ({"path_or_dir": "a", "retention_policy": {"strategy": "some"}}, "strategy"),
         ({"path_or_dir": "a", "retention_policy": {"strategy": "ttl", "ttlSeconds": 0}}, "ttlSeconds"),
+        ({"path_or_dir": "a", "retention_policy": {"strategy": "ttl"}}, "ttl needs ttlSeconds"),
+        ({"path_or_dir": "a", "retention_policy": {"strategy": "keep_last", "keep": 3}}, "'keep'.*keepLast"),
+        ({"path_or_dir": "a", "aliases": ["v3"]}, "'v3' is a version"),
         ({"path_or_dir": None}, "needs a path or references"),
         ({"path_or_dir": None, "references": ["ftp://x/y"]}, "must begin with"),
         ({"path_or_dir": None, "references": ["https://me:secret@x/y"]}, "user name or password"),
@@ -149,6 +152,64 @@ def test_long_values_of_a_span_are_kept_beside_it(run: Run, recorded: Recorded, 
     path = long.attributes["tool.output.rundial.evidence.path"].removeprefix("evidence/")
     (kept,) = (tmp_path / "spool").glob(f"*/*/artifacts/*/{path}")
     assert json.loads(kept.read_bytes()) == answer
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        list(range(1_500)),
+        {"rows": [{"score": number / 7} for number in range(3_000)]},
+        {"pixels": np.arange(4_000).reshape(40, 100)},
+        [0.5] * 30_000,
+        {"deep": [[[[["x" * 20_000]]]]], "loss": [1.0, 2.5]},
+    ],
+)
+def test_a_nested_value_is_kept_with_nothing_left_out(
+    run: Run, recorded: Recorded, tmp_path: Path, answer: Any
+) -> None:
+    """What a span has no room for is whole in its file, however many items it has."""
+    assert run.tool_call("search", output=answer)
+    assert run.flush(10)
+
+    (span,) = recorded.spans
+    path = str(span.attributes["tool.output.rundial.evidence.path"]).removeprefix("evidence/")
+    (kept,) = (tmp_path / "spool").glob(f"*/*/artifacts/*/{path}")
+    assert json.loads(kept.read_bytes()) == json.loads(json.dumps(answer, default=np.ndarray.tolist))
+
+
+def test_evidence_of_any_size_is_kept_whole(run: Run, recorded: Recorded) -> None:
+    """An answer of 40 MiB is delivered as any other."""
+    assert run.tool_call("fetch", output=b"x" * (40 << 20))
+    assert run.flush(10)
+
+    (span,) = recorded.spans
+    assert span.attributes["tool.output.rundial.original_bytes"] == 40 << 20
+    assert account(run).waiting_spool == 1
+
+
+@pytest.mark.parametrize("build", ["itself", "wide"])
+def test_a_value_without_an_end_is_cut_and_costs_nothing_else(
+    run: Run, recorded: Recorded, build: str
+) -> None:
+    """A list that contains itself is no file of any size; the span is there."""
+    endless: list[Any] = ["x"]
+    endless += [endless] * (1 if build == "itself" else 2)
+    assert run.tool_call("search", output=endless)
+    assert run.flush(10)
+
+    (span,) = recorded.spans
+    assert "tool.output.rundial.evidence.path" not in span.attributes
+    assert "…" in str(span.attributes["tool.output"])
+
+
+def test_a_directory_is_no_picture(tmp_path: Path) -> None:
+    """Nobody learns of it only from the worker."""
+    (tmp_path / "pictures").mkdir()
+    with recording(tmp_path / "spool", strict=False), rd.init(project="digits") as run:
+        with pytest.warns(RuntimeWarning, match="is a directory"):
+            assert not run.log({"image": rd.Image(tmp_path / "pictures")})
+
+        assert account(run).dropped == {"invalid": 1}
 
 
 def test_disabled_run_keeps_no_file_and_says_so() -> None:

@@ -47,6 +47,14 @@ class Tensor:
         """As torch has it."""
         return self._array
 
+    def float(self) -> Tensor:
+        """As torch has it."""
+        return Tensor(self._array.astype(np.float32))
+
+    def double(self) -> Tensor:
+        """As torch has it."""
+        return Tensor(self._array.astype(np.float64))
+
 
 RNG = np.random.default_rng(1)
 BYTES = RNG.integers(0, 256, (5, 7, 4), np.uint8)

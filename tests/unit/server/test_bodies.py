@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import zlib
 from contextlib import suppress
 
 import pytest
@@ -55,3 +56,18 @@ def test_unpack_leaves_a_plain_body_alone_and_bounds_it_too() -> None:
     with pytest.raises(Problem) as caught:
         unpack(b"abcd", "", max_bytes=3)
     assert caught.value.status == 413
+
+
+@given(st.binary(max_size=400), st.booleans())
+def test_unpack_reads_deflate_with_and_without_its_head(body: bytes, is_bare: bool) -> None:
+    """HTTP means zlib's form by that name, and some programs send the bare one."""
+    packer = zlib.compressobj(wbits=-zlib.MAX_WBITS if is_bare else zlib.MAX_WBITS)
+
+    assert unpack(packer.compress(body) + packer.flush(), "deflate") == body
+
+
+@given(st.binary(max_size=100))
+def test_unpack_of_junk_as_deflate_is_a_refusal_and_nothing_else(junk: bytes) -> None:
+    """Whatever someone sends, the answer is ours."""
+    with suppress(Problem):
+        assert unpack(junk, "deflate", max_bytes=1_000) is not None

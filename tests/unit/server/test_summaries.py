@@ -9,7 +9,7 @@ import pytest
 from rundial.server.answers import worded
 from rundial.server.summaries import Definition, definition_of, values_by_rule
 
-ROW = SimpleNamespace(id=7, name="loss", last_value=2.0, min_value=1.0, max_value=3.0)
+ROW = SimpleNamespace(name="loss", last_value=2.0, min_value=1.0, max_value=3.0, mean_value=2.5)
 
 
 @pytest.mark.parametrize(
@@ -33,7 +33,7 @@ def test_metric_shows_the_value_of_its_rule(
     """A run table shows what its owner chose."""
     definitions = {} if definition is None else {"loss": definition}
 
-    assert values_by_rule([ROW], definitions, {7: 2.5}) == ({} if value is None else {"loss": value})
+    assert values_by_rule([ROW], definitions) == ({} if value is None else {"loss": value})
 
 
 def test_own_definition_counts_before_a_pattern_and_the_later_pattern_before_an_earlier_one() -> None:

@@ -13,6 +13,7 @@ from sqlalchemy.exc import IntegrityError
 
 from rundial.server.problems import Problem
 from rundial.server.store.engine import Engines, open_engines
+from rundial.server.store.sqlevents import SqlEvents
 from rundial.server.store.tables import facts
 from rundial.server.writer import Writer
 
@@ -34,7 +35,7 @@ def forgotten() -> list[str]:
 @pytest.fixture
 def writer(engines: Engines, forgotten: list[str]) -> Iterator[Writer]:
     """A writer whose queue holds three jobs."""
-    made = Writer(engines, on_rollback=lambda: forgotten.append("undone"), max_waiting_jobs=3)
+    made = Writer(engines, SqlEvents(), on_rollback=lambda: forgotten.append("undone"), max_waiting_jobs=3)
     yield made
     made.close()
 
@@ -139,7 +140,7 @@ def test_a_full_queue_refuses_with_a_wait(writer: Writer) -> None:
 
 def test_rows_that_wait_are_bounded_and_a_single_large_job_still_passes(engines: Engines) -> None:
     """The bound on memory never makes a request impossible."""
-    small = Writer(engines, on_rollback=lambda: None, max_waiting_weight=10)
+    small = Writer(engines, SqlEvents(), on_rollback=lambda: None, max_waiting_weight=10)
     gate = _Gate(small)
     large = small.submit(_adds("large"), weight=1_000)
 

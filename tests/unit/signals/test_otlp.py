@@ -170,3 +170,19 @@ def test_the_points_path_imports_neither_protobuf_nor_the_sdk() -> None:
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
 
     assert done.stdout.strip() == "[]"
+
+
+def test_encode_logs_puts_a_result_into_its_span() -> None:
+    """A backend that knows nothing of evaluations still finds a result beside its span."""
+    body = {"eval_run_id": "night", "rows": [], "trace_id": "ab" * 16, "span_id": "cd" * 8}
+    whole, bare = (
+        Event(1, 2, "rundial.eval.result", each) for each in (body, {"eval_run_id": "night", "rows": []})
+    )
+    inside, outside = records_of(encode_logs(RESOURCE, [whole, bare]))
+
+    assert (inside.trace_id, inside.span_id, inside.flags) == (b"\xab" * 16, b"\xcd" * 8, 1)
+    assert (outside.trace_id, outside.span_id, outside.flags) == (b"", b"", 0)
+    assert (inside.event_name, attributes_of(inside.attributes)) == (
+        "rundial.eval.result",
+        {"rundial.seq": 1},
+    )

@@ -27,6 +27,8 @@ from rundial.server.store.migrations import (
     m0020_rollups,
     m0021_facets,
     m0022_spantree,
+    m0023_means,
+    m0026_evals,
 )
 from rundial.server.store.migrations.changes import create
 from rundial.server.store.tables import facts, metadata, schema_migrations
@@ -58,6 +60,8 @@ STEPS: Final[tuple[Step, ...]] = (
     Step(20, "rollups", m0020_rollups.upgrade),
     Step(21, "run facets", m0021_facets.upgrade),
     Step(22, "span trees", m0022_spantree.upgrade),
+    Step(23, "means of series", m0023_means.upgrade),
+    Step(26, "evaluations", m0026_evals.upgrade),
 )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sqlalchemy import Connection
 
-from rundial.server.store.spantree import spans_by_parent
+from rundial.server.store.sqlspans import spans_by_parent
 
 
 def upgrade(connection: Connection) -> None:

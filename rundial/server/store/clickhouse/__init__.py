@@ -1,0 +1,1 @@
+"""Points, text lines and spans in ClickHouse, beside a catalog in SQL."""

@@ -1,0 +1,136 @@
+"""Spans in ClickHouse: a row for each state of a span, of which the most final one is shown."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Final
+
+from sqlalchemy import Connection
+
+from rundial.server.rows import SPAN_INTERRUPTED, SpanRow
+from rundial.server.store.clickhouse.connection import ClickHouse
+from rundial.server.store.clickhouse.group import Group, NewSpan
+from rundial.server.store.clickhouse.mark import mark_of
+from rundial.server.store.events import Branch, Sender, StoredSpan
+
+_SPANS_AT_ONCE: Final = 2_000
+
+_KNOWN: Final = """
+SELECT trace_id, span_id, max(state), min(id) FROM spans
+WHERE run = {run:Int64} AND trace_id IN {traces:Array(String)} AND span_id IN {spans:Array(String)}
+AND n <= {mark:Int64}
+GROUP BY trace_id, span_id
+"""
+_OF_RUN: Final = "run = {run:Int64} AND n <= {mark:Int64}"
+_OF_TRACE: Final = f"{_OF_RUN} AND ({{trace:String}} = '' OR trace_id = {{trace:String}})"
+_BRANCH: Final = f"""
+SELECT
+  kept.id, kept.trace_id, kept.span_id, kept.parent_span_id, kept.name, kept.kind, kept.start_unix_ns,
+  kept.end_unix_ns, kept.status, kept.status_message, kept.state, kept.attributes, kept.events, kept.links,
+  children.number
+FROM (
+  SELECT * FROM spans WHERE {_OF_TRACE} ORDER BY state DESC, n LIMIT 1 BY trace_id, span_id
+) AS kept
+LEFT JOIN (
+  SELECT trace_id, parent_span_id, count() AS number FROM (
+    SELECT trace_id, span_id, parent_span_id FROM spans WHERE {_OF_TRACE}
+    ORDER BY state DESC, n LIMIT 1 BY trace_id, span_id
+  ) GROUP BY trace_id, parent_span_id
+) AS children ON children.trace_id = kept.trace_id AND children.parent_span_id = kept.span_id
+WHERE ({{parent:String}} = '' OR kept.parent_span_id = {{parent:String}})
+AND (NOT {{is_top:Bool}} OR (kept.trace_id, kept.parent_span_id) NOT IN (
+  SELECT trace_id, span_id FROM spans WHERE {_OF_TRACE}
+))
+AND ({{step:String}} = '' OR position(kept.attributes, concat({{step:String}}, ',')) > 0
+  OR position(kept.attributes, concat({{step:String}}, '}}')) > 0)
+AND (kept.start_unix_ns, kept.id) > ({{start:Int64}}, {{after:Int64}})
+ORDER BY kept.start_unix_ns, kept.id LIMIT {{limit:Int64}}
+"""
+_SOME: Final = "SELECT 1 FROM spans WHERE run = {run:Int64} LIMIT 1"
+_DELETE: Final = "DELETE FROM spans WHERE run = {run:Int64}"
+_BEFORE_ALL: Final = (-1, 0)
+
+Identity = tuple[int, bytes, bytes]
+
+
+class ClickHouseSpans:
+    """The table `spans`."""
+
+    def __init__(self, database: ClickHouse, group: Group) -> None:
+        self._database: Final = database
+        self._group: Final = group
+
+    def insert(self, connection: Connection, sender: Sender, arrived: Sequence[SpanRow]) -> int:
+        """Add spans, the more final state winning; returns how many were not counted before."""
+        if not arrived:
+            return 0
+        self._group.ready(connection)
+        known = self._known(connection, sender, arrived)
+        counted = 0
+        for span in arrived:
+            identity = span.trace_id, span.span_id
+            state, first = known.get(identity, (-1, 0))
+            if state >= span.state:
+                continue
+            number = self._group.number_span()
+            self._group.spans.append(NewSpan(sender, span, first or number, number))
+            known[identity] = span.state, first or number
+            counted += span.state >= SPAN_INTERRUPTED and state < SPAN_INTERRUPTED
+        return counted
+
+    def branch(
+        self,
+        connection: Connection,
+        run: int,
+        branch: Branch,
+        *,
+        after: tuple[int, int] | None,
+        limit: int,
+    ) -> Sequence[StoredSpan]:
+        """Spans by start time."""
+        start, number = after or _BEFORE_ALL
+        rows = self._database.rows(
+            _BRANCH,
+            run=run,
+            mark=mark_of(connection).spans,
+            trace=branch.trace_id.hex() if branch.trace_id else "",
+            parent=branch.parent_span_id.hex() if branch.parent_span_id else "",
+            is_top=branch.is_top,
+            step=branch.step_pair,
+            start=start,
+            after=number,
+            limit=limit,
+        )
+        return [_span(row) for row in rows]
+
+    def clear(self, run: int) -> None:
+        """Delete a run's spans."""
+        if self._database.rows(_SOME, run=run):
+            self._database.command(_DELETE, run=run)
+
+    def _known(
+        self, connection: Connection, sender: Sender, arrived: Sequence[SpanRow]
+    ) -> dict[tuple[bytes, bytes], tuple[int, int]]:
+        """State and id of those that are stored or gathered already."""
+        wanted = {(span.trace_id, span.span_id) for span in arrived}
+        found: dict[tuple[bytes, bytes], tuple[int, int]] = {}
+        mark = mark_of(connection).spans
+        for start in range(0, len(arrived), _SPANS_AT_ONCE):
+            some = arrived[start : start + _SPANS_AT_ONCE]
+            traces = sorted({span.trace_id.hex() for span in some})
+            spans = sorted({span.span_id.hex() for span in some})
+            rows = self._database.rows(_KNOWN, run=sender.run, mark=mark, traces=traces, spans=spans)
+            for trace_id, span_id, state, number in rows:
+                found[bytes.fromhex(trace_id), bytes.fromhex(span_id)] = state, number
+        for new in self._group.spans:
+            identity = new.span.trace_id, new.span.span_id
+            if new.sender.run == sender.run and identity in wanted:
+                # The later one of a group is the more final one.
+                found[identity] = new.span.state, new.id
+        return found
+
+
+def _span(row: tuple[Any, ...]) -> StoredSpan:
+    number, trace_id, span_id, parent, *plain = row
+    ids = bytes.fromhex(trace_id), bytes.fromhex(span_id), bytes.fromhex(parent) or None
+    return StoredSpan._make((number, *ids, *plain))

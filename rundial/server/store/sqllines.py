@@ -1,0 +1,118 @@
+"""Text lines in the catalog's own database."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any, Final
+
+from sqlalchemy import Connection, bindparam, func, select, tuple_
+
+from rundial.server.rows import TextRow
+from rundial.server.store.dialect import insert_into
+from rundial.server.store.events import LineFilter, Sender, StoredLine
+from rundial.server.store.statements import Bare, Prepared
+from rundial.server.store.tables import lines
+
+_AT_ONCE: Final = 4_096
+_COLUMNS: Final = [column.name for column in lines.c if column.name != "id"]
+_SHOWN: Final = [lines.c[name] for name in StoredLine._fields]
+_LINE: Final = Prepared(lambda dialect: insert_into(lines, dialect).on_conflict_do_nothing(), _COLUMNS)
+
+
+def _rows() -> Prepared:
+    columns = lines.c
+    in_time = columns.time_unix_ns.between(bindparam("b_start"), bindparam("b_end"))
+    query = select(
+        columns.time_unix_ns,
+        columns.seq,
+        columns.severity,
+        columns.body,
+        columns.step,
+        columns.trace_id,
+        columns.span_id,
+        columns.attributes,
+        columns.is_truncated,
+    )
+    return Prepared(
+        query.where(columns.run == bindparam("b_run"), in_time).order_by(columns.time_unix_ns, columns.id)
+    )
+
+
+_ROWS: Final = _rows()
+
+
+class SqlLines:
+    """The table `lines`."""
+
+    def insert(self, connection: Connection, sender: Sender, texts: Sequence[TextRow]) -> int:
+        """Add lines; returns how many were new."""
+        if not texts:
+            return 0
+        bare = Bare(connection)
+        rows = [
+            (
+                sender.run,
+                sender.instance,
+                text.seq,
+                text.time_unix_ns,
+                text.severity,
+                text.body,
+                text.attributes,
+                text.step,
+                text.trace_id,
+                text.span_id,
+                text.is_truncated,
+            )
+            for text in texts
+        ]
+        return bare.run_each(_LINE.on(bare.dialect).sql, rows)
+
+    def page(
+        self,
+        connection: Connection,
+        run: int,
+        wanted: LineFilter,
+        *,
+        after: tuple[int, int] | None,
+        limit: int,
+        is_newest_first: bool,
+    ) -> Sequence[StoredLine]:
+        """Lines of a run by time."""
+        key = (lines.c.time_unix_ns, lines.c.id)
+        query = select(*_SHOWN).where(
+            lines.c.run == run,
+            lines.c.time_unix_ns.between(wanted.start_unix_ns, wanted.end_unix_ns),
+        )
+        if wanted.min_severity:
+            query = query.where(lines.c.severity >= wanted.min_severity)
+        if after is not None:
+            here = tuple_(*after)
+            query = query.where(tuple_(*key) < here if is_newest_first else tuple_(*key) > here)
+        order = [column.desc() for column in key] if is_newest_first else list(key)
+        found = connection.execute(query.order_by(*order).limit(limit))
+        return [StoredLine._make(row) for row in found]
+
+    def newest(self, connection: Connection) -> int:
+        """The row id of the line that was stored last, 0 when there is none."""
+        return int(connection.execute(select(func.max(lines.c.id))).scalar() or 0)
+
+    def since(
+        self, connection: Connection, run: int, min_severity: int, after: int, limit: int
+    ) -> Sequence[StoredLine]:
+        """Lines of a run in the order in which they were stored, behind a row id."""
+        query = select(*_SHOWN).where(lines.c.id > after, lines.c.run == run)
+        if min_severity:
+            query = query.where(lines.c.severity >= min_severity)
+        found = connection.execute(query.order_by(lines.c.id).limit(limit))
+        return [StoredLine._make(row) for row in found]
+
+    def rows(
+        self, connection: Connection, run: int, times: tuple[int, int]
+    ) -> Iterator[list[tuple[Any, ...]]]:
+        """Yield every stored line of a run by time."""
+        cursor = Bare(connection).stream(_ROWS, b_run=run, b_start=times[0], b_end=times[1])
+        try:
+            while rows := cursor.fetchmany(_AT_ONCE):
+                yield rows
+        finally:
+            cursor.close()
