@@ -23,10 +23,12 @@ if TYPE_CHECKING:
     from rundial.api.evals import eval as eval
     from rundial.api.evalsuite import RundialEvalSuite as RundialEvalSuite
     from rundial.api.logging import LoggingHandler as LoggingHandler
+    from rundial.api.propagation import inject as inject
+    from rundial.api.propagation import wrap_executor as wrap_executor
     from rundial.api.run import Run as Run
     from rundial.api.session import checkpoint as checkpoint
     from rundial.api.session import init as init
-    from rundial.api.trace import Span as Span
+    from rundial.api.span import Span as Span
     from rundial.choices import Distributed as Distributed
     from rundial.choices import Mode as Mode
     from rundial.choices import ResumeMode as ResumeMode
@@ -70,11 +72,13 @@ _HOMES = {
     "RundialClient": "rundial_sdk",
     "RundialRun": "rundial_sdk",
     "RundialSpan": "rundial_sdk",
-    "Span": "rundial.api.trace",
+    "Span": "rundial.api.span",
     "Table": "rundial.media.values",
     "checkpoint": "rundial.api.session",
     "eval": "rundial.api.evals",
     "init": "rundial.api.session",
+    "inject": "rundial.api.propagation",
+    "wrap_executor": "rundial.api.propagation",
 }
 
 __all__ = ["__version__", *sorted(_HOMES)]

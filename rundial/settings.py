@@ -10,7 +10,7 @@ import os
 from collections.abc import Callable, Mapping
 
 from rundial.errors import ConfigError
-from rundial.typed import TYPE_CHECKING, Any, Literal, cast
+from rundial.typed import TYPE_CHECKING, Any, Literal
 from rundial.value import as_dict, value
 
 if TYPE_CHECKING:
@@ -82,6 +82,8 @@ class Settings:
         artifact_copy_bytes: How much copies of files may take on disk until they are uploaded.
         artifact_concurrency: How many artifacts are uploaded at once.
         exporters: OpenTelemetry exporters that get the run as well, in this process.
+        prices: What models cost in US dollars per million tokens, as `rundial.prices` has it; None for none.
+        otel: `attach` records what goes through the application's own global OpenTelemetry providers too.
         is_plain_otlp: There is no Rundial server: the endpoint is a Collector without our control API.
         is_key_stored: The key is whatever is stored for the endpoint, as it changes.
     """
@@ -132,6 +134,8 @@ class Settings:
     artifact_copy_bytes: int
     artifact_concurrency: int
     exporters: tuple[Any, ...]
+    prices: Mapping[str, Mapping[str, float]] | None
+    otel: Literal["off", "attach"]
     is_plain_otlp: bool = False
     is_key_stored: bool = False
 
@@ -284,20 +288,18 @@ def _share(value: Any) -> float:
     return number
 
 
-def _provider(value: Any) -> Callable[[], Mapping[str, object]]:
-    """Return a callable; a text, as from the environment, is `module:name` of one."""
-    if isinstance(value, str):
-        module, _, name = value.strip().partition(":")
-        try:
-            import importlib
+def _provider(value: Any) -> Callable[..., Any]:
+    # Only who gives one needs it.
+    from rundial import callables
 
-            value = getattr(importlib.import_module(module), name)
-        except Exception as error:
-            why = f"{type(error).__name__}: {error}"
-            raise ValueError(f"must be module:name of a callable ({why})") from error
-    if not callable(value):
-        raise ValueError("must be a callable")
-    return cast("Callable[[], Mapping[str, object]]", value)
+    return callables.named(value)
+
+
+def _prices(value: Any) -> Mapping[str, Mapping[str, float]]:
+    # Only who gives prices needs it.
+    from rundial import prices
+
+    return prices.read(value)
 
 
 # Its type lets nobody change it.
@@ -350,6 +352,8 @@ OPTIONS: tuple[Option, ...] = (
     Option("artifact_copy_bytes", 4 << 30, _integer, "bytes", minimum=0),
     Option("artifact_concurrency", 2, _integer, "artifacts", minimum=1),
     Option("exporters", (), _exporters, "callables"),
+    Option("prices", None, _prices, "JSON: USD per million tokens"),
+    Option("otel", "off", _choice("off", "attach"), "off, attach"),
 )
 
 

@@ -6,7 +6,7 @@ from rundial.api.client import Client as RundialClient
 from rundial.api.evalrun import RundialEvalRun
 from rundial.api.evalsuite import RundialEvalSuite
 from rundial.api.run import Run as RundialRun
-from rundial.api.trace import Span as RundialSpan
+from rundial.api.span import Span as RundialSpan
 from rundial.choices import Distributed as DistributedPolicy
 from rundial.choices import Mode as ClientMode
 from rundial.choices import RunKind

@@ -70,7 +70,7 @@ class ChildSide:
             start.go(parts, attached, identity, run.settings)
             parts.live[run] = (attached, delivery)
             delivery.on_done = lambda: parts.forget(run)
-            run.rewire(attached.recorder, delivery, make_tracer=start.tracer_maker(attached))
+            run.rewire(attached.recorder, delivery)
         if self._parent_ring is None:
             # A forked child has its parent's hooks.
             install_hooks(session)

@@ -16,6 +16,7 @@ from rundial.typed import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from rundial.choices import Reason, Signal
     from rundial.diagnostics import Ledger, RundialDiagnostics
+    from rundial.signals.records import SpanData
 
 # Names that a program makes up without end must not fill memory.
 MAX_LATEST = 4096
@@ -82,6 +83,16 @@ class DisabledSink:
     def event(self, name: str, body: Mapping[str, object]) -> bool:
         """Accept an event."""
         del name, body
+        return True
+
+    def span_start(self, span: SpanData | bytes) -> bool:
+        """Accept a span that has begun."""
+        del span
+        return True
+
+    def span_end(self, span: SpanData | bytes) -> bool:
+        """Accept a span that has ended."""
+        del span
         return True
 
     def result(self, name: str, body: Mapping[str, object]) -> bool:
@@ -151,9 +162,9 @@ class DisabledDelivery:
         )
 
 
-def no_tracer(answers: object) -> Any:
-    """Return OTel's tracer that records nothing."""
-    del answers
+def no_provider(tracing: object) -> Any:
+    """Return OTel's tracer provider that records nothing."""
+    del tracing
     from opentelemetry.trace import NoOpTracerProvider
 
-    return NoOpTracerProvider().get_tracer("rundial")
+    return NoOpTracerProvider()

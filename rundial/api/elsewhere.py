@@ -58,13 +58,14 @@ def unpacked(identity: Mapping[str, Any], settings: Settings, status: str | None
 
 
 def _joined(identity: Mapping[str, Any], settings: Settings) -> Run:
-    from rundial.api.disabled import DisabledDelivery, DisabledSink, no_tracer
+    from rundial.api import start
+    from rundial.api.disabled import DisabledDelivery, DisabledSink
     from rundial.api.target import target_of
     from rundial.signals import semconv
 
     rank = identity["rank"]
     attributes = ((semconv.RANK, str(rank)),) if rank is not None else ()
-    tracing = Tracing(no_tracer, on_failure=lambda _what, _error: None)
+    tracing = Tracing(start.provider_maker(), on_failure=lambda _what, _error: None)
     run = Run(
         dict(identity),
         settings,

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from rundial.api.client import Client
     from rundial.api.evalsuite import RundialEvalSuite
     from rundial.api.run import Run
-    from rundial.api.trace import Span
+    from rundial.api.span import Span
 
 
 class RundialEvalRun:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from rundial.api.client import Client
     from rundial.api.run import Run
-    from rundial.api.trace import Span
+    from rundial.api.span import Span
 
 Starter = Callable[[str, Mapping[str, object] | None, str | None], "Run"]
 

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from rundial.api.sink import Sink
     from rundial.choices import Reason, Signal
     from rundial.diagnostics import Ledger, RundialDiagnostics
+    from rundial.signals.records import SpanData
 
 
 class FirstRecord:
@@ -52,6 +53,14 @@ class FirstRecord:
     def event(self, name: str, body: Mapping[str, object]) -> bool:
         """Begin, and offer an event."""
         return self._begin().event(name, body)
+
+    def span_start(self, span: SpanData | bytes) -> bool:
+        """Begin, and offer a span that has begun."""
+        return self._begin().span_start(span)
+
+    def span_end(self, span: SpanData | bytes) -> bool:
+        """Begin, and offer a span that has ended."""
+        return self._begin().span_end(span)
 
     def result(self, name: str, body: Mapping[str, object]) -> bool:
         """Begin, and offer a result."""

@@ -114,8 +114,7 @@ def in_child(session: Session) -> None:
         return
     parts.pipeline.abandon_in_child()
     for run, (attached, _) in parts.live.items():
-        if attached.processor is not None:
-            attached.processor.mute()
+        run.leave_spans_to_parent()
         if not run.has_finished:
             run.rewire(*ChildSide.of(run, attached, parts, session).pair())
 

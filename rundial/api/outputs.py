@@ -18,7 +18,8 @@ from rundial.typed import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from rundial.api.client import Client
-    from rundial.api.trace import Span, Tracing
+    from rundial.api.span import Span
+    from rundial.api.trace import Tracing
     from rundial.artifacts.handle import ArtifactDownloadHandle
 
 DEFAULT_KEEP_LAST = 5

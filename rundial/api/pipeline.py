@@ -63,7 +63,6 @@ class Attached:
         run_encoder: The encoder's side.
         source: The sender's side; None offline.
         sender: Who sends it; None offline.
-        processor: The run's span processor, once it has one.
         watch: The run's system metrics; None where none are wanted.
         policy: How its requests are tried again; None offline.
         hook: The user's `event_hook`; None where there is none.
@@ -77,7 +76,6 @@ class Attached:
         "hook",
         "id_generator",
         "policy",
-        "processor",
         "recorder",
         "run_encoder",
         "sender",
@@ -95,7 +93,6 @@ class Attached:
         self.run_encoder = run_encoder
         self.source: RunSource | None = None
         self.sender: Sender | None = None
-        self.processor: Any = None
         self.watch: Watch | None = None
         self.id_generator: Any = None
         self.policy: Policy | None = None
@@ -177,6 +174,7 @@ class Pipeline:
             raise
         form = Form(settings.max_batch_points, settings.gzip_enabled, settings.gzip_min_bytes)
         run_encoder = RunEncoder(slot.index, spool, resource, form)
+        run_encoder.keeps_open = True
         recorder = RunRecorder(
             self.ring,
             slot,

@@ -14,10 +14,9 @@ from math import isfinite
 from rundial.api.ending import Ending, Status, of_exception, of_user, seconds_of
 from rundial.api.guard import Notices
 from rundial.api.lines import LEVELS, Lines
-from rundial.api.outputs import Outputs
 from rundial.api.rows import Found, Rows
 from rundial.api.tally import Tally
-from rundial.api.trace import LOSING_SPANS, Span, Tracing
+from rundial.api.trace import LOSING_SPANS, Spans, Tracing
 from rundial.errors import RecordDroppedError, RunFinishedError
 from rundial.interrupts import let_through
 from rundial.signals import values
@@ -32,12 +31,11 @@ if TYPE_CHECKING:
     from rundial.settings import Settings
 
 LogLevel = Literal["trace", "debug", "info", "warn", "error", "fatal"]
-SpanKind = Literal["internal", "server", "client", "producer", "consumer", "tool"]
 
 MAX_STEP = values.MAX_STEP
 
 
-class Run(Outputs):
+class Run(Spans):
     """One execution, with an id; made by `rundial.init`, usable as a context manager.
 
     Leaving the `with` block completes the run; an exception fails it, KeyboardInterrupt and
@@ -68,6 +66,8 @@ class Run(Outputs):
         self._sink = sink
         self._delivery = delivery
         self._tracing = tracing
+        tracing.prices = settings.prices
+        tracing.redirect(sink)
         self._attributes = attributes
         self._rows = Rows(attributes)
         self._known = self._rows.known
@@ -112,15 +112,12 @@ class Run(Outputs):
         """Be one of a client's runs, so that `run.client` is that client; not for users."""
         self._client = client
 
-    def rewire(
-        self, sink: Sink, delivery: Delivery, *, make_tracer: Callable[[Any], Any] | None = None
-    ) -> None:
+    def rewire(self, sink: Sink, delivery: Delivery) -> None:
         """Go on with other parts, in a forked child; not for users.
 
         Args:
             sink: Where records go from now on.
             delivery: What happens to them.
-            make_tracer: Makes the tracer of these parts; None leaves it to the first record.
         """
         self._sink = sink
         self._offer_row = sink.row
@@ -131,13 +128,11 @@ class Run(Outputs):
         self._known = self._rows.known
         self._tally = Tally(strict=self.settings.strict)
         self.lines = Lines(sink, self._tracing, self._tally)
-        self._tracing.restart(make_tracer or self._tracer_of_first_record)
+        self._tracing.redirect(sink)
 
-    def _tracer_of_first_record(self, answers: object) -> Any:
-        del answers
-        # Asking for a key set makes the child's parts, which rewire this run once more.
-        self._sink.key_set((), ())
-        return self._tracing.tracer_again()
+    def leave_spans_to_parent(self) -> None:
+        """Record no span that the parent process has begun, in a forked child; not for users."""
+        self._tracing.leave_to_parent()
 
     def on_span_failure(self, what: str, error: Exception) -> None:
         """Tell of a failure of ours, and count the span if it is lost by it; not for users."""
@@ -252,54 +247,6 @@ class Run(Outputs):
             raise
         except Exception as error:  # noqa: BLE001 - counted as internal_error
             return self._failed("lines", 1, error)
-
-    def trace(
-        self,
-        name: str,
-        *,
-        kind: SpanKind = "internal",
-        attrs: Mapping[str, object] | None = None,
-        trace_id: str | None = None,
-        parent_span_id: str | None = None,
-    ) -> Span:
-        """Return a span, to be used with `with`, as a decorator, or finished by hand.
-
-        Args:
-            name: At most 512 characters.
-            kind: internal, server, client, producer, consumer or tool.
-            attrs: Attributes at the start.
-            trace_id: 32 hexadecimal digits; None takes the current span's.
-            parent_span_id: 16 hexadecimal digits; None takes the current span.
-        """
-        return Span(self._tracing, name, kind=kind, attrs=attrs, trace_id=trace_id, parent_id=parent_span_id)
-
-    def tool_call(
-        self,
-        name: str,
-        *,
-        input: object = None,
-        output: object = None,
-        attrs: Mapping[str, object] | None = None,
-        status: str = "ok",
-    ) -> bool:
-        """Record a tool call that is over, as a span of no length.
-
-        Args:
-            name: The tool; the span is `tool:<name>`.
-            input: What it was given, as `tool.input`; left out when None.
-            output: What it answered, as `tool.output`; left out when None.
-            attrs: Further attributes; the ones above win.
-            status: `ok`, `error` or `unset`.
-
-        Returns:
-            Whether the span was accepted. One that is not over yet: `with run.trace(name, kind="tool")`.
-
-        Raises:
-            ValueError: The status is not one of the three.
-        """
-        facts = {"tool.name": name, "tool.input": input, "tool.output": output}
-        known = {key: value for key, value in facts.items() if value is not None}
-        return self.trace(f"tool:{name}", kind="tool", attrs={**(attrs or {}), **known}).finish(status=status)
 
     def flush(self, timeout_seconds: float | None = None) -> bool:
         """Wait until everything logged so far is answered by the server; offline: is on disk.

@@ -302,14 +302,14 @@ def check_platform() -> None:
 
 def silent(identity: Mapping[str, Any], settings: Settings) -> Run:
     """Return a run that does nothing."""
-    from rundial.api.disabled import DisabledDelivery, DisabledSink, no_tracer
+    from rundial.api.disabled import DisabledDelivery, DisabledSink, no_provider
 
     run = Run(
         {name: fact for name, fact in identity.items() if name != "config_changes"},
         settings,
         sink=DisabledSink(),
         delivery=DisabledDelivery(),
-        tracing=Tracing(no_tracer, on_failure=lambda _what, _error: None),
+        tracing=Tracing(no_provider, on_failure=lambda _what, _error: None),
     )
     run.note_changes(identity.get("config_changes", []))
     return run

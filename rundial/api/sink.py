@@ -12,6 +12,7 @@ from rundial.typed import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from rundial.choices import Reason, Signal
+    from rundial.signals.records import SpanData
 
 
 class Keys(Protocol):
@@ -51,6 +52,14 @@ class Sink(Protocol):
 
     def event(self, name: str, body: Mapping[str, object]) -> bool:
         """Offer one event in the life of the run."""
+        ...
+
+    def span_start(self, span: SpanData | bytes) -> bool:
+        """Offer a span that has begun."""
+        ...
+
+    def span_end(self, span: SpanData | bytes) -> bool:
+        """Offer a span that has ended."""
         ...
 
     def result(self, name: str, body: Mapping[str, object]) -> bool:

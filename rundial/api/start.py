@@ -10,6 +10,7 @@ from threading import Lock, RLock, Thread
 from rundial.api.capturing import start_capture
 from rundial.api.delivery import RunDelivery
 from rundial.api.ending import STATUSES
+from rundial.api.guard import warn_user
 from rundial.api.pipeline import Attached, Pipeline
 from rundial.api.run import Run
 from rundial.api.target import Target, target_of
@@ -24,7 +25,7 @@ from rundial.typed import TYPE_CHECKING, Any
 from rundial.value import changed, value
 
 if TYPE_CHECKING:
-    from opentelemetry.trace import Tracer
+    from opentelemetry.sdk.trace import TracerProvider
 
     from rundial.api.config import Changes
     from rundial.api.descriptors import Descriptors
@@ -141,6 +142,14 @@ def start(identity: dict[str, Any], settings: Settings, *, session: Session) -> 
     return run
 
 
+def _attach(run: Run) -> None:
+    if not run.attach_otel():
+        warn_user(
+            "otel='attach' found no global OpenTelemetry provider, so nothing is recorded from one; call "
+            "run.attach_otel() once the program has set its own"
+        )
+
+
 def begin(
     identity: dict[str, Any],
     settings: Settings,
@@ -193,6 +202,8 @@ def begin(
         go_on()
     else:
         _begin_later(run, attached, delivery, go_on)
+    if settings.otel == "attach":
+        _attach(run)
     return run
 
 
@@ -307,7 +318,7 @@ def _begin_later(run: Run, attached: Attached, delivery: RunDelivery, begin: Cal
         with lock:
             if not has_begun:
                 has_begun = True
-                run.rewire(attached.recorder, delivery, make_tracer=tracer_maker(attached))
+                run.rewire(attached.recorder, delivery)
                 begin()
         return attached.recorder
 
@@ -382,7 +393,7 @@ def make_run(identity: dict[str, Any], settings: Settings, attached: Attached, d
     """Return the run over its parts."""
     rank = identity["rank"]
     attributes = ((semconv.RANK, str(rank)),) if rank is not None else ()
-    tracing = Tracing(tracer_maker(attached), on_failure=_ignore)
+    tracing = Tracing(provider_maker(attached.id_generator), on_failure=_ignore)
     run = Run(
         identity,
         settings,
@@ -395,28 +406,17 @@ def make_run(identity: dict[str, Any], settings: Settings, attached: Attached, d
     return run
 
 
-def tracer_maker(attached: Attached) -> Any:
-    """Return what makes the run's own tracer; OTel's SDK is imported only then."""
+def provider_maker(id_generator: Any = None) -> Callable[[Tracing], TracerProvider]:
+    """Return what makes the run's own tracer provider; OTel's SDK is imported only then.
 
-    def make(answers: dict[int, bool]) -> Tracer:
-        from opentelemetry.sdk.trace import SpanLimits, TracerProvider
-        from opentelemetry.sdk.trace.sampling import ALWAYS_ON
+    Args:
+        id_generator: Makes the ids of its spans; None makes random ones.
+    """
 
-        from rundial.recorder.processors import RecorderSpanProcessor
-        from rundial.version import __version__
+    def make(tracing: Tracing) -> TracerProvider:
+        from rundial.api.tracers import RunTracerProvider
 
-        # Sampler and limits are named, so that variables meant for the application's own tracing
-        # do not thin out a run's.
-        provider = TracerProvider(
-            sampler=ALWAYS_ON,
-            shutdown_on_exit=False,
-            span_limits=SpanLimits(max_span_attributes=128),
-            id_generator=attached.id_generator,
-        )
-        processor = RecorderSpanProcessor(attached.recorder, answers)
-        attached.processor = processor
-        provider.add_span_processor(processor)
-        return provider.get_tracer(semconv.SCOPE_NAME, __version__)
+        return RunTracerProvider(tracing, id_generator)
 
     return make
 

@@ -1,36 +1,36 @@
-"""`run.trace`: spans as context managers, decorators, or finished by hand.
+"""`run.trace` and what is like it, and OpenTelemetry's providers: `Spans`, a base of `Run`.
 
-A span is a real OpenTelemetry span of a provider that is the run's own; nothing global is set. The
-current span lives in OTel's context, so parents are right across asyncio tasks and threads that
-carry the context, and any instrumentation nests under it.
+A base class and not a part, because all of it is the run's own public surface, which does not fit one file.
+OpenTelemetry and `rundial.api.span` are imported by the first span, the GenAI spans by the first of them.
 """
 
 from __future__ import annotations
 
-import functools
 import sys
-import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from threading import Lock
 
-from rundial.api.ending import reason_of
+from rundial.api.outputs import Outputs
 from rundial.interrupts import let_through
-from rundial.signals.attributes import clean_attributes
-from rundial.typed import TYPE_CHECKING, Any, TypeVar
+from rundial.signals import semconv, values
+from rundial.signals.attributes import clean_attributes, is_plain
+from rundial.typed import TYPE_CHECKING, Any, Literal, TypeVar
 
 if TYPE_CHECKING:
-    from contextvars import Token
-    from types import TracebackType
-
     from opentelemetry import trace as otel
+    from opentelemetry.metrics import MeterProvider
+    from opentelemetry.sdk.trace import TracerProvider
 
-KINDS = ("internal", "server", "client", "producer", "consumer", "tool")
-# OTel has no such kind: a tool call is an internal span that says so.
-TOOL_KIND = "rundial.span.kind"
+    from rundial.api.agents import Agent, GenAISpan, LLMCall, Tool
+    from rundial.api.providers import LogsProvider, Providers
+    from rundial.api.sink import Sink
+    from rundial.api.span import Span
+
+SpanKind = Literal["internal", "server", "client", "producer", "consumer", "tool"]
 # Where a failure of ours costs the whole span.
 LOSING_SPANS = ("end", "finish")
 
-F = TypeVar("F", bound=Callable[..., Any])
+S = TypeVar("S", bound="GenAISpan")
 # By span id, whether the recorder took a span that is being ended; OTel's `end` cannot say.
 Answers = dict[int, bool]
 
@@ -39,36 +39,94 @@ class Tracing:
     """A run's tracer, made at the first span: importing OTel's SDK costs more than a short run.
 
     Args:
-        make: Makes the tracer, given where to say what became of a span that has ended.
+        make: Makes the provider, and says by `processor` what writes its spans to the recorder.
         on_failure: Told of a failure of ours, with what failed; counts it, and raises in strict mode.
+
+    Attributes:
+        sink: Where the spans go; another one after a fork.
+        processor: What writes them there; None before the first span, and where nothing is recorded.
+        own_tracer: Makes spans without the SDK; None where there are none, or somebody else listens.
+        answers: Where the processor says what became of a span that has ended.
+        offload: Puts a reference in the place of each long value; None leaves them to be cut.
+        prices: What models cost, as `rundial.prices` has it; None for nothing.
     """
 
     def __init__(
-        self, make: Callable[[Answers], otel.Tracer], *, on_failure: Callable[[str, Exception], None]
+        self, make: Callable[[Tracing], Any], *, on_failure: Callable[[str, Exception], None]
     ) -> None:
         self._make = make
-        self.answers: Answers = {}
         self.on_failure = on_failure
-        # Puts a reference in the place of each long value; None leaves them to be cut.
+        self.sink: Sink | None = None
+        self.processor: Any = None
+        self.answers: Answers = {}
         self.offload: Callable[[Mapping[str, object]], Mapping[str, object]] | None = None
-        self._tracer: otel.Tracer | None = None
+        self.prices: Mapping[str, Mapping[str, float]] | None = None
+        self._span_type: type[Span] | None = None
+        self._provider: Any = None
+        self.own_tracer: Any = None
+        self._tracer: Any = None
+        # OpenTelemetry's API, once there is a tracer.
+        self.calls: Any = None
         self._current: Callable[[], otel.Span] | None = None
         # Guards the making; two providers would write each span twice.
         self._lock = Lock()
 
-    def tracer(self) -> otel.Tracer:
-        """Return the run's tracer."""
-        if self._tracer is None:
+    def span_type(self) -> type[Span]:
+        """Return `Span`, imported by the first one."""
+        if self._span_type is None:
+            from rundial.api.span import Span
+
+            self._span_type = Span
+        return self._span_type
+
+    def provider(self) -> Any:
+        """Return the run's tracer provider, which is OTel's own."""
+        if self._provider is None:
             with self._lock:
-                if self._tracer is None:
-                    self._tracer = self._make(self.answers)
+                if self._provider is None:
+                    self._provider = self._make(self)
+        return self._provider
+
+    @property
+    def is_silent(self) -> bool:
+        """Whether nothing is recorded, whatever is traced."""
+        self.provider()
+        return self.processor is None
+
+    def tracer(self) -> Any:
+        """Return the run's tracer: its own, or the SDK's where somebody else listens to the provider."""
+        if self._tracer is None:
+            from rundial.api import otelcalls
+            from rundial.version import __version__
+
+            self.calls = otelcalls
+            provider = self.provider()
+            self._tracer = self.own_tracer or provider.get_tracer(semconv.SCOPE_NAME, __version__)
         return self._tracer
+
+    def share(self) -> None:
+        """Make spans of the SDK from now on, because somebody else is to be told of them."""
+        self._tracer = self.own_tracer = None
 
     def cleaned(self, attrs: Mapping[str, object]) -> Mapping[str, Any]:
         """Return attributes fit for OpenTelemetry, long ones replaced by references."""
+        if type(attrs) is dict and is_plain(attrs):
+            return attrs
         if self.offload is not None:
             attrs = self.offload(attrs)
         return clean_attributes(attrs)[0]
+
+    def completed(self, attributes: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Return the attributes of a span that ends: long ones offloaded, the cost of tokens added."""
+        if self.offload is not None:
+            attributes = self.offload(attributes)
+        if self.prices and semconv.COST_USD not in attributes:
+            from rundial.signals.genai import cost_of
+
+            cost = cost_of(attributes, self.prices)
+            if cost is not None:
+                attributes = {**attributes, semconv.COST_USD: cost}
+        return attributes
 
     def current_ids(self) -> tuple[int, int]:
         """Return the trace and span id of the current span, the run's own or any other; zeros without one."""
@@ -82,233 +140,342 @@ class Tracing:
         context = span.get_span_context()
         return context.trace_id, context.span_id
 
-    def tracer_again(self) -> otel.Tracer:
-        """Return the tracer of the parts that have just been wired; for a forked child."""
-        return self._make(self.answers)
+    def redirect(self, sink: Sink) -> None:
+        """Have spans go elsewhere from now on, those that are open included."""
+        self.sink = sink
+        if self.processor is not None:
+            self.processor.redirect(sink)
 
-    def restart(self, make: Callable[[Answers], otel.Tracer]) -> None:
-        """Start anew in a forked child."""
+    def leave_to_parent(self) -> None:
+        """In a forked child: record nothing before `redirect`, and never a span that the parent has begun."""
         self._lock = Lock()
-        self._tracer = None
-        self._make = make
+        self.answers.clear()
+        if self.processor is not None:
+            self.processor.mute()
 
 
-class Span:
-    """One timed operation; made by `run.trace`.
+class Spans(Outputs):
+    """A run's spans; see `Run`."""
 
-    Nothing here raises into the caller, and an exception that leaves the `with` block is recorded
-    and goes on its way untouched.
-    """
+    _tracing: Tracing
+    _attributes: tuple[tuple[str, str], ...]
+    before_finish: list[Callable[[float], None]]
+    _providers: Providers | None = None
 
-    def __init__(
+    def trace(  # noqa: PLR0913 - the published signature, and what links a span to others
         self,
-        tracing: Tracing,
         name: str,
         *,
-        kind: str,
-        attrs: Mapping[str, object] | None,
-        trace_id: str | None,
-        parent_id: str | None,
-    ) -> None:
-        if kind not in KINDS:
-            raise ValueError(f"kind must be one of {', '.join(KINDS)}, not {kind!r}; no span was started")
-        self._tracing = tracing
-        self._name = str(name)
-        self._kind = kind
-        self._attrs = attrs
-        self._parent = (trace_id, parent_id)
-        self._start_unix_ns = time.time_ns()
-        self._span: otel.Span | None = None
-        self._token: Token[Any] | None = None
-        self._has_ended = False
-        self._is_kept = False
+        kind: SpanKind = "internal",
+        attrs: Mapping[str, object] | None = None,
+        step: int | None = None,
+        parent: object = None,
+        links: Sequence[object] = (),
+        trace_id: str | None = None,
+        parent_span_id: str | None = None,
+    ) -> Span:
+        """Return a span, to be used with `with`, as a decorator, or finished by hand.
 
-    def __repr__(self) -> str:
-        return f"Span({self._name!r})"
-
-    @property
-    def trace_id(self) -> str:
-        """32 hexadecimal digits."""
-        return f"{self._started().get_span_context().trace_id:032x}"
-
-    @property
-    def span_id(self) -> str:
-        """16 hexadecimal digits."""
-        return f"{self._started().get_span_context().span_id:016x}"
-
-    def set_attrs(self, attrs: Mapping[str, object] | None = None, **more: object) -> None:
-        """Set attributes; any value is made fit for OpenTelemetry."""
-        with _Quietly(self._tracing, "set_attrs"):
-            for key, value in self._tracing.cleaned({**(attrs or {}), **more}).items():
-                self._started().set_attribute(key, value)
-
-    def event(
-        self, name: str, attrs: Mapping[str, object] | None = None, *, timestamp_ns: int | None = None
-    ) -> None:
-        """Add an event, now or at a time in nanoseconds since the Unix epoch."""
-        with _Quietly(self._tracing, "event"):
-            cleaned, _ = clean_attributes(attrs or {})
-            self._started().add_event(str(name), cleaned, timestamp_ns)
-
-    def finish(self, *, status: str = "ok", end_ns: int | None = None) -> bool:
-        """End the span; a second call does nothing.
+        As a decorator it takes functions, coroutine functions, generators and async generators; each call is
+        a span of its own.
 
         Args:
+            name: At most 512 characters.
+            kind: internal, server, client, producer, consumer or tool.
+            attrs: Attributes at the start.
+            step: The step of the run's points that the span belongs to, from 0.
+            parent: Where the span belongs, when that is not the current span: a W3C `traceparent`, request
+                headers or an environment (`os.environ`) that may hold one, or a span of whatever kind.
+            links: Spans that it has to do with but is not below, named as for `parent`.
+            trace_id: 32 hexadecimal digits; None takes the current span's.
+            parent_span_id: 16 hexadecimal digits; None takes the current span.
+
+        Raises:
+            ValueError: The kind is none of these. Other arguments that cannot be read are told, and cost the
+                span its place in the trace at most.
+        """
+        return self._tracing.span_type()(
+            self._tracing,
+            name,
+            kind=kind,
+            attrs=attrs if step is None else self._with_step(attrs, step),
+            parent=parent,
+            trace_id=trace_id,
+            parent_id=parent_span_id,
+            links=links,
+        )
+
+    def tool_call(
+        self,
+        name: str,
+        *,
+        input: object = None,
+        output: object = None,
+        attrs: Mapping[str, object] | None = None,
+        status: str = "ok",
+    ) -> bool:
+        """Record a tool call that is over, as a span of no length.
+
+        Args:
+            name: The tool; the span is `tool:<name>`.
+            input: What it was given, as `tool.input`; left out when None.
+            output: What it answered, as `tool.output`; left out when None.
+            attrs: Further attributes; the ones above win.
             status: `ok`, `error` or `unset`.
-            end_ns: Nanoseconds since the Unix epoch, not before the start; None is now.
 
         Returns:
-            Whether the span is recorded; False when the recorder was full or the run had finished, which
-            `diagnostics()` counts, and for an end before the start, which is dropped.
+            Whether the span was accepted. One that is not over yet: `with run.tool(name)`.
 
         Raises:
             ValueError: The status is not one of the three.
         """
-        if status not in ("ok", "error", "unset"):
-            raise ValueError(f"status must be ok, error or unset, not {status!r}; the span goes on")
-        if self._has_ended:
-            return self._is_kept
-        if end_ns is not None and end_ns < self._start_unix_ns:
-            return False
-        with _Quietly(self._tracing, "finish"):
-            from opentelemetry.trace import StatusCode
+        facts = {
+            "tool.name": name,
+            "tool.input": input,
+            "tool.output": output,
+            semconv.GEN_AI_OPERATION: "execute_tool",
+            semconv.GEN_AI_TOOL_NAME: name,
+        }
+        known = {key: value for key, value in facts.items() if value is not None}
+        return self.trace(f"tool:{name}", kind="tool", attrs={**(attrs or {}), **known}).finish(status=status)
 
-            codes = {"ok": StatusCode.OK, "error": StatusCode.ERROR}
-            if status in codes:
-                self._started().set_status(codes[status])
-            self._end(end_ns)
-        return self._is_kept
+    def agent(  # noqa: PLR0913 - the conventions' own attributes, by name
+        self,
+        name: str,
+        *,
+        description: str | None = None,
+        agent_id: str | None = None,
+        conversation_id: str | None = None,
+        model: str | None = None,
+        provider: str | None = None,
+        input: object = None,
+        attrs: Mapping[str, object] | None = None,
+        step: int | None = None,
+        parent: object = None,
+    ) -> Agent:
+        """Return a span of one invocation of an agent, for `with` or as a decorator; agents nest.
 
-    def __enter__(self) -> Span:
-        with _Quietly(self._tracing, "start"):
-            from opentelemetry import context, trace
+        Args:
+            name: The agent; the span is `invoke_agent <name>`.
+            description: What it is for.
+            agent_id: Its id, where it has one.
+            conversation_id: The conversation, session or thread that this is a part of.
+            model: The model that it mostly uses.
+            provider: Whose model, such as `openai`, `anthropic`, `aws.bedrock`, `gcp.vertex_ai`.
+            input: What it was asked; see `GenAISpan.input`.
+            attrs: Further attributes.
+            step: As for `trace`.
+            parent: As for `trace`.
+        """
+        from rundial.api.agents import Agent
 
-            self._token = context.attach(trace.set_span_in_context(self._started()))
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        with _Quietly(self._tracing, "end"):
-            from opentelemetry import context
-            from opentelemetry.trace import Status, StatusCode
-
-            if self._token is not None:
-                context.detach(self._token)
-                self._token = None
-            if self._has_ended:
-                return
-            span = self._started()
-            if error is not None:
-                with _Quietly(self._tracing, "record its exception"):
-                    span.record_exception(error)
-                span.set_status(Status(StatusCode.ERROR, reason_of(error)))
-            else:
-                span.set_status(StatusCode.OK)
-            self._end(None)
-
-    def __call__(self, function: F) -> F:
-        """Wrap a function, sync or async, in a span of its own for each call."""
-        import inspect
-
-        if inspect.iscoroutinefunction(function):
-
-            @functools.wraps(function)
-            async def traced_async(*args: Any, **kwargs: Any) -> Any:
-                with self._again():
-                    return await function(*args, **kwargs)
-
-            return traced_async  # type: ignore[return-value]  # same signature by functools.wraps
-
-        @functools.wraps(function)
-        def traced(*args: Any, **kwargs: Any) -> Any:
-            with self._again():
-                return function(*args, **kwargs)
-
-        return traced  # type: ignore[return-value]  # same signature by functools.wraps
-
-    def _again(self) -> Span:
-        trace_id, parent_id = self._parent
-        return Span(
-            self._tracing,
-            self._name,
-            kind=self._kind,
-            attrs=self._attrs,
-            trace_id=trace_id,
-            parent_id=parent_id,
+        return self._genai(
+            Agent,
+            f"invoke_agent {name}",
+            {
+                semconv.GEN_AI_OPERATION: "invoke_agent",
+                semconv.GEN_AI_AGENT_NAME: name,
+                semconv.GEN_AI_AGENT_ID: agent_id,
+                semconv.GEN_AI_AGENT_DESCRIPTION: description,
+                semconv.GEN_AI_CONVERSATION: conversation_id,
+                semconv.GEN_AI_REQUEST_MODEL: model,
+                semconv.GEN_AI_PROVIDER: provider,
+            },
+            attrs,
+            step=step,
+            parent=parent,
+            input=input,
         )
 
-    def _end(self, end_ns: int | None) -> None:
-        self._has_ended = True
-        span, answers = self._started(), self._tracing.answers
-        span_id = span.get_span_context().span_id
-        answers[span_id] = True
-        try:
-            span.end(end_ns)
-            self._is_kept = answers.get(span_id, True)
-        finally:
-            answers.pop(span_id, None)
+    def llm_call(  # noqa: PLR0913 - as above
+        self,
+        *,
+        model: str,
+        provider: str | None = None,
+        operation: str = "chat",
+        input: object = None,
+        system: object = None,
+        tools: Sequence[object] | None = None,
+        conversation_id: str | None = None,
+        params: Mapping[str, object] | None = None,
+        attrs: Mapping[str, object] | None = None,
+        step: int | None = None,
+        parent: object = None,
+    ) -> LLMCall:
+        """Return a span of one call of a model, for `with`; say with its methods what came back.
 
-    def _started(self) -> otel.Span:
-        """The OTel span, begun at the moment that `run.trace` was called."""
-        if self._span is None:
-            from opentelemetry.trace import SpanKind
+        Its cost is recorded where `init(prices=…)` has a price for the model that answered or was asked.
 
-            attrs = dict(self._attrs or {})
-            kind = self._kind
-            if kind == "tool":
-                attrs, kind = {**attrs, TOOL_KIND: "tool"}, "internal"
-            cleaned = self._tracing.cleaned(attrs)
+        Args:
+            model: The model that is asked; the span is `<operation> <model>`.
+            provider: Whose it is, such as `openai`, `anthropic`, `aws.bedrock`, `gcp.vertex_ai`.
+            operation: `chat`, `text_completion`, `generate_content`, `embeddings` or another word.
+            input: The messages; see `GenAISpan.input`.
+            system: Instructions that are given apart from the messages.
+            tools: The tools that the model may call, as they are described to it.
+            conversation_id: The conversation, session or thread that this is a part of.
+            params: Further attributes under `gen_ai.request.`: `temperature`, `max_tokens`, `top_p`, `seed` …
+            attrs: Further attributes.
+            step: As for `trace`.
+            parent: As for `trace`.
+        """
+        from rundial.api.agents import LLMCall
+
+        asked = {f"{semconv.GEN_AI_REQUEST}{name}": value for name, value in (params or {}).items()}
+        return self._genai(
+            LLMCall,
+            f"{operation} {model}",
+            {
+                semconv.GEN_AI_OPERATION: operation,
+                semconv.GEN_AI_REQUEST_MODEL: model,
+                semconv.GEN_AI_PROVIDER: provider,
+                semconv.GEN_AI_CONVERSATION: conversation_id,
+                semconv.GEN_AI_TOOL_DEFINITIONS: tools,
+                **asked,
+            },
+            attrs,
+            kind="client",
+            step=step,
+            parent=parent,
+            input=input,
+            system=system,
+        )
+
+    def tool(  # noqa: PLR0913 - as above
+        self,
+        name: str,
+        *,
+        arguments: object = None,
+        call_id: str | None = None,
+        description: str | None = None,
+        type: str = "function",
+        attrs: Mapping[str, object] | None = None,
+        step: int | None = None,
+        parent: object = None,
+    ) -> Tool:
+        """Return a span of one execution of a tool, for `with` or as a decorator.
+
+        As a decorator it records the function's arguments and what it returns.
+
+        Args:
+            name: The tool; the span is `execute_tool <name>`.
+            arguments: What it is given.
+            call_id: The id that the model gave its call.
+            description: What it is for.
+            type: `function`, `extension` or `datastore`.
+            attrs: Further attributes.
+            step: As for `trace`.
+            parent: As for `trace`.
+        """
+        from rundial.api.agents import Tool
+
+        return self._genai(
+            Tool,
+            f"execute_tool {name}",
+            {
+                semconv.GEN_AI_OPERATION: "execute_tool",
+                semconv.GEN_AI_TOOL_NAME: name,
+                semconv.GEN_AI_TOOL_TYPE: type,
+                semconv.GEN_AI_TOOL_CALL_ID: call_id,
+                semconv.GEN_AI_TOOL_DESCRIPTION: description,
+                semconv.GEN_AI_TOOL_ARGUMENTS: arguments,
+            },
+            attrs,
+            kind="tool",
+            step=step,
+            parent=parent,
+        )
+
+    def _genai(  # noqa: PLR0913 - as above
+        self,
+        made: type[S],
+        name: str,
+        facts: Mapping[str, object],
+        attrs: Mapping[str, object] | None,
+        *,
+        kind: str = "internal",
+        step: int | None,
+        parent: object,
+        input: object = None,
+        system: object = None,
+    ) -> S:
+        whole = {**(attrs or {}), **{key: value for key, value in facts.items() if value is not None}}
+        if input is not None or system is not None:
+            from rundial.api.agents import asked
+
             try:
-                parent = _parent_context(*self._parent)
-            except (ValueError, TypeError) as error:
-                # The span is worth more than its place in somebody else's trace.
-                self._tracing.on_failure("take its parent", error)
-                parent = None
-            self._span = self._tracing.tracer().start_span(
-                self._name,
-                context=parent,
-                kind=SpanKind[kind.upper()],
-                attributes=cleaned,
-                start_time=self._start_unix_ns,
-            )
-        return self._span
+                whole |= asked(input, system)
+            except Exception as error:  # noqa: BLE001 - the user's own objects; the span is worth more
+                let_through(error)
+                self._tracing.on_failure("record messages", error)
+        whole = whole if step is None else self._with_step(whole, step)
+        return made(self._tracing, name, kind=kind, attrs=whole, parent=parent)
 
+    @property
+    def tracer_provider(self) -> TracerProvider:
+        """OpenTelemetry's tracer provider of this run, for any instrumentation that takes one.
 
-class _Quietly:
-    """Keeps our own failures out of the caller's code; has them counted."""
+        `OpenAIInstrumentor().instrument(tracer_provider=run.tracer_provider)`: its spans are the run's, below
+        whichever span is current. Nothing global is set. Shutting it down stops nothing; the run's end does.
+        """
+        provider: TracerProvider = self._tracing.provider()
+        return provider
 
-    def __init__(self, tracing: Tracing, what: str) -> None:
-        self._tracing = tracing
-        self._what = what
+    @property
+    def logger_provider(self) -> LogsProvider:
+        """OpenTelemetry's logger provider of this run: its log records and events are the run's text lines.
 
-    def __enter__(self) -> None:
-        return None
+        Bodies that are no texts become JSON; `event.name` and attributes are kept.
+        """
+        return self._otel().logger_provider
 
-    def __exit__(self, kind: Any, error: BaseException | None, trace: TracebackType | None) -> bool:
-        if isinstance(error, Exception):
+    @property
+    def meter_provider(self) -> MeterProvider:
+        """OpenTelemetry's meter provider of this run: its metrics are the run's points.
+
+        They are collected every `system_metrics_interval_seconds`, and once more at the end of the run. A
+        sum or gauge is the series of its name, a histogram `<name>/count`, `/sum`, `/min` and `/max`;
+        attributes are the points' context, and a point's step is the number of its collection.
+        """
+        return self._otel().meter_provider
+
+    def attach_otel(self) -> tuple[str, ...]:
+        """Record what goes through the application's own global providers, until the run ends.
+
+        As `rundial.init(otel="attach")` does at once, for programs that set their providers later. A span
+        belongs to the run that was attached last when it began. Nothing else of the providers changes.
+
+        Returns:
+            Of which of `traces`, `logs` and `metrics` there is a global provider that the run is attached to.
+        """
+        try:
+            return self._otel().attach()
+        except Exception as error:  # noqa: BLE001 - a provider of any make; the run goes on without it
             let_through(error)
-            self._tracing.on_failure(self._what, error)
-            return True
-        return False
+            self._tracing.on_failure("attach to the application's providers", error)
+            return ()
 
+    def _otel(self) -> Providers:
+        if self._providers is None:
+            from rundial.api.providers import Providers
 
-def _parent_context(trace_id: str | None, parent_id: str | None) -> Any:
-    """A context whose current span is the given remote one; None for what is current."""
-    if trace_id is None and parent_id is None:
-        return None
-    from opentelemetry import trace
+            made = Providers(
+                self._tracing,
+                attributes=self._attributes,
+                interval_s=self.settings.system_metrics_interval_seconds,
+                first_step=self.identity.get("first_system_step", 0),
+                before_finish=self.before_finish,
+            )
+            # Two threads may come here at once; both get the one that is kept.
+            self._providers = self.__dict__.setdefault("_providers", made)
+        assert self._providers is not None
+        return self._providers
 
-    current = trace.get_current_span().get_span_context()
-    context = trace.SpanContext(
-        trace_id=int(trace_id, 16) if trace_id else current.trace_id,
-        span_id=int(parent_id, 16) if parent_id else _new_span_id(),
-        is_remote=True,
-        trace_flags=trace.TraceFlags(trace.TraceFlags.SAMPLED),
-    )
-    return trace.set_span_in_context(trace.NonRecordingSpan(context))
-
-
-def _new_span_id() -> int:
-    # A trace id alone has no parent to name; OTel's context needs one, and nothing refers to it.
-    return time.time_ns() & (2**64 - 1)
+    def _with_step(self, attrs: Mapping[str, object] | None, step: object) -> dict[str, Any]:
+        number = values.as_step(step)
+        if number is None:
+            # The span is worth more than its place beside the points.
+            error = ValueError(f"step must be a whole number from 0, not {step!r}")
+            self._tracing.on_failure("take its step", error)
+            return {**(attrs or {})}
+        return {**(attrs or {}), semconv.STEP: number}

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from rundial.recorder import counters, layout
+from rundial.recorder import counters, layout, openspans
 from rundial.recorder.layout import REASON_INDEX, Kind
 from rundial.recorder.mapping import RingFile
 from rundial.recorder.runencoder import KeyReader, RunEncoder
@@ -62,6 +62,7 @@ def recover(file: RingFile, run: int, spool: Spool, resource: bytes, *, takes_jo
     encoder.failed = _failed_before(file, run, spool)
     before = list(encoder.encoded)
     encoder.begin(file, start)
+    encoder.remember(openspans.load(spool.directory))
     keys = KeyReader()
     end, last_unix_ns = start, 0
     for record in scan_strictly(file, start):

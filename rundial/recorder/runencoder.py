@@ -9,7 +9,7 @@ Threads: the encoder's, or the adopter's; counters are read by others under the 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from json import loads
 
 from rundial.errors import SpoolError
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from rundial.recorder.batches import PointsBatch, RecordsBatch
     from rundial.recorder.latest import Latest
     from rundial.recorder.mirror import Mirror
+    from rundial.recorder.openspans import OpenSpans
     from rundial.recorder.scan import Record, Rows
     from rundial.signals.packer import MetricsPacker
 
@@ -103,6 +104,7 @@ class RunEncoder:
         latest: The last value of each metric; None before the first.
         mirrors: Further spools that get each frame, once this one has it.
         takes_jobs: Whether files are this spool's to journal; a mirror leaves them to the run's own.
+        keeps_open: Whether open spans are kept on disk; not where a dead process's ring is read.
         error: Why a lane could not be written in this take; the other lanes were, all the same.
     """
 
@@ -136,7 +138,9 @@ class RunEncoder:
         # How far open spans have been announced.
         self._announced = 0
         self._batches: dict[str, Batch] = {}
-        self._open_spans: dict[tuple[int, int], tuple[records.SpanData, Record]] = {}
+        self._open_spans: dict[tuple[int, int], tuple[records.SpanData, Record | None]] = {}
+        self.keeps_open = False
+        self._kept: OpenSpans | None = None
         self._first = 0
         self._has_written = self._has_jobs = False
         # Behind the last job that could not be read; it is in no journal.
@@ -206,6 +210,8 @@ class RunEncoder:
         if kind is Kind.SPAN_END:
             ended = records.unpack_span(record.body)
             self._open_spans.pop((ended.trace_id, ended.span_id), None)
+            if self._kept is not None:
+                self._kept.end(ended.trace_id, ended.span_id)
             value: object = ended
         elif kind is Kind.TEXT:
             step = None if record.step == layout.NO_STEP else record.step
@@ -285,6 +291,8 @@ class RunEncoder:
 
     def finish(self, end: int) -> None:
         """Write what is left of the take, and announce the spans that are still open in it."""
+        if self.keeps_open and (self._open_spans or self._kept is not None):
+            self._keep_open()
         for lane in list(self._batches):
             self._write(lane, end)
         for lane in list(self._failing):
@@ -315,12 +323,18 @@ class RunEncoder:
     def move_to(self, spool: Spool) -> None:
         """Go on in another spool, because the directory of this one is gone."""
         self.spool = spool
+        if self._kept is not None:
+            self._kept.move()
 
     def settle(self, at_mark: list[int], evicted: list[int]) -> None:
         """Take the difference to the ring's own count, when everything before the mark is written."""
         for number, accepted in enumerate(at_mark):
             found = self.encoded[number] + evicted[number] + self.failed[number]
             self.drift[number] = accepted - found
+
+    def remember(self, spans: Iterable[records.SpanData]) -> None:
+        """Know of spans that had begun before the ring; for a dead process's."""
+        self._open_spans = {(span.trace_id, span.span_id): (span, None) for span in spans}
 
     def interrupt(self, end_unix_ns: int) -> Iterator[records.SpanData]:
         """Yield the spans that never ended, as interrupted ones; for a dead process's ring."""
@@ -332,6 +346,18 @@ class RunEncoder:
         """Take a span in that has no end record of its own."""
         batch = self._records_batch("traces")
         batch.add(span)
+
+    def _keep_open(self) -> None:
+        if self._kept is None:
+            from rundial.recorder.openspans import OpenSpans
+
+            self._kept = OpenSpans()
+        self._kept.add(span for span, _ in self._open_spans.values())
+        try:
+            self._kept.write(self.spool.directory)
+        except OSError as error:
+            # The lanes are about to meet it too, and say so; the next take tries again.
+            logger.debug("the open spans of a run could not be kept: %s", error)
 
     def _is_wanted(self, lane: str, record: Record) -> bool:
         return record.position >= self._ends[lane] and lane not in self._broken
@@ -389,7 +415,11 @@ class RunEncoder:
     def _write_announcements(self, end: int) -> None:
         # A take that is read again announces only what it had not: the lane cannot tell by itself,
         # for its text may have been written to the same end before.
-        open_spans = [each for each in self._open_spans.values() if each[1].position >= self._announced]
+        open_spans = [
+            (span, start)
+            for span, start in self._open_spans.values()
+            if start is not None and start.position >= self._announced
+        ]
         if not open_spans:
             return
         from rundial.recorder.batches import MAX_FRAME_RECORDS, RecordsBatch

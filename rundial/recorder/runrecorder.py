@@ -18,7 +18,7 @@ from rundial.recorder.ring import Ring
 from rundial.recorder.runencoder import KeyReader, RunEncoder
 from rundial.recorder.slots import RunSlot
 from rundial.signals import records
-from rundial.typed import TYPE_CHECKING
+from rundial.typed import TYPE_CHECKING, cast
 from rundial.value import value
 
 if TYPE_CHECKING:
@@ -166,13 +166,14 @@ class RunRecorder:
             self.made.take(token)
         return is_taken
 
-    def span_start(self, span: records.SpanData) -> bool:
-        """Offer a span that has begun, so that a crash leaves a trace of it."""
-        return self._ring.record(Kind.SPAN_START, self.slot, records.pack_span(span))
+    def span_start(self, span: records.SpanData | bytes) -> bool:
+        """Offer a span that has begun, packed or not, so that a crash leaves a trace of it."""
+        body = span if type(span) is bytes else records.pack_span(cast("records.SpanData", span))
+        return self._ring.record(Kind.SPAN_START, self.slot, body)
 
-    def span_end(self, span: records.SpanData) -> bool:
-        """Offer a span that has ended."""
-        body = records.pack_span(span)
+    def span_end(self, span: records.SpanData | bytes) -> bool:
+        """Offer a span that has ended, packed or not."""
+        body = span if type(span) is bytes else records.pack_span(cast("records.SpanData", span))
         if self._capacity is None:
             return self._ring.record(Kind.SPAN_END, self.slot, body, signal="spans")
         with self._counting:

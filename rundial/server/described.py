@@ -90,7 +90,7 @@ DESCRIBED: Final[dict[tuple[str, str], Described]] = {
         "ledger instances environment",
     ),
     ("GET", f"{_P}/runs/{{run_id}}/spans"): Described(
-        f"{_PAGE} parent trace order=asc|desc", "runId spans page"
+        f"{_PAGE} parent trace step:int order=asc|desc", "runId spans page"
     ),
     ("GET", f"{_P}/traces/{{trace_id}}"): Described(
         "limit:int runId", "traceId runIds totalSpans truncated spans"

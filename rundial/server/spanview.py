@@ -51,6 +51,14 @@ def as_json(span: StoredSpan, instance: str, more: str, told: Told) -> str:
     )
 
 
+def settled(span: StoredSpan, *, is_over: bool) -> StoredSpan:
+    """A span as it is now: of a run that is over nothing runs, whatever its process had time to say."""
+    if not is_over or span.state != SPAN_RUNNING:
+        return span
+    message = "the run ended before the span did"
+    return span._replace(state=SPAN_INTERRUPTED, status="error", status_message=message)
+
+
 def as_list(spans: list[str]) -> str:
     """Spans as a JSON list."""
     return f"[{','.join(spans)}]"

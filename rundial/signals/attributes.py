@@ -30,6 +30,8 @@ Attributes = Mapping[str, AttributeValue]
 MAX_KEY_CHARS = 128
 MAX_VALUE_BYTES = 48 * 1024
 MAX_ITEMS = 1_024
+MAX_PLAIN_ATTRIBUTES = 32
+MAX_PLAIN_CHARS = 1_024
 MAX_DEPTH = 16
 MAX_NODES = 20_000
 # What is kept whole beside its span may be this much; a value that contains itself has no end.
@@ -61,6 +63,25 @@ def clean_attributes(attributes: object) -> tuple[dict[str, AttributeValue], int
         let_through(error)
         dropped += 1
     return out, dropped
+
+
+def is_plain(attributes: Mapping[Any, Any]) -> bool:
+    """Whether attributes are few, short and of the commonest kinds, so that nothing is to be done to them."""
+    if len(attributes) > MAX_PLAIN_ATTRIBUTES:
+        return False
+    for key, value in attributes.items():
+        kind = type(value)
+        if kind is str:
+            if len(value) > MAX_PLAIN_CHARS:
+                return False
+        elif kind is int:
+            if not _INT64_MIN <= value <= _INT64_MAX:
+                return False
+        elif kind is not float and kind is not bool:
+            return False
+        if type(key) is not str or not key or len(key) > MAX_KEY_CHARS:
+            return False
+    return True
 
 
 def as_attribute(value: object) -> AttributeValue | None:

@@ -103,6 +103,9 @@ def _text(line: Text) -> bytes:
         # How many are gone has a field of its own in OTLP.
         if key == semconv.DROPPED_ATTRIBUTES and isinstance(value, int):
             parts += _count(7, value)
+        # So has an event's name; one under `rundial.` would be taken for an event in the life of the run.
+        elif key == semconv.EVENT_NAME and isinstance(value, str) and not value.startswith("rundial."):
+            parts.append(text(12, value))
         else:
             parts.append(delimited(6, encode_attribute(key, value)))
     if line.trace_id:

@@ -12,7 +12,7 @@ Bodies, little-endian, version-free because a ring never outlives one build's re
     event   JSON [name, body]
     span    JSON [trace id, span id, parent span id, name, kind, start, end, attributes, events,
                   links, status, status message, dropped attributes, dropped events,
-                  dropped links]
+                  dropped links]; or as `rundial.signals.plainspan` has it
 
 Ids in a span's JSON are hexadecimal (`rundial.signals.compact` says how bytes are written).
 Sequence number, time and step of text and events are fields of the ring's own record header.
@@ -52,6 +52,8 @@ NO_ATTRIBUTES: Attributes = {}
 
 _TEXT_HEAD = Struct("<BBI")
 _LENGTH = Struct("<I")
+# What a plain span begins with, and no JSON.
+PLAIN = 1
 _HAS_TRACE = 1
 _STREAM_MASK = 6
 _HAS_ATTRIBUTES = 8
@@ -279,6 +281,11 @@ def pack_span(span: SpanData) -> bytes:
 
 def unpack_span(data: bytes | memoryview) -> SpanData:
     """Return the span whose ring body is `data`."""
+    if data[0] == PLAIN:
+        # By the first span of a run that has some.
+        from rundial.signals import plainspan
+
+        return SpanData(**plainspan.unpack(data))
     row = load(data)
     return SpanData(
         trace_id=int(row[0], 16),

@@ -41,6 +41,10 @@ SEQ = "rundial.seq"
 TRUNCATED = "rundial.truncated"
 ORIGINAL_BYTES = "rundial.original_bytes"
 INTERRUPTED = "rundial.interrupted"
+# OTel has no such kind: a tool call is an internal span that says so.
+SPAN_KIND = "rundial.span.kind"
+# A generator's consumer left it half way.
+CLOSED_EARLY = "rundial.closed_early"
 # The same for all states of a console line that was rewritten; the last of them is the line.
 LINE = "rundial.line"
 # The stdlib logger's name; OTel's own place for it, the scope, is one for a whole request.
@@ -78,6 +82,45 @@ EVENT_EVAL_RESULT = "rundial.eval.result"
 EVIDENCE_SHA256 = ".rundial.evidence.sha256"
 EVIDENCE_PATH = ".rundial.evidence.path"
 EVIDENCE_CONTENT_TYPE = ".rundial.evidence.content_type"
+
+# "Semantic conventions for generative AI", 1.4x (development): spans of agents, models and tools.
+GEN_AI_OPERATION = "gen_ai.operation.name"
+GEN_AI_PROVIDER = "gen_ai.provider.name"
+GEN_AI_CONVERSATION = "gen_ai.conversation.id"
+GEN_AI_AGENT_NAME = "gen_ai.agent.name"
+GEN_AI_AGENT_ID = "gen_ai.agent.id"
+GEN_AI_AGENT_DESCRIPTION = "gen_ai.agent.description"
+GEN_AI_TOOL_NAME = "gen_ai.tool.name"
+GEN_AI_TOOL_TYPE = "gen_ai.tool.type"
+GEN_AI_TOOL_DESCRIPTION = "gen_ai.tool.description"
+GEN_AI_TOOL_CALL_ID = "gen_ai.tool.call.id"
+GEN_AI_TOOL_ARGUMENTS = "gen_ai.tool.call.arguments"
+GEN_AI_TOOL_RESULT = "gen_ai.tool.call.result"
+GEN_AI_TOOL_DEFINITIONS = "gen_ai.tool.definitions"
+GEN_AI_REQUEST = "gen_ai.request."
+GEN_AI_REQUEST_MODEL = "gen_ai.request.model"
+GEN_AI_RESPONSE_MODEL = "gen_ai.response.model"
+GEN_AI_RESPONSE_ID = "gen_ai.response.id"
+GEN_AI_FINISH_REASONS = "gen_ai.response.finish_reasons"
+GEN_AI_FIRST_CHUNK = "gen_ai.response.time_to_first_chunk"
+GEN_AI_SYSTEM = "gen_ai.system_instructions"
+GEN_AI_INPUT_MESSAGES = "gen_ai.input.messages"
+GEN_AI_OUTPUT_MESSAGES = "gen_ai.output.messages"
+GEN_AI_INPUT_TOKENS = "gen_ai.usage.input_tokens"
+GEN_AI_OUTPUT_TOKENS = "gen_ai.usage.output_tokens"
+GEN_AI_CACHED_TOKENS = "gen_ai.usage.cache_read.input_tokens"
+GEN_AI_CACHE_WRITE_TOKENS = "gen_ai.usage.cache_creation.input_tokens"
+GEN_AI_REASONING_TOKENS = "gen_ai.usage.reasoning.output_tokens"
+# What a foreign instrumentation calls itself; a request of ours has one scope ("Mapping to formats without
+# scopes").
+OTEL_SCOPE_NAME = "otel.scope.name"
+OTEL_SCOPE_VERSION = "otel.scope.version"
+# Of a log record that is an event; in OTLP the record's own `event_name`.
+EVENT_NAME = "event.name"
+# "Recording errors".
+ERROR_TYPE = "error.type"
+# What a call of a model cost, by the user's own table; the conventions have no name for it.
+COST_USD = "rundial.cost_usd"
 
 SCOPE_NAME = "rundial"
 

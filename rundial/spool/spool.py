@@ -3,6 +3,7 @@
     lock           held by the owner as long as it lives
     meta.json      what another process must know to deliver it; never a key
     events/ metrics/ logs/ traces/     the lanes, each with its segments and its `ack`
+    open-spans     spans whose starts have left the ring, see `rundial.recorder.openspans`
     journal        the files that the run wants delivered, see `rundial.spool.journal`
     artifacts/     what is kept of them until they are
     spare          one block of disk, for the moment that there is no other

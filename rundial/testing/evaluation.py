@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from rundial.api.client import Client
     from rundial.api.evalrun import RundialEvalRun
     from rundial.api.run import Run
-    from rundial.api.trace import Span
+    from rundial.api.span import Span
 
 FLUSH_S = 5.0
 MAX_MESSAGE_CHARS = 2_000

@@ -35,6 +35,8 @@ NAMES = [
     "checkpoint",
     "eval",
     "init",
+    "inject",
+    "wrap_executor",
 ]
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.support import companions
 from tests.support.account import Account, opened
 from tests.support.program import ServerProgram
 from tests.support.published import PublishedClient, interpreter
@@ -32,3 +33,18 @@ def account(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Account]:
     """An account whose server holds one completed run."""
     with opened(tmp_path_factory.mktemp("account")) as found:
         yield found
+
+
+@pytest.fixture(scope="session")
+def companion_python(request: pytest.FixtureRequest) -> Path:
+    """The interpreter beside which other tracers live; installed at the first use."""
+    assert request.config.cache is not None
+    return companions.interpreter(request.config.cache.mkdir("companions"))
+
+
+@pytest.fixture
+def beside(companion_python: Path, tmp_path: Path) -> companions.Companions:
+    """Programs that run instrumentations and other tracers beside Rundial."""
+    place = tmp_path / "beside"
+    place.mkdir()
+    return companions.Companions(companion_python, place)

@@ -107,3 +107,57 @@ def test_an_id_that_is_none_is_refused(local: LocalServer, query: str) -> None:
     send(local, run, otlp.span(1, "agent"))
 
     assert ask(local, run, query).status == 400
+
+
+def test_the_spans_of_a_step_are_found(local: LocalServer) -> None:
+    """By the number that a span was given, and by nothing that only looks like it."""
+    run = fresh_id()
+    tied = otel_span(2, "tied", step=7)
+    send(
+        local,
+        run,
+        otlp.span(1, "loose"),
+        tied,
+        otel_span(3, "further on", step=70),
+        otel_span(4, "says so", note='"rundial.step":7,'),
+        otel_span(5, "alone", step=7, is_alone=True),
+    )
+
+    assert names(ask(local, run, "step=7")) == [("tied", 0), ("alone", 0)]
+    assert names(ask(local, run, f"step=70&trace={TRACE}")) == [("further on", 0)]
+    assert names(ask(local, run, "step=0")) == []
+    assert ask(local, run, "step=x").status == 400
+
+
+def otel_span(
+    number: int, name: str, *, step: int | None = None, note: str = "", is_alone: bool = False
+) -> Span:
+    """A span with a step among its attributes."""
+    span = otlp.span(number, name)
+    if is_alone:
+        del span.attributes[:]
+    if note:
+        span.attributes.add(key="note").value.string_value = note
+    if step is not None:
+        span.attributes.add(key="rundial.step").value.int_value = step
+    return span
+
+
+def test_nothing_runs_in_a_run_that_is_over(local: LocalServer) -> None:
+    """A span that never ended is interrupted once its run has ended; an end that comes later wins."""
+    run = fresh_id()
+    owner = otlp.resource(run)
+    start = {"trace_id": TRACE, "span_id": "00000000000000aa", "name": "long", "start_unix_ns": otlp.T0}
+    announced = otlp.event(1, "rundial.span.start", start)
+    assert local.export("logs", otlp.logs(owner, [announced])).status == 200
+    (before,) = ask(local, run).json["spans"]
+    finish = otlp.event(2, "rundial.run.finish", {"status": "completed"})
+    assert local.export("logs", otlp.logs(owner, [finish])).status == 200
+    (after,) = ask(local, run).json["spans"]
+    send(local, run, otlp.span(0xAA, "long"))
+    (ended,) = ask(local, run).json["spans"]
+
+    assert (before["running"], before["interrupted"], before["status"]) == (True, False, "unset")
+    assert (after["running"], after["interrupted"], after["status"]) == (False, True, "error")
+    assert after["endNs"] is None
+    assert (ended["running"], ended["interrupted"], ended["status"]) == (False, False, "unset")

@@ -312,4 +312,14 @@ FAULTS: dict[str, dict[str, Fault]] = {
             "half a body, then gone", ALL, SERVER
         ),
     },
+    "test_traces": {
+        "test_an_agent_killed_in_its_work_is_stored_whole": Fault(
+            "kill -9 in the middle of an agent's run", SPANS, BOTH
+        ),
+        "test_a_span_that_is_open_for_long_is_seen_while_it_is": Fault("a span open for long", SPANS, ONLINE),
+        "test_children_forked_inside_a_span_are_below_it": Fault("fork inside a span", SPANS, ONLINE),
+        "test_a_span_of_any_size_is_stored_within_its_bounds": Fault(
+            "a prompt of 5 MB, 10,000 events, 10,000 attributes", "spans, artifacts", ONLINE
+        ),
+    },
 }

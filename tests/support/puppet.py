@@ -25,8 +25,8 @@ import rundial.export.http
 import rundial.export.sender
 from rundial.api import adopt, session, start
 from rundial.api.run import Run
+from rundial.api.span import Span
 from rundial.api.target import RunSource
-from rundial.api.trace import Span
 
 IMPORTED = (opentelemetry.sdk.trace, rundial.api.adoption, rundial.export, start)
 LINE_BYTES = 4000

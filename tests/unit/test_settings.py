@@ -145,6 +145,8 @@ def test_every_setting_has_a_variable(option: object) -> None:
         "spool_enabled": "false", "start_worker_on_init": "false", "gzip_enabled": "false",
         "retry_jitter_ratio": "0.5", "kind": "eval", "resume": "allow", "distributed": "all",
         "tags": "('one', 'two')",
+        "prices": "{}",
+        "otel": "attach",
         "capture_console": "true", "capture_environment": "false", "capture_diff": "true",
         "spool_directory": "/somewhere", "api_key": "key", "workspace": "team", "project": "other",
     }  # fmt: skip  # a table of texts
@@ -168,6 +170,8 @@ def two_of(option: Option) -> tuple[str, str]:
         return "http://one:1", "http://two:1"
     if option.name == "otlp_headers":
         return "x=one", "x=two"
+    if option.unit.startswith("JSON"):
+        return "{}", '{"m": {"input": 1, "output": 2}}'
     if option.unit == "share":
         return "0.25", "0.5"
     return ("2000001", "2000002") if option.minimum is not None else ("one", "two")

@@ -224,6 +224,7 @@ def list_spans(  # noqa: PLR0913 - a published signature, and what narrows it
     workspace_slug: str,
     project_slug: str,
     run_id: str,
+    step: int | None = None,
     limit: int = 1000,
     max_pages: int = 1000,
     order: str = "asc",
@@ -239,9 +240,10 @@ def list_spans(  # noqa: PLR0913 - a published signature, and what narrows it
         max_pages: Requests at most.
         order: `asc`, those that began first come first; `desc`, those that began last.
         trace_id: Only this trace, 32 hexadecimal digits.
+        step: Only the spans of this step of the run's points; None for all.
     """
     path = f"{paths.project(workspace_slug, project_slug)}/runs/{paths.part(run_id)}/spans"
-    query = given(order=None if order == "asc" else order, trace=trace_id)
+    query = given(order=None if order == "asc" else order, trace=trace_id, step=step)
     return cast(
         "list[SpanRow]", self.caller.pages(path, "spans", limit=limit, max_pages=max_pages, query=query)
     )

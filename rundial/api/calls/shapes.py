@@ -46,6 +46,8 @@ class Options(TypedDict, total=False):
     artifact_copy_bytes: int | None
     artifact_concurrency: int | None
     exporters: Sequence[Any] | str | None
+    prices: Mapping[str, Mapping[str, float]] | None
+    otel: Literal["off", "attach"] | None
     transport: None
     artifact_transport: None
 

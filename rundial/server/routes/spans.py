@@ -16,10 +16,10 @@ from rundial.server.keys import PROJECT_READ
 from rundial.server.problems import invalid
 from rundial.server.routes.workspaces import need_project
 from rundial.server.services import principal_of, services_of
-from rundial.server.spanview import MAX_TOLD, as_json, as_list
+from rundial.server.spanview import MAX_TOLD, as_json, as_list, settled
 from rundial.server.store.events import Branch
 from rundial.server.store.history import need_run
-from rundial.server.store.traces import instance_names
+from rundial.server.store.traces import ended_runs, instance_names
 
 
 async def spans(request: Request) -> Response:
@@ -31,6 +31,7 @@ async def spans(request: Request) -> Response:
     branch = _branch(arguments)
     is_newest_first = arguments.one_of("order", ("asc", "desc")) == "desc"
     services = services_of(request)
+    now_ns = services.clock.time_unix_ns()
 
     def read(connection: Connection) -> str:
         project = need_project(connection, principal, place["workspace"], place["project"])
@@ -41,12 +42,13 @@ async def spans(request: Request) -> Response:
         )
         last = rows[limit - 1] if len(rows) > limit else None
         ended = [last.start_unix_ns, last.id] if last is not None else None
+        is_over = run.id in ended_runs(connection, [run.id], now_ns, services.silence_ns)
         names = instance_names(connection, (row.instance for row in rows))
         traces = sorted({row.trace_id for row in rows})
         events = told(services.events.lines.said(connection, [run.id], traces, MAX_TOLD))
         shown = [
             as_json(row, names[row.instance], f'"childCount":{row.child_count}', events)
-            for row in rows[:limit]
+            for row in (settled(row, is_over=is_over) for row in rows[:limit])
         ]
         head = json.dumps({"runId": run.run_id, "page": page(ended)})
         return f'{head[:-1]},"spans":{as_list(shown)}}}'
@@ -56,11 +58,12 @@ async def spans(request: Request) -> Response:
 
 def _branch(arguments: Arguments) -> Branch:
     trace, parent = arguments.optional_text("trace"), arguments.optional_text("parent")
+    step = arguments.whole("step")
     if parent in (None, "none"):
-        return Branch(id_of("trace", trace, 16), is_top=parent == "none")
+        return Branch(id_of("trace", trace, 16), is_top=parent == "none", step=step)
     if trace is None:
         raise invalid("a parent is a span of a trace, and none is named", "send trace as well")
-    return Branch(id_of("trace", trace, 16), id_of("parent", parent, 8))
+    return Branch(id_of("trace", trace, 16), id_of("parent", parent, 8), step=step)
 
 
 def id_of(name: str, text: str | None, size: int) -> bytes | None:

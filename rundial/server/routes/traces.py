@@ -17,9 +17,9 @@ from rundial.server.problems import Problem
 from rundial.server.routes.spans import id_of
 from rundial.server.routes.workspaces import need_project
 from rundial.server.services import principal_of, services_of
-from rundial.server.spanview import MAX_TOLD, as_json, as_list
+from rundial.server.spanview import MAX_TOLD, as_json, as_list, settled
 from rundial.server.store.history import need_run
-from rundial.server.store.traces import instance_names, runs_of
+from rundial.server.store.traces import ended_runs, instance_names, runs_of
 from rundial.server.tracetree import Node, Place, planted
 
 MAX_SPANS: Final = 20_000
@@ -43,6 +43,7 @@ async def trace(request: Request) -> Response:
             raise Problem(404, f"there is no trace {trace_id.hex()} in this project")
         held = {span.run for span in spans}
         events = told(services.events.lines.said(connection, sorted(held), [trace_id], MAX_TOLD))
+        over = ended_runs(connection, held, services.clock.time_unix_ns(), services.silence_ns)
         names = instance_names(connection, (span.instance for span in spans))
         head = {
             "traceId": trace_id.hex(),
@@ -58,6 +59,7 @@ async def trace(request: Request) -> Response:
         for each in planted(nodes):
             span = spans[each.index]
             more = _placed(runs[span.run], each)
+            span = settled(span, is_over=span.run in over)
             shown.append(as_json(span, names[span.instance], more, events))
         return f'{json.dumps(head)[:-1]},"spans":{as_list(shown)}}}'
 

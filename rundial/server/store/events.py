@@ -22,6 +22,7 @@ from sqlalchemy import Connection
 from rundial.server.curves import Curve
 from rundial.server.rows import SeriesBlock, SpanRow, TextRow
 from rundial.server.store.parts import END_OF_STEPS, Part, Span
+from rundial.signals import semconv
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,11 +119,23 @@ class Branch:
         parent_span_id: Children of this span of the trace; None for any.
         is_top: Only those whose parent the run does not hold: roots, and what a request from elsewhere began.
             Of a trace whose parents go round in a circle, the earliest span.
+        step: Only those that belong to this step of the run's points; None for any.
     """
 
     trace_id: bytes | None = None
     parent_span_id: bytes | None = None
     is_top: bool = False
+    step: int | None = None
+
+    @property
+    def step_pair(self) -> str:
+        """How a wanted step stands in the attributes' JSON; empty for any step.
+
+        A comma or the end of the mapping follows it. The JSON has no spaces, and a quotation mark within a
+        text is escaped, so that what is found is a key. No index helps; a run's spans are few beside its
+        points.
+        """
+        return "" if self.step is None else f'"{semconv.STEP}":{self.step}'
 
 
 @dataclass(frozen=True, slots=True)

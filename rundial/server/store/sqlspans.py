@@ -60,6 +60,9 @@ class SqlSpans:
             )
             query = query.outerjoin(parent, above)
             query = query.where(or_(_is_top(spans, parent), _is_earliest_of_a_circle()))
+        if branch.step is not None:
+            pair, known = branch.step_pair, spans.c.attributes
+            query = query.where(or_(known.contains(f"{pair},"), known.contains(f"{pair}}}")))
         key = (spans.c.start_unix_ns, spans.c.id)
         if after is not None:
             here = tuple_(*after)

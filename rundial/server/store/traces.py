@@ -1,4 +1,4 @@
-"""What the catalog knows of a trace's spans: the runs of a project, and names of instances."""
+"""What the catalog knows of a trace's spans: a project's runs, which are over, and names of instances."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import Final
 
 from sqlalchemy import Connection, select
 
+from rundial.server.runlife import status_at
 from rundial.server.store.tables import instances, runs
 
 _AT_ONCE: Final = 5_000
@@ -18,6 +19,27 @@ def runs_of(connection: Connection, project: int) -> dict[int, str]:
         runs.c.project_id == project, runs.c.deleted_unix_ns.is_(None)
     )
     return {row.id: row.run_id for row in connection.execute(query)}
+
+
+def ended_runs(connection: Connection, wanted: Iterable[int], now_unix_ns: int, silence_ns: int) -> set[int]:
+    """Those of some runs that are over, or have crashed, as someone sees them now; by their row ids."""
+    ids = sorted(set(wanted))
+    found: set[int] = set()
+    for start in range(0, len(ids), _AT_ONCE):
+        query = select(runs.c.id, runs.c.status, runs.c.alive_unix_ns, runs.c.is_foreign).where(
+            runs.c.id.in_(ids[start : start + _AT_ONCE])
+        )
+        for row in connection.execute(query):
+            seen = status_at(
+                row.status,
+                alive_ns=row.alive_unix_ns,
+                now_unix_ns=now_unix_ns,
+                silence_ns=silence_ns,
+                is_foreign=row.is_foreign,
+            )
+            if seen != "running":
+                found.add(row.id)
+    return found
 
 
 def instance_names(connection: Connection, wanted: Iterable[int]) -> dict[int, str]:

@@ -399,3 +399,12 @@ def test_a_tool_call_after_the_end_of_its_run_is_counted(run: Run) -> None:
 
     assert not run.tool_call("late")
     assert run.diagnostics().ledger.spans.dropped == {"after_finish": 1}
+
+
+def test_a_secret_in_an_exception_stays_in_the_program(run: Run, read: Read) -> None:
+    """Libraries put URLs and headers into what they raise; status, message and stack have none of it."""
+    secret = "sk-proj-abcdefghijklmnopqrstuvwxyz0123456789"
+    with pytest.raises(RuntimeError), run.trace("call"):
+        raise RuntimeError(f"401 for Authorization: Bearer {secret}")
+
+    assert secret not in str(read(run).span("call"))

@@ -47,7 +47,9 @@ def test_a_span_arrives_with_all_that_it_holds(rig: Rig) -> None:
         inner_span.parent_span_id == outer_span.span_id == outer.get_span_context().span_id.to_bytes(8, "big")
     )
     assert inner_span.kind == 3
-    assert {pair.key: pair.value.int_value for pair in inner_span.attributes} == {"depth": 2}
+    depth, scope = inner_span.attributes
+    assert (depth.key, depth.value.int_value) == ("depth", 2)
+    assert (scope.key, scope.value.string_value) == ("otel.scope.name", "t")
     assert [event.name for event in inner_span.events] == ["halfway"]
     assert inner_span.links[0].span_id == (6).to_bytes(8, "big")
     assert (inner_span.status.code, inner_span.status.message) == (2, "no answer")
@@ -159,4 +161,5 @@ def test_attributes_that_cannot_be_sent_are_counted_beside_those_over_the_limit(
     rig.work()
 
     (found,) = spans(run.spool.path)
-    assert (len(found.attributes), found.dropped_attributes_count) == (1, 3)
+    # Beside the one there is the name of its scope.
+    assert (len(found.attributes), found.dropped_attributes_count) == (2, 3)

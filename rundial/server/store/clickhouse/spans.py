@@ -51,6 +51,8 @@ AND (
   OR (kept.trace_id, kept.parent_span_id) NOT IN (SELECT trace_id, span_id FROM spans WHERE {_OF_TRACE})
   OR (kept.trace_id, kept.span_id) IN ({_OF_CIRCLES})
 )
+AND ({{step:String}} = '' OR position(kept.attributes, concat({{step:String}}, ',')) > 0
+  OR position(kept.attributes, concat({{step:String}}, '}}')) > 0)
 """
 _FORWARDS: Final = f"""
 {_BRANCH} AND (kept.start_unix_ns, kept.id) > ({{start:Int64}}, {{after:Int64}})
@@ -119,6 +121,7 @@ class ClickHouseSpans:
             trace=branch.trace_id.hex() if branch.trace_id else "",
             parent=branch.parent_span_id.hex() if branch.parent_span_id else "",
             is_top=branch.is_top,
+            step=branch.step_pair,
             start=start,
             after=number,
             limit=limit,
