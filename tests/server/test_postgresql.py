@@ -79,7 +79,8 @@ def test_a_deadlocks_victim_is_run_again(writer: Writer, engines: Engines) -> No
     done.result(15)
 
     assert _values(engines) == {"a": "2", "b": "2"}
-    assert len(tries) == 2
+    # Run again at once, it may be at the row before the other is woken, and give up once more.
+    assert len(tries) > 1
 
 
 def test_a_connection_that_broke_while_nothing_was_to_do_costs_no_request(
