@@ -30,6 +30,7 @@ from rundial.api.calls import (
     signin,
     writing,
 )
+from rundial.api.ending import seconds_of
 from rundial.api.exchange import Exchange, HttpExchange
 from rundial.api.key import Key
 from rundial.api.recordoptions import MIN_CALL_S, RecordOptions
@@ -102,7 +103,11 @@ class Client:
         self._owned: HttpExchange | None = None
         if exchange is None:
             exchange = self._owned = HttpExchange(ca_certs=ca_certs)
-        timeout_s = CALL_S if request_timeout_seconds is None else max(MIN_CALL_S, request_timeout_seconds)
+        timeout_s = (
+            CALL_S
+            if request_timeout_seconds is None
+            else max(MIN_CALL_S, seconds_of(request_timeout_seconds))
+        )
         self._caller = Caller(self._endpoint, self._key, timeout_s=timeout_s, exchange=exchange)
         self._is_closed = False
         self._lazy: dict[str, Recording] = {}
@@ -153,13 +158,13 @@ class Client:
         """
         self._key.set_session(session_token)
 
-    def close(self, timeout_seconds: float = 5.0, *, drain: bool = True) -> bool:
+    def close(self, timeout_seconds: float | None = 5.0, *, drain: bool = True) -> bool:
         """Stop recording, send what is left, and let go of threads and connections. Idempotent.
 
         Runs are left and not ended: `finish` does that. Reading goes on to work, recording does not.
 
         Args:
-            timeout_seconds: The deadline of the whole call.
+            timeout_seconds: The deadline of the whole call; None is none.
             drain: False only brings everything to disk and leaves the sending to others.
 
         Returns:
@@ -169,7 +174,9 @@ class Client:
         self._is_closed = True
         is_done = True
         if self._lazy:
-            is_done = self.recording.close(timeout_seconds if drain else min(SEAL_S, timeout_seconds))
+            is_done = self.recording.close(
+                timeout_seconds if drain else min(SEAL_S, seconds_of(timeout_seconds))
+            )
         if self._owned is not None:
             self._owned.close()
         return is_done

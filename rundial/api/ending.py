@@ -13,6 +13,8 @@ Status = Literal["completed", "failed", "aborted"]
 STATUSES: tuple[Status, ...] = ("completed", "failed", "aborted")
 
 MAX_REASON_CHARS = 512
+# Beyond it, clocks and locks overflow.
+FOR_EVER_S = 10 * 365 * 86400.0
 # The end of a traceback is where the exception was raised; a deep recursion costs its middle of nothing.
 MAX_TRACEBACK_CHARS = 16_384
 
@@ -32,6 +34,33 @@ class Ending:
     error: dict[str, str] | None = None
 
 
+def seconds_of(timeout: object) -> float:
+    """Return a deadline that a user gives in seconds, from 0 to ten years; None is for ever.
+
+    Raises:
+        ValueError: It is no number.
+    """
+    if timeout is None:
+        return FOR_EVER_S
+    if isinstance(timeout, (int, float)) and timeout == timeout:
+        return float(min(max(0, timeout), FOR_EVER_S))
+    raise ValueError(f"timeout_seconds must be a number of seconds, or None, not {timeout!r}")
+
+
+def of_user(status: Status, reason: object) -> Ending:
+    """Return how a user says that a run ends.
+
+    Raises:
+        ValueError: The status is not one of the three.
+    """
+    if status not in STATUSES:
+        raise ValueError(f"status must be one of {', '.join(STATUSES)}, not {status!r}; the run goes on")
+    if isinstance(reason, BaseException):
+        error = described(reason) if status == "failed" else None
+        return Ending(status, _redacted(reason_of(reason)), error)
+    return Ending(status, None if reason is None else _text(reason)[:MAX_REASON_CHARS] or None)
+
+
 def of_exception(error: BaseException) -> Ending:
     """Return how an exception that leaves the program's work ends the run; never raises."""
     if isinstance(error, (KeyboardInterrupt, SystemExit)):
@@ -44,12 +73,7 @@ def of_status(status: object) -> Ending:
     # Of a number, whoever started the program is told eight bits; of one that is too long, that it failed.
     if status is None or (isinstance(status, int) and abs(status) < 1 << 63 and status & 0xFF == 0):
         return Ending("completed")
-    try:
-        said = f"exit status {status}"
-    except Exception as ours:  # noqa: BLE001 - the user's own __str__ failed; that it is one is still true
-        let_through(ours)
-        said = f"exit status of type {type(status).__name__}"
-    return Ending("failed", _redacted(said)[:MAX_REASON_CHARS])
+    return Ending("failed", _redacted(f"exit status {_text(status)}")[:MAX_REASON_CHARS])
 
 
 def reason_of(error: BaseException) -> str:
@@ -77,6 +101,14 @@ def described(error: BaseException) -> dict[str, str]:
     except Exception as ours:  # noqa: BLE001 - an exception that cannot be printed still has a type
         let_through(ours)
     return found
+
+
+def _text(given: object) -> str:
+    try:
+        return str(given)
+    except Exception as ours:  # noqa: BLE001 - the user's own __str__ failed; that it is one is still true
+        let_through(ours)
+        return f"of type {type(given).__name__}"
 
 
 def _redacted(text: str) -> str:

@@ -15,6 +15,7 @@ from threading import RLock
 from typing import TYPE_CHECKING, Any
 
 from rundial.api import leaving, session, start, together
+from rundial.api.ending import seconds_of
 from rundial.api.guard import Notices
 from rundial.api.handshake import Answer, steps_of
 from rundial.api.ranks import rank_of
@@ -170,15 +171,15 @@ class Recording:
 
     def flush(self, timeout_s: float | None) -> bool:
         """Wait until everything is answered (offline: on disk)."""
-        end = None if timeout_s is None else time.monotonic() + timeout_s
+        end = time.monotonic() + seconds_of(timeout_s)
         is_done = True
         for run in list(self._runs.values()):
-            is_done &= run.flush(None if end is None else max(0.0, end - time.monotonic()))
+            is_done &= run.flush(max(0.0, end - time.monotonic()))
         return is_done
 
-    def close(self, timeout_s: float) -> bool:
+    def close(self, timeout_s: float | None) -> bool:
         """Leave every run and end the threads that nobody else needs; True when all is answered."""
-        end = time.monotonic() + timeout_s
+        end = time.monotonic() + seconds_of(timeout_s)
         with self._guard():
             self._is_closed = True
             runs = list(self._runs.values())

@@ -23,6 +23,7 @@ MAX_ROW_NAME_BYTES = 32 * 1024
 MAX_KNOWN = 4096
 MAX_CONTEXT = 16
 MAX_CONTEXT_CHARS = 512
+_PYTHONS = frozenset((float, int, bool))
 MAX_TIME_MS = (2**63 - 1) // 1_000_000 - 1
 
 
@@ -61,18 +62,12 @@ class Rows:
         # By their only name, the tuple of their names, or that and the context.
         self.known: dict[object, Keys] = {}
         # Types whose every value is a number.
-        self._plain: set[type] = {float, int, bool}
+        self._plain: set[type] = set(_PYTHONS)
 
     def examine(
         self, metrics: object, step: object, time_ms: object, context: object, *, sink: Sink
     ) -> Found:
         """Sort out one call; never raises for what the user gave."""
-        row = self._again(metrics, context)
-        if row is not None:
-            found = Found()
-            found.rows.append(row)
-            why = _place(found, step, time_ms)
-            return found if why is None else _misplaced(list(row[0].names), why)
         entries = values.examine(metrics)
         found = Found(non_finite=entries.non_finite, invalid=entries.invalid)
         attributes, why = self._context(context)
@@ -86,18 +81,30 @@ class Rows:
             self._remember(found.rows[0][0], metrics, context)
         return found
 
+    def examine_again(self, metrics: object, step: object, time_ms: object, context: object) -> Found | None:
+        """Sort out a call whose names and kinds of number were all seen before; None for any other."""
+        row = self._again(metrics, context)
+        if row is None:
+            return None
+        found = Found()
+        found.rows.append(row)
+        why = _place(found, step, time_ms)
+        return found if why is None else _misplaced(list(row[0].names), why)
+
     def _again(self, metrics: Any, context: Any) -> tuple[Keys, bytes] | None:
-        """Return the row of a call whose names and kinds of number were all seen before; None for others."""
         if type(metrics) is not dict:
             # Another mapping may read differently each time.
             return None
         try:
             keys = self.known[_name_of(metrics, context)]
             numbers = metrics.values()
-            if not self._plain.issuperset(map(type, numbers)):
+            kinds = set(map(type, numbers))
+            if not kinds <= self._plain:
                 return None
             body = keys.pack(*numbers)
-            return (keys, body) if isfinite(sum(keys.unpack(body))) else None
+            # numpy's own are slower to add up than to read back as Python's.
+            total = sum(numbers if kinds <= _PYTHONS else keys.unpack(body))
+            return (keys, body) if isfinite(total) else None
         except Exception as error:  # noqa: BLE001 - the user's own objects may raise; they are looked at closely
             let_through(error)
             return None

@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Mapping
 from math import isfinite
 
-from rundial.api.ending import MAX_REASON_CHARS, STATUSES, Ending, Status, of_exception
+from rundial.api.ending import Ending, Status, of_exception, of_user, seconds_of
 from rundial.api.guard import Notices
 from rundial.api.lines import LEVELS, Lines
 from rundial.api.outputs import Outputs
@@ -163,7 +163,7 @@ class Run(Outputs):
             context: Attributes of all the points, such as `{"split": "val"}`.
 
         Returns:
-            Whether every entry was accepted. Never raises, but in strict mode.
+            Whether every entry was accepted, False where there is none. Never raises, but in strict mode.
         """
         # The quick way is for what nearly every call is: names that were seen before, plain numbers, a
         # step that goes on. It finds out by trying; whatever does not fit goes the slow way, which
@@ -310,7 +310,7 @@ class Run(Outputs):
         Returns:
             True only when it is.
         """
-        return self._delivery.flush(timeout_seconds)
+        return self._delivery.flush(seconds_of(timeout_seconds))
 
     def diagnostics(self) -> RundialDiagnostics:
         """Return what became of everything logged so far, with the exact ledger."""
@@ -326,14 +326,14 @@ class Run(Outputs):
         )
 
     def finish(
-        self, timeout_seconds: float = 5.0, *, status: Status = "completed", reason: str | None = None
+        self, timeout_seconds: float | None = 5.0, *, status: Status = "completed", reason: object = None
     ) -> bool:
         """End the run: stop intake, write everything to disk, send for at most `timeout_seconds`.
 
         Args:
-            timeout_seconds: The deadline of the whole call, kept whatever the server does.
+            timeout_seconds: The deadline of the whole call, kept whatever the server does; None is none.
             status: `completed`, `failed` or `aborted`.
-            reason: In words, at most 512 characters.
+            reason: In words, at most 512 characters; or the exception that was the reason.
 
         Returns:
             True when everything is answered (offline: is on disk). What is not stays in the spool for
@@ -341,11 +341,9 @@ class Run(Outputs):
             with another status it changes nothing and returns False.
 
         Raises:
-            ValueError: The status is not one of the three.
+            ValueError: The status is not one of the three, or the deadline no number; the run goes on.
         """
-        if status not in STATUSES:
-            raise ValueError(f"status must be one of {', '.join(STATUSES)}, not {status!r}; the run goes on")
-        return self.end(Ending(status, reason[:MAX_REASON_CHARS] if reason else None), timeout_seconds)
+        return self.end(of_user(status, reason), seconds_of(timeout_seconds))
 
     def end(self, ending: Ending, timeout_s: float) -> bool:
         """End the run; see `finish`, which is for users."""
@@ -355,22 +353,21 @@ class Run(Outputs):
             self._status = ending.status
         elif self._status != ending.status:
             return False
-        left_s = max(0.0, end - time.monotonic())
-        return self._end_here(left_s, ending)
+        return self._end_here(max(0.0, end - time.monotonic()), ending)
 
-    def complete(self, reason: str | None = None, timeout_seconds: float = 5.0) -> bool:
+    def complete(self, reason: object = None, timeout_seconds: float | None = 5.0) -> bool:
         """Finish as completed."""
         return self.finish(timeout_seconds, status="completed", reason=reason)
 
-    def fail(self, reason: str | None = None, timeout_seconds: float = 5.0) -> bool:
+    def fail(self, reason: object = None, timeout_seconds: float | None = 5.0) -> bool:
         """Finish as failed."""
         return self.finish(timeout_seconds, status="failed", reason=reason)
 
-    def abort(self, reason: str | None = None, timeout_seconds: float = 5.0) -> bool:
+    def abort(self, reason: object = None, timeout_seconds: float | None = 5.0) -> bool:
         """Finish as aborted."""
         return self.finish(timeout_seconds, status="aborted", reason=reason)
 
-    def leave(self, timeout_seconds: float = 5.0) -> bool:
+    def leave(self, timeout_seconds: float | None = 5.0) -> bool:
         """Stop recording here without ending the run: other processes go on with it, or end it.
 
         Args:
@@ -380,13 +377,13 @@ class Run(Outputs):
             As for `finish`; False also for a run that has finished.
         """
         if self._status is None:
-            self._stop_parts(timeout_seconds)
+            self._stop_parts(seconds_of(timeout_seconds))
             self._status = "left"
         elif self._status != "left":
             return False
-        return self._end_here(timeout_seconds, None)
+        return self._end_here(seconds_of(timeout_seconds), None)
 
-    def close(self, timeout_seconds: float = 5.0) -> bool:
+    def close(self, timeout_seconds: float | None = 5.0) -> bool:
         """Finish with whatever status the run has; completed when it has none. Idempotent."""
         if self._status == "left":
             return self.leave(timeout_seconds)
@@ -398,10 +395,9 @@ class Run(Outputs):
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        timeout_s = self.settings.finish_timeout_seconds
-        if self._status is not None:
-            return
-        self.end(Ending("completed") if error is None else of_exception(error), timeout_s)
+        if self._status is None:
+            ending = Ending("completed") if error is None else of_exception(error)
+            self.end(ending, self.settings.finish_timeout_seconds)
 
     def line(
         self,
@@ -448,10 +444,15 @@ class Run(Outputs):
         context: Mapping[str, str] | None,
     ) -> bool:
         try:
-            media, metrics = self._separated(metrics)
-            if media:
-                return self._log_with_media(media, metrics, step, time_ms, context)
-            found = self._rows.examine(metrics, step, time_ms, context, sink=self._sink)
+            found = self._rows.examine_again(metrics, step, time_ms, context)
+            if found is None:
+                media, metrics = self._separated(metrics)
+                if media:
+                    return self._log_with_media(media, metrics, step, time_ms, context)
+                found = self._rows.examine(metrics, step, time_ms, context, sink=self._sink)
+            if not (found.rows or found.non_finite or found.invalid):
+                self._tally.lost("invalid", "", "log() was given no metric; such calls record nothing")
+                return False  # and no step of the run's own is taken
             is_whole = self._offer(found)
             # Counted before anyone is told: in strict mode telling raises.
             if found.non_finite:
@@ -472,7 +473,7 @@ class Run(Outputs):
             else:
                 self._highest_step = found.step
         step = next(self._steps) if found.step is None else found.step
-        is_whole = bool(found.rows)
+        is_whole = True
         for keys, body in found.rows:
             explicit_ns = 0 if found.time_ms is None else self._sink.explicit_unix_ns(found.time_ms)
             if not self._sink.row(keys, body, step, explicit_ns):

@@ -82,20 +82,30 @@ def save(directory: Path, manifest: Manifest) -> None:
     Raises:
         OSError: It could not be written.
     """
+    # Line by line, as it is read: the text of 100,000 files is as large as all that is known of them.
+    path = directory / NAME
+    temporary = directory / f"{NAME}.new"
     head = {"files": len(manifest.files), "facts": manifest.facts, "references": manifest.references}
-    lines = [json.dumps(head), *(json.dumps(entry) for entry in manifest.files)]
-    durable.replace(str(directory / NAME), "\n".join(lines).encode(), sync=False)
+    with open(temporary, "w", encoding="utf-8", opener=_private) as file:
+        file.write(json.dumps(head))
+        for entry in manifest.files:
+            file.write("\n" + json.dumps(entry))
+    os.replace(temporary, path)
 
 
 def load(directory: Path) -> Manifest | None:
     """Return a job's manifest, None where it was never finished or cannot be read."""
     try:
-        lines = (directory / NAME).read_bytes().split(b"\n")
-        head = json.loads(lines[0])
-        files = tuple(FileEntry(*json.loads(line)) for line in lines[1:])
+        with open(directory / NAME, encoding="utf-8") as file:
+            head = json.loads(file.readline())
+            files = tuple(FileEntry(*json.loads(line)) for line in file)
     except (OSError, ValueError, TypeError):
         return None
     if len(files) != head["files"]:
         # A power cut can leave the name of a file and only some of its content.
         return None
     return Manifest(files, head["facts"], tuple(head["references"]))
+
+
+def _private(path: str, flags: int) -> int:
+    return os.open(path, flags, durable.FILE_MODE)

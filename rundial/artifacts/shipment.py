@@ -15,8 +15,10 @@ import os
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
+from rundial.artifacts.announcement import packed
 from rundial.artifacts.crew import Crew
 from rundial.artifacts.manifest import FileEntry, Manifest
+from rundial.artifacts.snapshot import hashed
 from rundial.artifacts.wire import BLOCK_BYTES, Conflict, Failure, Refused, Wire
 from rundial.export.outcome import Retry
 
@@ -107,6 +109,9 @@ class _Shipment:
             done = self._finalize()
             if not isinstance(done, Conflict):
                 return done
+            damaged = self._damaged(done)
+            if damaged is not None:
+                return damaged
             why = f"finalize answered {done.status}"
             # 410: the upload is over on the server's side; the same key makes a new one.
             found = self._initiate() if done.status == 410 else self._missing()
@@ -115,25 +120,11 @@ class _Shipment:
 
     def _initiate(self) -> dict[str, Any] | Failure:
         request = self._request
-        files = [
-            {
-                "path": entry.path,
-                "sizeBytes": entry.size,
-                "sha256": entry.sha256,
-                "contentType": entry.content_type,
-            }
-            for entry in self._manifest.files
-        ]
         whose = {"projectId": request.project_id, **({"runId": request.run_id} if request.run_id else {})}
-        body = {
-            **whose,
-            "clientKey": request.client_key,
-            **request.facts,
-            "files": files,
-        }
+        facts = {**whose, "clientKey": request.client_key, **request.facts}
         if self._manifest.references:
-            body["references"] = list(self._manifest.references)
-        found = self._api("/initiate", body)
+            facts["references"] = list(self._manifest.references)
+        found = self._api("/initiate", packed(facts, self._manifest.files))
         if isinstance(found, dict):
             names = {name: found.get(name) for name in ("artifactId", "uploadId")}
             if not all(isinstance(each, str) and each for each in names.values()):
@@ -155,7 +146,16 @@ class _Shipment:
             return _foreign("finalize", "artifact")
         return done
 
-    def _api(self, path: str, body: Mapping[str, Any]) -> dict[str, Any] | Failure:
+    def _damaged(self, conflict: Conflict) -> Changed | None:
+        """Say which file that the server found wrong is so on this side; the others are sent once more."""
+        try:
+            wrong = [each["path"] for each in conflict.body["error"]["details"]["files"]]
+        except (KeyError, TypeError):
+            return None
+        entries = (self._files.get(str(path)) for path in wrong)
+        return next((Changed(each.path) for each in entries if each and not _is_whole(each)), None)
+
+    def _api(self, path: str, body: Mapping[str, Any] | bytes) -> dict[str, Any] | Failure:
         found = self._wire.call(API + path, body)
         if isinstance(found, Conflict):
             return Retry(None, f"answered {found.status}")
@@ -207,6 +207,8 @@ class _Shipment:
                 return Changed(entry.path)
         finally:
             os.close(descriptor)
+        if isinstance(answer, Refused) and answer.status == 400 and not _is_whole(entry):
+            return Changed(entry.path)
         return None if isinstance(answer, str) else answer
 
 
@@ -214,6 +216,17 @@ def _is_same(descriptor: int, entry: FileEntry) -> bool:
     found = os.fstat(descriptor)
     # A snapshot is ours: its size alone is looked at.
     return found.st_size == entry.size and (not entry.mtime_ns or found.st_mtime_ns == entry.mtime_ns)
+
+
+def _is_whole(entry: FileEntry) -> bool:
+    """Whether a file still is what was hashed, by its content: a power cut, a disk or a hand may change it.
+
+    What is not would be refused for ever.
+    """
+    try:
+        return hashed(entry.source) == (entry.size, entry.sha256)
+    except OSError:
+        return False
 
 
 def _blocks(descriptor: int, offset: int, size: int) -> Iterator[bytes]:

@@ -42,6 +42,8 @@ PAUSE_S = 0.0005
 MAX_CHANGES = 5
 RETRY_DISK_S = 5.0
 WARN_AGAIN_S = 60.0
+# How long whoever waits for files does so without a word.
+QUIET_S = 3.0
 
 Row = tuple[str, str, Mapping[str, Any]]
 
@@ -159,7 +161,19 @@ class Uploads:
             return self.prepared(deadline_s)
         self.wake()
         self.hurry()
-        return self._wait(lambda: not (self._journal.waiting or self._busy or self._is_preparing), deadline_s)
+        if self._wait(self._is_through, min(deadline_s, QUIET_S)):
+            return True
+        if deadline_s > QUIET_S and not self._is_adopted:
+            # A script that stands still for minutes should say what for; once a minute at most.
+            count, sent = self._journal.waiting, self.sent / (1 << 20)
+            words = (
+                f"run {self._run_id}: waiting for {count:,} artifacts to be uploaded; {sent:,.0f} MiB sent"
+            )
+            self._warn("waiting", words)
+        return self._wait(self._is_through, max(0.0, deadline_s - QUIET_S))
+
+    def _is_through(self) -> bool:
+        return not (self._journal.waiting or self._busy or self._is_preparing)
 
     def hurry(self) -> None:
         """Try again at once what waits for a person's help."""

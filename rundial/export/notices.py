@@ -26,6 +26,13 @@ _INTERVAL_S = 60.0
 _MOST_CAUSES = 1024
 
 
+def _again(wait_s: float) -> str:
+    # The wait is drawn from nothing up, so that clients which failed together do not come back together.
+    if wait_s < 0.1:
+        return "tried again at once"
+    return f"tried again in {wait_s:.1f} s" if wait_s < 10.0 else f"tried again in {wait_s:.0f} s"
+
+
 class Notices:
     """Says each thing at most once a minute."""
 
@@ -48,7 +55,7 @@ class Notices:
         where = shown_url(url)
         if isinstance(outcome, Retry):
             again = (
-                f"tried again in {wait_s:.1f} s"
+                _again(wait_s)
                 if wait_s < math.inf
                 else "its attempts are used up, and it is tried again by flush, finish or `rundial sync`"
             )
@@ -57,7 +64,7 @@ class Notices:
         elif isinstance(outcome, Pause):
             text = (
                 f"{where}: {outcome.why}. This lane pauses and everything stays in the spool; "
-                f"tried again in {wait_s:.0f} s, and at once when the key or the endpoint changes."
+                f"{_again(wait_s)}, and as soon as the key or the endpoint changes."
             )
             self._say((label, lane, f"pause {outcome.status}"), text)
         elif isinstance(outcome, Partial):
@@ -87,7 +94,7 @@ class Notices:
         reason = getattr(error, "strerror", None) or type(error).__name__
         text = (
             f"delivery was interrupted ({reason}). Everything stays in the spool; "
-            f"tried again in {wait_s:.1f} s. Check the disk that holds the spool."
+            f"{_again(wait_s)}. Check the disk that holds the spool."
         )
         if self._say((label, lane, f"broken {type(error).__name__}"), text):
             logger.debug("rundial: %s of %s: interrupted", lane, label, exc_info=error)

@@ -23,6 +23,8 @@ from rundial.typed import Generic, TypeVar
 # Packing 500 points takes under a third of a millisecond; see the encoder's pause. It also keeps a
 # block inside gzip's window (11 B a point against 16 with 819 rows).
 MAX_CHUNK_POINTS = 500
+# Of a wide row's chunk: a name costs as much as five points, so few names of many rows are packed together.
+MAX_WIDE_ROWS = 25
 MAX_CHUNK_RECORDS = 32
 MAX_FRAME_RECORDS = 1024
 MAX_FRAME_BYTES = 1 << 20
@@ -158,9 +160,9 @@ class PointsBatch:
 
 
 def _pieces(keys: KeySet, times: list[int], steps: list[int | None], bodies: list[bytes]) -> Iterator[Block]:
-    """Cut the rows of one key set into blocks of a chunk's size; a wide row is cut between its names."""
-    width = min(keys.size, MAX_CHUNK_POINTS)
-    height = max(1, MAX_CHUNK_POINTS // max(1, keys.size))
+    """Cut the rows of one key set into blocks of a chunk's size; wide rows are cut between their names."""
+    height = max(MAX_CHUNK_POINTS // max(1, keys.size), min(len(times), MAX_WIDE_ROWS))
+    width = min(keys.size, max(1, MAX_CHUNK_POINTS // height))
     for top in range(0, len(times), height):
         rows = slice(top, top + height)
         if width == keys.size:

@@ -18,6 +18,8 @@ from rundial.server.problems import Problem, invalid
 from rundial.server.services import services_of
 
 MAX_BODY_BYTES: Final = 4 * 2**20
+# A larger body is read in a worker thread.
+_AT_ONCE_BYTES: Final = 256 * 1024
 MAX_LIMIT: Final = 1_000
 _MS: Final = 1_000_000
 _END_OF_TIME: Final = 2**63 - 1
@@ -193,6 +195,13 @@ async def of_body(request: Request, *, max_bytes: int = MAX_BODY_BYTES) -> Argum
         body = await services.decode(lambda: unpack(body, encoding, max_bytes=max_bytes))
     if len(body) > max_bytes:
         raise Problem(413, f"the body is larger than {max_bytes:,} bytes", "send less at once")
+    if len(body) > _AT_ONCE_BYTES:
+        # A list of 100,000 files takes a second, and nobody else is to wait for it.
+        return await services.decode(lambda: _arguments_of(body))
+    return _arguments_of(body)
+
+
+def _arguments_of(body: bytes) -> Arguments:
     try:
         values = json.loads(body or b"{}")
     except (ValueError, RecursionError) as error:

@@ -11,6 +11,9 @@ from dataclasses import dataclass
 from typing import Final
 
 SIGNALS: Final = ("points", "lines", "spans")
+# Files, media and evidence: what is stored of them is versions and not the client's units, so the account
+# is the client's alone.
+ARTIFACTS: Final = "artifacts"
 _FLAT: Final = ("recorded", "evicted", "rejected")
 
 Counters = Mapping[str, int]
@@ -27,7 +30,7 @@ class InstanceLedger:
 def flatten(body: Mapping[str, object]) -> dict[str, int]:
     """Read a ledger event's body into counters such as `points.recorded` and `points.dropped.invalid`."""
     counters: dict[str, int] = {}
-    for signal in SIGNALS:
+    for signal in (*SIGNALS, ARTIFACTS):
         part = body.get(signal)
         if not isinstance(part, Mapping):
             continue
@@ -48,18 +51,31 @@ def greatest(known: Counters, new: Counters) -> dict[str, int]:
 def compare(instances: Iterable[InstanceLedger]) -> dict[str, object]:
     """Say, per signal, what was recorded, lost and stored, and whether that is everything.
 
-    `complete` is True only when every instance has reported and each of its records is stored.
-    A surplus of one instance never hides what another one misses.
+    `complete` is True only when every instance has reported, each of its records is stored, and none of its
+    files was lost or refused. A surplus of one instance never hides what another one misses.
     """
     instances = list(instances)
     parts = {signal: _signal(signal, instances) for signal in SIGNALS}
+    parts[ARTIFACTS] = _losses(ARTIFACTS, instances)
     has_reports = bool(instances) and all(instance.said for instance in instances)
-    is_complete = has_reports and all(_is_whole(signal, each) for signal in SIGNALS for each in instances)
+    is_complete = (
+        has_reports
+        and all(_is_whole(signal, each) for signal in SIGNALS for each in instances)
+        and not any(_lost(ARTIFACTS, each) for each in instances)
+    )
     reporting = sum(1 for instance in instances if instance.said)
     return {"complete": is_complete, "instances": len(instances), "reporting": reporting, **parts}
 
 
 def _signal(signal: str, instances: list[InstanceLedger]) -> dict[str, object]:
+    return {
+        **_losses(signal, instances),
+        "stored": sum(instance.stored.get(signal, 0) for instance in instances),
+        "missing": sum(max(0, _surplus(signal, instance)) for instance in instances if instance.said),
+    }
+
+
+def _losses(signal: str, instances: list[InstanceLedger]) -> dict[str, object]:
     dropped: dict[str, int] = {}
     prefix = f"{signal}.dropped."
     for instance in instances:
@@ -69,8 +85,6 @@ def _signal(signal: str, instances: list[InstanceLedger]) -> dict[str, object]:
                 dropped[reason] = dropped.get(reason, 0) + count
     return {
         "recorded": _sum(instances, f"{signal}.recorded"),
-        "stored": sum(instance.stored.get(signal, 0) for instance in instances),
-        "missing": sum(max(0, _surplus(signal, instance)) for instance in instances if instance.said),
         "dropped": dropped,
         "evicted": _sum(instances, f"{signal}.evicted"),
         "rejected": _sum(instances, f"{signal}.rejected"),
@@ -84,12 +98,15 @@ def _surplus(signal: str, instance: InstanceLedger) -> int:
 
 
 def _is_whole(signal: str, instance: InstanceLedger) -> bool:
-    losses = sum(
+    return _lost(signal, instance) == 0 and _surplus(signal, instance) == 0
+
+
+def _lost(signal: str, instance: InstanceLedger) -> int:
+    return sum(
         count
         for name, count in instance.said.items()
         if name.startswith(f"{signal}.") and name != f"{signal}.recorded"
     )
-    return losses == 0 and _surplus(signal, instance) == 0
 
 
 def _sum(instances: list[InstanceLedger], name: str) -> int:

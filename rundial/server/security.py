@@ -20,6 +20,7 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from rundial.server.blobs.tokens import PATH as BLOBS_PATH
 from rundial.server.keys import Principal
 from rundial.server.pace import Pace
 from rundial.server.problems import Problem
@@ -30,8 +31,6 @@ LOOPBACK: Final = frozenset({"localhost", "127.0.0.1", "::1"})
 SAFE_METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 LOGIN_PATH: Final = "/api/v1/auth/login/credentials"
 OPEN_PATHS: Final = frozenset({"/health/live", "/health/ready", LOGIN_PATH})
-# What follows is a signed token, which is the right by itself, and so never in a log.
-TOKEN_PATHS: Final = "/api/v1/blobs/"
 PRINCIPAL: Final = "rundial.principal"
 REQUEST_ID: Final = "rundial.request_id"
 
@@ -103,7 +102,7 @@ class Guard:
             )
         if scope["method"] not in SAFE_METHODS:
             _check_origin(headers, host)
-        if scope["path"] not in OPEN_PATHS and not scope["path"].startswith(TOKEN_PATHS):
+        if scope["path"] not in OPEN_PATHS and not scope["path"].startswith(BLOBS_PATH):
             principal = await self._authenticate(headers)
             self._pace.take(principal)
             scope[PRINCIPAL] = principal
@@ -111,7 +110,7 @@ class Guard:
 
 def shown_path(path: str) -> str:
     """A path as it may stand in a log or an answer: without the token of a signed URL."""
-    return f"{TOKEN_PATHS}…" if path.startswith(TOKEN_PATHS) else path[:200]
+    return f"{BLOBS_PATH}…" if path.startswith(BLOBS_PATH) else path[:200]
 
 
 def host_name(host: str) -> str:

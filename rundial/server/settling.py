@@ -32,6 +32,10 @@ STALE_S: Final = 7 * 86_400
 _AT_ONCE: Final = 256
 _AT_ONCE_BYTES: Final = 2**30
 _WORKERS: Final = 4
+# Judging an upload, and reading whole artifacts again, take as long as the disk does; neither must hold up
+# what is quick, such as signing a URL.
+_JUDGES: Final = 4
+_READERS: Final = 2
 
 
 class Store(Protocol):
@@ -61,10 +65,16 @@ class Settling:
         self._patience_s: Final = patience_s
         self._running: dict[int, asyncio.Task[list[tuple[str, str]]]] = {}
         self._workers: Final = CapacityLimiter(_WORKERS)
+        self._judges: Final = CapacityLimiter(_JUDGES)
+        self._readers: Final = CapacityLimiter(_READERS)
 
     async def call(self, job: Callable[[], _T]) -> _T:
         """Run something that moves bytes in a worker thread."""
         return await to_thread.run_sync(job, limiter=self._workers)
+
+    async def reread(self, place: str) -> tuple[int, str] | None:
+        """Read a kept blob; return its size and sha256, None when it is gone."""
+        return await to_thread.run_sync(self._blobs.digest, place, limiter=self._readers)
 
     async def finalize(self, store: Store, project: int, upload: Row[Any]) -> uploads.Published:
         """Judge what arrived and publish it.
@@ -132,7 +142,7 @@ class Settling:
         ):
             some = _within(rows, _AT_ONCE_BYTES)
             staged = [uploads.staged_of(row) for row in some]
-            reasons = await self.call(partial(self._blobs.keep, staged))
+            reasons = await to_thread.run_sync(self._blobs.keep, staged, limiter=self._judges)
             kept = [row for row, reason in zip(some, reasons, strict=True) if reason is None]
             if kept:
                 now_ns = self._clock.time_unix_ns()

@@ -9,16 +9,18 @@ import asyncio
 import logging
 from dataclasses import dataclass
 from functools import partial
-from typing import Final
+from typing import Any, Final
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, Select, func, select
 
 from rundial.clock import Clock
 from rundial.server.settling import STALE_S, Settling, Store
 from rundial.server.store import retention, uploads
+from rundial.server.store.artifact_tables import uploads as uploads_table
 
 _log: Final = logging.getLogger("rundial.server")
 EVERY_S: Final = 600.0
+_STALE_NS: Final = STALE_S * 1_000_000_000
 
 
 @dataclass(slots=True)
@@ -81,7 +83,8 @@ class Sweeper:
         """
         async with self._lock:
             if is_dry:
-                return await store.read(lambda connection: _counted(connection, project))
+                now_ns = self._now_ns()
+                return await store.read(lambda connection: _counted(connection, project, now_ns))
             swept = Swept()
             swept.uploads = await self._end_stale(store, project)
             while count := await store.write(
@@ -95,7 +98,7 @@ class Sweeper:
             return swept
 
     async def _end_stale(self, store: Store, project: int | None) -> int:
-        before_ns = self._now_ns() - STALE_S * 1_000_000_000
+        before_ns = self._now_ns() - _STALE_NS
         ended = 0
         while rows := await store.read(
             lambda connection: uploads.stale_uploads(connection, project, before_ns)
@@ -112,6 +115,19 @@ class Sweeper:
         return self._clock.time_unix_ns()
 
 
-def _counted(connection: Connection, project: int | None) -> Swept:
-    rows = retention.unreferenced(connection, project)
-    return Swept(blobs=len(rows), size_bytes=sum(row.size_bytes for row in rows))
+def _counted(connection: Connection, project: int | None, now_ns: int) -> Swept:
+    """What a sweep would do now, in the order of `Sweeper.sweep`."""
+    before_ns = now_ns - _STALE_NS
+    expired = retention.expired(project, now_ns)
+    going = [uploads.stale(uploads_table.c.version, project, before_ns), expired]
+    count, size_bytes = retention.would_doom(connection, project, going)
+    return Swept(
+        uploads=_count(connection, uploads.stale(uploads_table.c.id, project, before_ns)),
+        versions=_count(connection, expired),
+        blobs=count,
+        size_bytes=size_bytes,
+    )
+
+
+def _count(connection: Connection, query: Select[Any]) -> int:
+    return int(connection.execute(select(func.count()).select_from(query.subquery())).scalar_one())

@@ -104,18 +104,31 @@ class MetricsPacker:
         bodies = block.bodies[start:stop]
         if len(prefixes) != len(bodies):
             raise ValueError(f"{len(bodies)} rows with {len(prefixes)} times")
-        rows = map(Struct(f"{_VALUE_BYTES}s" * len(block.names)).unpack, bodies)
-        for name, column in zip(block.names, zip(*rows, strict=True), strict=True):
-            gauge = b"".join(map(add, prefixes, column))
-            # Metric.name (1), Metric.unit (3), Metric.gauge (5); ScopeMetrics.metrics (2).
-            metric = self._head(name) + b"\x2a" + varint(len(gauge))
-            metrics += (b"\x12" + varint(len(metric) + len(gauge)), metric, gauge)
+        columns: Iterable[Sequence[bytes | memoryview]]
+        if len(block.names) == 1 and set(map(len, bodies)) == {_VALUE_BYTES}:
+            columns = (bodies,)
+        else:
+            rows = map(Struct(f"{_VALUE_BYTES}s" * len(block.names)).unpack, bodies)
+            columns = zip(*rows, strict=True)
+        # The points of all names are as long, and so is what depends on it: the field `gauge` (5) of a
+        # metric, and the metric itself, field 2 of the scope's.
+        size = sum(map(len, prefixes)) + _VALUE_BYTES * len(prefixes)
+        gauge = b"\x2a" + varint(size)
+        befores: dict[int, bytes] = {}
+        for name, column in zip(block.names, columns, strict=True):
+            head = self._head(name)
+            before = befores.get(len(head))
+            if before is None:
+                before = befores[len(head)] = b"\x12" + varint(len(head) + len(gauge) + size)
+            metrics += (before, head, gauge)
+            metrics += map(add, prefixes, column)
 
     def _head(self, name: str) -> bytes:
         head = self._heads.get(name)
         if head is None:
             if len(self._heads) >= _MAX_CACHED_NAMES:
                 self._heads.clear()
+            # The metric's name is its field 1, its unit field 3.
             head, unit = delimited(1, name.encode("utf-8", "replace")), unit_of(name)
             if unit:
                 head += delimited(3, unit.encode())
@@ -131,18 +144,30 @@ def row_prefixes(
     # By the length of the step's varint, which is all that the bytes around time and step depend on.
     writers: dict[int, Writer] = {}
     prefixes = []
+    # What 128 steps in a row have in common: the step's upper bits, and all bytes but its lowest.
+    known: int | None = None
+    after = b""
+    write, before, between = writers[0] = _row_writer(context, 0)
     for time_unix_ns, step in zip(times, steps, strict=True):
-        number = b"" if step is None else varint(step)
-        size = len(number)
-        if size not in writers:
-            writers[size] = _row_writer(context, size)
-        write, before, between = writers[size]
-        prefixes.append(write(before, time_unix_ns, between, number, _VALUE_TAG))
+        if step is None:
+            write, before, between = writers[0]
+            known = None
+            prefixes.append(write(before, time_unix_ns, between, _VALUE_TAG))
+            continue
+        upper = step >> 7
+        if upper != known:
+            known = upper
+            after = varint(upper) + _VALUE_TAG if upper else _VALUE_TAG
+            size = len(after)  # as many bytes as the step has: its lowest for the tag
+            if size not in writers:
+                writers[size] = _row_writer(context, size)
+            write, before, between = writers[size]
+        prefixes.append(write(before, time_unix_ns, between, step & 0x7F | 0x80 if upper else step, after))
     return prefixes
 
 
 def _row_writer(context: bytes, step_bytes: int) -> Writer:
-    """Return what writes a row's prefix, and its bytes around the time; 0 step bytes mean no step."""
+    """Return what writes a row's prefix, and its bytes around time and step; 0 step bytes mean no step."""
     between = context
     if step_bytes:
         # KeyValue{1: "rundial.step", 2: AnyValue{3: int}} up to the int itself.
@@ -152,5 +177,7 @@ def _row_writer(context: bytes, step_bytes: int) -> Writer:
         between += b"\x3a" + varint(len(key_value) + step_bytes) + key_value
     size = len(_TIME_TAG) + _TIME_BYTES + len(between) + step_bytes + len(_VALUE_TAG) + _VALUE_BYTES
     before = _POINT_TAG + varint(size) + _TIME_TAG
-    # One call that writes all five parts: joining them costs more than everything else of a row.
-    return Struct(f"<{len(before)}sQ{len(between)}s{step_bytes}sc").pack, before, between
+    # One call that writes all parts, the step's lowest byte as a number: joining them, or making a
+    # varint of each step, costs more than everything else of a row.
+    step = f"B{step_bytes - 1 + len(_VALUE_TAG)}s" if step_bytes else f"{len(_VALUE_TAG)}s"
+    return Struct(f"<{len(before)}sQ{len(between)}s{step}").pack, before, between

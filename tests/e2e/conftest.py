@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from tests.support.account import Account, opened
 from tests.support.program import ServerProgram
 from tests.support.published import PublishedClient, interpreter
 
@@ -23,3 +25,10 @@ def published(python: Path, server: ServerProgram, tmp_path: Path) -> PublishedC
     place = tmp_path / "published"
     place.mkdir()
     return PublishedClient(python, place, server.url, server.key)
+
+
+@pytest.fixture(scope="module")
+def account(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Account]:
+    """An account whose server holds one completed run."""
+    with opened(tmp_path_factory.mktemp("account")) as found:
+        yield found

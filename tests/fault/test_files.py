@@ -17,8 +17,9 @@ import pytest
 import rundial as rd
 from rundial.api.adopt import sync
 from rundial.api.session import Session
-from tests.support.artifactserver import ArtifactServer
+from tests.support.artifactserver import ArtifactServer, Upload
 from tests.support.filesrig import Start, account, starter
+from tests.support.mounts import mounted
 from tests.support.processes import own_parts
 from tests.support.scripts import end_of, run_script, start_script
 from tests.support.waiting import wait_until
@@ -335,3 +336,83 @@ def test_refused_artifact_is_counted_and_the_next_one_arrives(
     assert run.flush(20)
 
     assert (account(run).delivered, account(run).rejected) == (1, 1)
+
+
+def test_media_wait_for_room_on_a_disk_that_is_full(files: ArtifactServer, tmp_path: Path) -> None:
+    """On a real disk of 1 MiB without a free byte pictures wait in memory, and files go as they lie."""
+    model = tmp_path / "model.bin"
+    model.write_bytes(os.urandom(3 * PART))
+    with mounted(tmp_path / "disk", "tmpfs", "size=1m") as disk, own_parts():
+        run = starter(files, disk / "spool")()
+        assert run.log({"loss": 1.0}, step=0)
+        assert run.flush(30)
+        # Room for the journal and a manifest, and for no picture.
+        free = os.statvfs(disk).f_bavail * os.statvfs(disk).f_frsize
+        (disk / "filler").write_bytes(bytes(free - 32_768))
+        pictures = [
+            np.random.default_rng(number).integers(0, 256, (99, 99, 3), np.uint8) for number in range(3)
+        ]
+        assert all(run.log({"picture": rd.Image(each)}, step=step) for step, each in enumerate(pictures))
+        assert run.log_artifact(model)
+        assert run.log({"loss": 2.0}, step=1)
+        is_through = run.flush(2)
+        full = account(run)
+        (disk / "filler").unlink()
+        assert run.flush(60)
+
+        assert not is_through
+        assert (full.recorded, full.dropped, full.evicted) == (4, {}, {})
+        assert (account(run).delivered, account(run).waiting) == (4, 0)
+    assert files.sizes[hashlib.sha256(model.read_bytes()).hexdigest()] == 3 * PART
+    sent = [content for upload in files.versions["media"] for content in _contents(files, upload)]
+    assert len(sent) == 3
+    assert all(content.startswith(b"\x89PNG") for content in sent)
+
+
+def _contents(files: ArtifactServer, upload: Upload) -> list[bytes]:
+    return [files.blobs[each["sha256"]] for each in upload.files.values()]
+
+
+@pytest.mark.parametrize("size", [100, 3 * PART])
+@pytest.mark.parametrize("is_there", [True, False])
+def test_a_snapshot_that_a_power_cut_has_emptied_is_taken_again_or_reported(
+    files: ArtifactServer, spool_dir: Path, tmp_path: Path, size: int, is_there: bool
+) -> None:
+    """Bytes that the server must refuse are not sent to it for ever, whether the file is there or not."""
+    path = tmp_path / "model.bin"
+    path.write_bytes(os.urandom(size))
+    with own_parts():
+        run = starter(files, spool_dir)(mode="offline")
+        assert run.log_artifact(path)
+        assert run.finish(30)
+    (kept,) = spool_dir.glob("*/*/artifacts/*/0")
+    kept.write_bytes(bytes(size))
+    if not is_there:
+        path.unlink()
+    (result,) = sync([spool_dir], to=files.url, timeout_s=20).results
+
+    assert result.waiting.get("artifacts", 0) == 0
+    if is_there:
+        assert result.delivered["artifacts"] == 1
+        assert files.sizes[hashlib.sha256(path.read_bytes()).hexdigest()] == size
+    else:
+        assert result.delivered.get("artifacts", 0) == 0
+        assert "model.bin" in result.why
+
+
+def test_a_wait_for_files_says_what_for(
+    begin: Start, files: ArtifactServer, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A script that stands still because a store is away says so in one line, and goes on in time."""
+    path = tmp_path / "model.bin"
+    path.write_bytes(b"x" * 1_000)
+    files.rules.append(lambda method, where: (503, {}) if method == "PUT" else None)
+    run = begin()
+    assert run.log_artifact(path)
+    assert not run.flush(4)
+    assert not run.flush(4)
+    files.rules.clear()
+    assert run.flush(30)
+
+    said = [record.getMessage() for record in caplog.records if "waiting for" in record.getMessage()]
+    assert said == [f"run {run.run_id}: waiting for 1 artifacts to be uploaded; 0 MiB sent"]

@@ -17,6 +17,7 @@ from tests.conftest import RANKS, ROOT, STEERING
 from tests.perf import (
     burst,
     call,
+    commands,
     day,
     encoding,
     files,
@@ -36,6 +37,7 @@ from tests.perf.report import Figure, Section, heading, section
 SECTIONS: dict[str, Callable[[Plan], list[Figure]]] = {
     "start": start.run_section,
     "call": call.run_section,
+    "commands": commands.run_section,
     "encoding": encoding.run_section,
     "ingest": ingest.run_section,
     "queries": queries.run_section,

@@ -175,6 +175,28 @@ def test_results_that_came_as_events_link_to_their_spans_and_are_in_the_ledger(l
     assert [row["exampleId"] for row in results(local, "night", "?outcome=unjudged&scorer=exact")] == ["c"]
 
 
+def test_of_two_starts_the_later_one_says_what_is_evaluated(local: LocalServer) -> None:
+    """In whichever order they arrive, and behind the first results; it began with the earlier one."""
+    owner = otlp.resource(fresh_id())
+
+    def start(seq: int, model: str, **more: Any) -> Any:
+        body = {"eval_run_id": "night", "config": {"model": model}, **more}
+        return otlp.event(seq, "rundial.eval.start", body)
+
+    told = []
+    for record in (
+        result(9, "a", [{"scorer": "exact", "score": 1.0}]),
+        start(5, "second", suite_id="s1", suite_name="sums"),
+        start(3, "first"),
+        start(7, "third"),
+    ):
+        assert local.export("logs", otlp.logs(owner, [record])).status == 200
+        found = local.get(f"{AT}/evals/runs/night").json
+        told.append((found["config"].get("model"), found["suiteName"]))
+
+    assert told == [(None, None), ("second", "sums"), ("second", "sums"), ("third", "sums")]
+
+
 def test_of_two_results_of_one_example_the_later_one_stands(local: LocalServer) -> None:
     """By the time of the call, whichever arrives last."""
     owner = otlp.resource(fresh_id())

@@ -182,6 +182,20 @@ def test_the_ledger_says_what_was_lost_and_why(local: LocalServer) -> None:
     assert local.details(run)["ledger"]["complete"] is False
 
 
+def test_the_ledger_keeps_the_account_of_files(local: LocalServer) -> None:
+    """A run that lost a checkpoint is not complete, however many points it has."""
+    run = fresh_id()
+    files = {"recorded": 5, "dropped": {"queue_full": 1}, "evicted": 2, "rejected": 1}
+    body = {**_ledger(1), "artifacts": files}
+    local.export("metrics", otlp.curve(run, "loss", [1.0]))
+    local.export("logs", otlp.logs(otlp.resource(run), [otlp.event(5, "rundial.run.ledger", body)]))
+
+    ledger = local.details(run)["ledger"]
+    assert ledger["artifacts"] == files
+    assert ledger["points"]["missing"] == 0
+    assert ledger["complete"] is False
+
+
 def test_the_ledger_takes_the_greatest_counters_whatever_the_order(local: LocalServer) -> None:
     """An older ledger event that comes late, or one under a known number, never turns counters back."""
     run = fresh_id()

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
 import pytest
 from sqlalchemy import Connection, select
 
@@ -11,6 +15,7 @@ from rundial.server.store.tables import projects
 from tests.support.artifacts import AT, Artifacts
 from tests.support.clock import ManualClock
 from tests.support.server import LocalServer
+from tests.support.waiting import wait_until
 
 DAY_S = 86_400
 
@@ -146,6 +151,24 @@ def test_blobs_go_with_their_last_version_and_come_again(local: LocalServer, art
     assert kept(local) == 2
 
 
+def test_a_dry_sweep_says_all_that_a_real_one_does(artifacts: Artifacts, clock: ManualClock) -> None:
+    """Whoever asks before they free learns of every blob, version and upload that would go."""
+    ttl = {"strategy": "ttl", "ttlSeconds": 60}
+    many = {f"f{number}": str(number).encode() for number in range(600)}
+    artifacts.log("many", many, retentionPolicy=ttl)
+    artifacts.log("other", {"f1": b"1", "mine": b"mine"})
+    artifacts.log("held", {"a": b"held"}, retentionPolicy=ttl, aliases=["best"])
+    artifacts.initiate("stale", {"f2": b"2", "new": b"new"})
+    clock.advance(8 * DAY_S)
+
+    dry = artifacts.gc(dryRun=True)
+    swept = artifacts.gc()
+
+    assert dry["dryRun"] is True
+    assert {**dry, "dryRun": False} == swept
+    assert (swept["uploadsExpired"], swept["versionsExpired"], swept["blobsDeleted"]) == (1, 1, 599)
+
+
 def test_deleting_what_an_alias_holds_wants_force(artifacts: Artifacts) -> None:
     """Nobody deletes the production model by a slip."""
     logged = artifacts.log("model", {"a": b"1"}, aliases=["production"])["artifact"]
@@ -178,6 +201,46 @@ def test_uploads_that_nobody_continues_are_swept(
     assert artifacts.finalize(dead).status == 410
     artifacts.send_all(artifacts.renew(alive).json, {"b": b"4"})
     assert artifacts.finalize(alive).status == 200
+
+
+def test_verifying_on_a_disk_that_hangs_holds_up_nothing_else(
+    local: LocalServer, artifacts: Artifacts
+) -> None:
+    """However many artifacts are read again, uploads and downloads go on."""
+    logged = artifacts.log("data", {"a": b"1"})["artifact"]
+    (blob,) = [path for path in (local.data / "blobs").rglob("*") if path.is_file()]
+    blob.unlink()
+    os.mkfifo(blob)  # whoever opens it waits for a writer, as for a disk that has gone away
+    writers: list[int] = []
+    with ThreadPoolExecutor(9) as threads:
+        place = f"{AT}/artifacts/{logged['artifactId']}/verify"
+        asking = [threads.submit(artifacts.post, place, {}) for _ in range(8)]
+        try:
+            wait_until(lambda: _opens(blob, writers), 20)  # one of them has the pipe in its hands
+            done = threads.submit(artifacts.log, "other", {"b": b"2"}).result(20)
+            url = artifacts.url_of(done["artifact"]["artifactId"], "b")
+        finally:
+            wait_until(lambda: all(each.done() for each in asking) or _let_go(blob, writers), 20)
+
+    assert artifacts.fetch(url).body == b"2"
+    assert {each.result().json["intact"] for each in asking} == {False}
+
+
+def _opens(pipe: Path, writers: list[int]) -> bool:
+    """Open a pipe's other end, if somebody waits for it."""
+    try:
+        writers.append(os.open(pipe, os.O_WRONLY | os.O_NONBLOCK))
+    except OSError:
+        return False
+    return True
+
+
+def _let_go(pipe: Path, writers: list[int]) -> bool:
+    """Let those who read the pipe find its end, and those who wait for it begin; never true."""
+    while writers:
+        os.close(writers.pop())
+    _opens(pipe, writers)
+    return False
 
 
 def test_verify_finds_a_damaged_blob(local: LocalServer, artifacts: Artifacts) -> None:

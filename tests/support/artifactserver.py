@@ -7,6 +7,7 @@ telemetry without looking at it.
 
 from __future__ import annotations
 
+import gzip
 import hashlib
 import json
 import re
@@ -295,6 +296,8 @@ class _Handler(BaseHTTPRequestHandler):
             return
         if self.path.startswith("/v1/"):
             return self._say(200, None)
+        if self.headers.get("content-encoding") == "gzip":
+            body = gzip.decompress(body)
         self._say(*self.artifacts.answer(self.path, json.loads(body or b"{}")))
 
     def do_PUT(self) -> None:

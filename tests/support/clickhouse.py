@@ -6,8 +6,12 @@ that never end, so it runs in a process of the server's own and never in that of
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 from types import TracebackType
+from typing import Literal
+from urllib.request import Request, urlopen
 
 from tests.support.program import ServerProgram
 from tests.support.server import Caller
@@ -48,3 +52,58 @@ class ClickHouseServer(Caller):
         """Start it, again where it was ended."""
         self.program.start()
         super().__init__(self.program.url, self.program.key)
+
+
+class HttpClickHouse:
+    """`tests.support.clickhousehttp` as a process: a ClickHouse that is reached over HTTP, and can be away.
+
+    Started by entering and ended by leaving.
+
+    Args:
+        directory: Where the engine keeps its data.
+    """
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+        self._child: subprocess.Popen[str] | None = None
+        self._port = 0
+
+    def __enter__(self) -> HttpClickHouse:
+        self.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.kill()
+
+    @property
+    def url(self) -> str:
+        """Its URL, as `--events` takes it."""
+        return f"clickhouse://tester:s3cret@127.0.0.1:{self._port}/rundial"
+
+    def start(self) -> None:
+        """Start it, at the same port as before."""
+        program = [sys.executable, "-m", "tests.support.clickhousehttp"]
+        self._child = subprocess.Popen(
+            [*program, str(self._directory), str(self._port)],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        assert self._child.stdout is not None
+        self._port = int(self._child.stdout.readline())
+
+    def kill(self) -> None:
+        """End it as `kill -9` does."""
+        child, self._child = self._child, None
+        if child is not None:
+            child.kill()
+            child.communicate(timeout=30)
+
+    def fail(self, inserts: Literal["lost", "refused", "none"]) -> None:
+        """Let inserts happen without an answer, or fail before they happen, or be as they should."""
+        with urlopen(
+            Request(f"http://127.0.0.1:{self._port}/fail?insert={inserts}", method="POST"), timeout=30
+        ):
+            pass

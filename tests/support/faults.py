@@ -222,6 +222,13 @@ FAULTS: dict[str, dict[str, Fault]] = {
         "test_refused_artifact_is_counted_and_the_next_one_arrives": Fault(
             "400 for one artifact", FILES, ONLINE
         ),
+        "test_a_snapshot_that_a_power_cut_has_emptied_is_taken_again_or_reported": Fault(
+            "a snapshot that became zeros, then sync", FILES, OFFLINE
+        ),
+        "test_a_wait_for_files_says_what_for": Fault("503 for every PUT, then none", FILES, ONLINE),
+        "test_media_wait_for_room_on_a_disk_that_is_full": Fault(
+            "a full disk of 1 MiB under the spool, then room", FILES, ONLINE
+        ),
     },
     "test_new_key": {
         "test_a_new_key_in_mid_run_sends_at_once_what_waited": Fault(
@@ -278,6 +285,14 @@ FAULTS: dict[str, dict[str, Fault]] = {
         ),
         "test_two_servers_that_start_at_once_make_one_workspace_and_one_owner": Fault(
             "two servers start at once on an empty database", POINTS, ONLINE
+        ),
+    },
+    "test_clickhouse": {
+        "test_a_server_killed_between_clickhouse_and_its_catalog_has_all_that_it_acknowledged": Fault(
+            "kill -9 of a server whose points are in ClickHouse, under load", ALL, SERVER
+        ),
+        "test_a_clickhouse_that_fails_under_load_costs_nothing_that_was_acknowledged": Fault(
+            "ClickHouse killed, refusing inserts, or its answers lost, under load", ALL, SERVER
         ),
     },
     "test_server": {

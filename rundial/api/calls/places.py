@@ -40,7 +40,7 @@ def resolve_run_target(self: Client, *, workspace: str | None = None, project: s
     Raises:
         RundialRequestError: Also when the server is too old to know the route.
     """
-    what = f"resolving {workspace or 'the workspace'}/{project}"
+    what = f"resolving {workspace}/{project}" if workspace else f"resolving the project {project}"
     found = self.caller.post(
         "/api/v1/runs/resolve-target",
         given(workspace=workspace, project=project),

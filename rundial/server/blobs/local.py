@@ -33,11 +33,10 @@ from rundial.clock import Clock
 from rundial.server.blobs.ahead import Ahead
 from rundial.server.blobs.receiving import TRY, OnePart, Receiving, WholeBlob, lock
 from rundial.server.blobs.store import Arrived, Download, Part, Reason, Signed, Staged, store_full
-from rundial.server.blobs.tokens import Signer
+from rundial.server.blobs.tokens import PATH, Signer
 from rundial.server.problems import Problem
 
 FOLDER: Final = "blobs"
-PATH: Final = "/api/v1/blobs/"
 STAGING: Final = "staging"
 _PLACE: Final = re.compile(r"\w[\w-]*(/\w[\w-]*)+", re.ASCII)
 _READ_BYTES: Final = 2**20

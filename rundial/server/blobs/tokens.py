@@ -18,6 +18,8 @@ from typing import Any, Final
 
 from rundial.errors import ConfigError
 
+# What follows is a token, which is the right by itself, and so never in a log.
+PATH: Final = "/api/v1/blobs/"
 KEY_FILE: Final = "blobs.key"
 _KEY_BYTES: Final = 32
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from functools import partial
 from pathlib import PurePosixPath
 from typing import Any, Final
 
@@ -256,7 +255,7 @@ async def verify(request: Request) -> Answer:
     version, rows = await services.read(read)
     damaged = []
     for row in rows:
-        found = await services.settling.call(partial(services.blobs.digest, row.place))
+        found = await services.settling.reread(row.place)
         if found != (row.size_bytes, row.sha256):
             reason = "missing" if found is None else "size" if found[0] != row.size_bytes else "sha256"
             damaged.append({"path": row.path, "reason": reason})

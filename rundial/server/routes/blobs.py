@@ -16,8 +16,9 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import FileResponse, Response
 from starlette.routing import Route
 
-from rundial.server.blobs.local import PATH, LocalStore, disk_problem
+from rundial.server.blobs.local import LocalStore, disk_problem
 from rundial.server.blobs.receiving import Receiving
+from rundial.server.blobs.tokens import PATH
 from rundial.server.problems import Problem, busy
 from rundial.server.services import services_of
 

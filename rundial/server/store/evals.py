@@ -67,7 +67,14 @@ def begin_eval_run(connection: Connection, project: int, run: int, begun: Begun)
     found = claim_eval_run(connection, project, run, begun.eval_run_id, begun.time_unix_ns)
     if found is None:
         return None
-    suite = None
+    where = eval_runs.c.id == found.id
+    is_unsaid = (found.suite, found.dataset, found.scorers, found.config) == (None, "{}", "[]", "{}")
+    if begun.time_unix_ns < found.started_unix_ns and not is_unsaid:
+        # An earlier start that comes late, such as that of a process which had no network.
+        earlier = update(eval_runs).where(where).values(started_unix_ns=begun.time_unix_ns)
+        connection.execute(earlier)
+        return connection.execute(select(eval_runs).where(where)).one()
+    suite = found.suite
     if begun.suite_id:
         suite = keep_suite(
             connection,
@@ -80,7 +87,6 @@ def begin_eval_run(connection: Connection, project: int, run: int, begun: Begun)
         )
     values = {"suite": suite, "dataset": begun.dataset, "scorers": begun.scorers, "config": begun.config}
     started = min(found.started_unix_ns, begun.time_unix_ns)
-    where = eval_runs.c.id == found.id
     connection.execute(update(eval_runs).where(where).values(**values, started_unix_ns=started))
     return connection.execute(select(eval_runs).where(where)).one()
 

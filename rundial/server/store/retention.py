@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Final
 
-from sqlalchemy import Connection, Row, delete, exists, insert, select, update
+from sqlalchemy import Connection, Row, Select, delete, exists, func, insert, select, update
 
 from rundial.server.manifests import LATEST, Policy
 from rundial.server.store.artifact_tables import (
@@ -55,8 +55,8 @@ def keep_last(connection: Connection, upload: AnyRow, now_ns: int) -> int:
     return len(going)
 
 
-def expire_versions(connection: Connection, project: int | None, now_ns: int) -> int:
-    """Delete versions whose time to live is over, unless an alias of the user's own holds them."""
+def expired(project: int | None, now_ns: int) -> Select[Any]:
+    """The row ids of versions whose time to live is over, unless an alias of the user's own holds them."""
     query = (
         select(versions.c.id)
         .join(artifacts, artifacts.c.id == versions.c.artifact)
@@ -64,8 +64,12 @@ def expire_versions(connection: Connection, project: int | None, now_ns: int) ->
     )
     if project is not None:
         query = query.where(artifacts.c.project_id == project)
-    held = exists().where(aliases.c.version == versions.c.id, aliases.c.alias != LATEST)
-    going = connection.execute(query.where(~held).limit(_AT_ONCE)).scalars().all()
+    return query.where(~exists().where(aliases.c.version == versions.c.id, aliases.c.alias != LATEST))
+
+
+def expire_versions(connection: Connection, project: int | None, now_ns: int) -> int:
+    """Delete some versions whose time to live is over; return how many."""
+    going = connection.execute(expired(project, now_ns).limit(_AT_ONCE)).scalars().all()
     for version in going:
         delete_version(connection, version)
     return len(going)
@@ -110,6 +114,17 @@ def unreferenced(connection: Connection, project: int | None) -> Sequence[AnyRow
     if project is not None:
         query = query.where(blobs.c.project_id == project)
     return connection.execute(query.order_by(blobs.c.id).limit(_AT_ONCE)).all()
+
+
+def would_doom(connection: Connection, project: int | None, going: Sequence[Select[Any]]) -> tuple[int, int]:
+    """How many blobs nothing would point to, and their bytes, once some versions have gone."""
+    stays = [files.c.version.not_in(each) for each in going]
+    query = select(func.count(), func.coalesce(func.sum(blobs.c.size_bytes), 0))
+    query = query.where(~exists().where(files.c.blob == blobs.c.id, *stays))
+    if project is not None:
+        query = query.where(blobs.c.project_id == project)
+    count, size_bytes = connection.execute(query).one()
+    return count, int(size_bytes)
 
 
 def doom(connection: Connection, project: int | None) -> Sequence[AnyRow]:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Any, Final, TypeVar
 
-from sqlalchemy import Connection, Row, and_, func, insert, select, update
+from sqlalchemy import ColumnElement, Connection, Row, Select, Table, and_, func, insert, select, update
 
 from rundial.server.blobs.local import STAGING
 from rundial.server.blobs.store import Staged, part_size
@@ -413,16 +413,21 @@ def forget_arrivals(connection: Connection, places: Sequence[str]) -> None:
         connection.execute(arrivals.delete().where(arrivals.c.place.in_(some)))
 
 
-def stale_uploads(connection: Connection, project: int | None, before_ns: int) -> Sequence[AnyRow]:
-    """Open uploads that nobody has touched since, some at a time."""
-    query = select(uploads).where(uploads.c.state == OPEN, uploads.c.touched_unix_ns < before_ns)
+def stale(what: ColumnElement[Any] | Table, project: int | None, before_ns: int) -> Select[Any]:
+    """A column, or all, of open uploads that nobody has touched since."""
+    query = select(what).where(uploads.c.state == OPEN, uploads.c.touched_unix_ns < before_ns)
     if project is not None:
         query = (
             query.join(versions, versions.c.id == uploads.c.version)
             .join(artifacts, artifacts.c.id == versions.c.artifact)
             .where(artifacts.c.project_id == project)
         )
-    return connection.execute(query.limit(1_000)).all()
+    return query
+
+
+def stale_uploads(connection: Connection, project: int | None, before_ns: int) -> Sequence[AnyRow]:
+    """Open uploads that nobody has touched since, some at a time."""
+    return connection.execute(stale(uploads, project, before_ns).limit(1_000)).all()
 
 
 def waiting_bytes(connection: Connection, upload: int) -> int:

@@ -262,8 +262,8 @@ def test_a_disabled_run_checks_as_any_other(start: Start, told: Told) -> None:
     assert run.log({"z": 1}, step=-1) is False
     assert run.log_text("x", level="loud") is False
 
-    assert len(told) == 4
     assert run.log({}) is False
+    assert len(told) == 5
     assert run.diagnostics().non_finite_dropped == {"x": 1}
 
 
@@ -336,3 +336,24 @@ def test_leaving_a_run_tells_no_end(run: Run, read: Callable[[Run], Recorded]) -
     found = read(run)
     assert found.values("x") == [1]
     assert "rundial.run.finish" not in [event.event_name for event in found.events]
+
+
+@pytest.mark.parametrize("timeout", [None, float("inf"), 1e300])
+def test_flush_and_finish_take_any_number_of_seconds(start: Start, timeout: Any) -> None:
+    """For ever is as long as it takes."""
+    run = start()
+    run.log({"x": 1.0})
+
+    assert run.flush(timeout)
+    assert run.finish(timeout)
+
+
+def test_a_deadline_that_is_no_number_leaves_the_run_going(start: Start) -> None:
+    """A mistake in the call that ends a run does not end it by halves."""
+    run = start()
+    with pytest.raises(ValueError, match="timeout_seconds"):
+        run.finish("5")  # type: ignore[arg-type]  # what a user may give
+
+    assert not run.has_finished
+    assert run.log({"x": 1.0})
+    assert run.finish()

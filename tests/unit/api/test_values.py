@@ -212,11 +212,16 @@ def test_log_of_a_mapping_that_contains_itself_returns(run: Run, read: Read) -> 
 
 
 def test_log_of_an_empty_mapping_is_false(run: Run, read: Read) -> None:
-    """`log({})` records nothing, says so, and takes no step of the run's own count."""
+    """`log({})` records nothing, says so once, and takes no step of the run's own count."""
+    with pytest.warns(RuntimeWarning, match="given no metric"):
+        assert run.log({}) is False
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        assert run.log({}) is False
         assert run.log({}, step=3) is False
+        assert run.log({"nested": {}}) is False
+    assert run.log({"x": 1.0})
+
+    assert [point.step for point in read(run).points] == [0]
     assert run.diagnostics().ledger.points.dropped == {}
 
 

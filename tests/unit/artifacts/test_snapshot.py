@@ -9,7 +9,12 @@ from pathlib import Path
 import pytest
 
 from rundial.artifacts import snapshot
+from rundial.artifacts.preparation import Preparation
 from rundial.artifacts.snapshot import Budget, Gone, take
+from tests.support.mounts import image_mounted
+
+# The least that btrfs takes, with a little over.
+BTRFS_BYTES = 112 << 20
 
 
 def _take(path: Path, kept: Path, room: int = 1 << 30) -> snapshot.Taken:
@@ -71,3 +76,37 @@ def test_what_is_no_readable_file_is_gone(tmp_path: Path, kind: str) -> None:
 
     with pytest.raises(Gone):
         _take(path, tmp_path / "kept")
+
+
+def test_a_file_system_that_can_clone_copies_nothing(tmp_path: Path) -> None:
+    """On btrfs a snapshot shares the file's blocks: it takes no room, no budget, and outlives the file."""
+    content = os.urandom(8 << 20)
+    with image_mounted(tmp_path / "image", tmp_path / "btrfs", kind="btrfs", size_bytes=BTRFS_BYTES) as place:
+        path, kept, budget = place / "model.bin", place / "kept", Budget(0)
+        path.write_bytes(content)
+        os.sync()
+        free = os.statvfs(place).f_bavail * os.statvfs(place).f_frsize
+        taken = take(str(path), str(kept), budget)
+        os.sync()
+        left = os.statvfs(place).f_bavail * os.statvfs(place).f_frsize
+        with open(path, "r+b") as file:
+            file.truncate(0)
+
+        assert (taken.source, taken.mtime_ns, budget.used) == (str(kept), 0, 0)
+        assert taken.sha256 == hashlib.sha256(content).hexdigest()
+        assert kept.read_bytes() == content
+        assert free - left < len(content) // 2
+
+
+def test_a_budget_of_nothing_still_keeps_what_can_be_cloned(tmp_path: Path) -> None:
+    """A file that changes while it is sent is no trouble where a snapshot costs nothing."""
+    with image_mounted(tmp_path / "image", tmp_path / "btrfs", kind="btrfs", size_bytes=BTRFS_BYTES) as place:
+        source = place / "data"
+        source.mkdir()
+        for number in range(20):
+            (source / f"{number}").write_bytes(os.urandom(10_000))
+        job = {"token": "job", "path": str(source), "at": 0}
+        manifest = Preparation(place, Budget(0)).prepare(job, None)
+
+        assert {Path(entry.source).parent.name for entry in manifest.files} == {"job"}
+        assert {entry.mtime_ns for entry in manifest.files} == {0}

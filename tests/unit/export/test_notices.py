@@ -28,7 +28,7 @@ def said(caplog: pytest.LogCaptureFixture) -> list[str]:
 @pytest.mark.parametrize(
     ("outcome", "words"),
     [
-        (Retry(None, "answered 503"), ["answered 503", "stays in the spool", "tried again in 12.3 s"]),
+        (Retry(None, "answered 503"), ["answered 503", "stays in the spool", "tried again in 12 s"]),
         (Pause(401, "answered 401"), ["answered 401", "pauses", "stays in the spool", "tried again in 12 s"]),
         (Partial(3, "too old"), ["3 items", "(too old)", "counted as rejected", "the rest is stored"]),
         (Partial(3, ""), ["(no reason given)"]),
@@ -44,6 +44,26 @@ def test_warning_says_what_happened_and_what_becomes_of_the_data(
 
     assert text.startswith("rundial: metrics of run abc: https://host:4318/v1/metrics")
     assert [word for word in words if word not in text] == []
+
+
+@pytest.mark.parametrize(
+    ("wait_s", "words"),
+    [
+        (0.0, "tried again at once"),
+        (0.04, "tried again at once"),
+        (0.26, "tried again in 0.3 s"),
+        (9.96, "tried again in 10.0 s"),
+        (59.6, "tried again in 60 s"),
+    ],
+)
+def test_wait_is_told_in_words_that_mean_something(
+    caplog: pytest.LogCaptureFixture, wait_s: float, words: str
+) -> None:
+    """No line says that something happens in 0.0 seconds."""
+    Notices(ManualClock()).outcome("run abc", "metrics", URL, Retry(None, "answered 503"), wait_s)
+    (text,) = said(caplog)
+
+    assert words in text
 
 
 @pytest.mark.parametrize("outcome", [Accepted(), Split()])

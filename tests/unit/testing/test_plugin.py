@@ -126,7 +126,8 @@ def test_plugin_that_nobody_uses_imports_nothing_and_changes_nothing(suite: pyte
 
         def test_nothing_happened():
             ours = {name for name in sys.modules if name.startswith("rundial")}
-            assert ours <= {"rundial", "rundial.version", "rundial.testing", "rundial.testing.plugin"}
+            plugins = {"rundial.testing", "rundial.testing.plugin", "rundial.eval_pytest_plugin"}
+            assert ours <= {"rundial", "rundial.version"} | plugins
             assert not any(name.startswith("opentelemetry") for name in sys.modules)
             assert not [name for name in os.environ if name.startswith("RUNDIAL_MODE")]
         """
@@ -139,4 +140,9 @@ def test_plugin_is_found_by_its_entry_point() -> None:
     """Whoever installs the package has the fixtures."""
     project = tomlkit.parse((ROOT / "pyproject.toml").read_text()).unwrap()["project"]
 
-    assert project["entry-points"]["pytest11"] == {"rundial": "rundial.testing.plugin"}
+    # The one for evaluations is called what `-p` calls it, so that naming it loads it once.
+    evaluations = "rundial.eval_pytest_plugin"
+    assert project["entry-points"]["pytest11"] == {
+        "rundial": "rundial.testing.plugin",
+        evaluations: evaluations,
+    }

@@ -75,6 +75,8 @@ def _http_address(parts: SplitResult, port: int | None, *, is_secure: bool) -> A
         "send_receive_timeout": _TIMEOUT_S,
         # One client for all reading threads: a session would let one query at a time.
         "autogenerate_session_id": False,
+        # Parameters in the body: lists of them are longer than what proxies take as an URL.
+        "form_encode_query_params": True,
     }
     return Address(database, options, f"clickhouse://{parts.hostname}:{chosen}/{database}")
 
