@@ -324,11 +324,15 @@ def _profiles(table: Mapping[str, Any]) -> dict[str, Profile]:
         raise ConfigError(f"{config_path()}: `profiles` is not a table; it was left as it is")
     result = {}
     for name, fields in found.items():
-        if isinstance(fields, Mapping) and "api_key" in fields:
-            raise ConfigError(
-                f"{config_path()}: [profiles.{name}] holds an api_key, where it does not belong; "
-                f"move the key to RUNDIAL_API_KEY or {secrets_path()}"
-            )
+        for secret, elsewhere in (
+            ("api_key", f"RUNDIAL_API_KEY or {secrets_path()}"),
+            ("otlp_headers", "RUNDIAL_OTLP_HEADERS"),
+        ):
+            if isinstance(fields, Mapping) and secret in fields:
+                raise ConfigError(
+                    f"{config_path()}: [profiles.{name}] holds an {secret}, where it does not belong; "
+                    f"move it to {elsewhere}"
+                )
         if not isinstance(fields, Mapping) or not re.fullmatch(_NAME, name):
             raise ConfigError(
                 f"{config_path()}: [profiles.{name}] is not a profile "

@@ -61,6 +61,7 @@ COMMANDS = {
     ),
     "sync": Source("rundial.cli.sync:sync", "Deliver what ended processes have left in spool directories."),
     "target": Source("rundial.cli.targets:group", "Choose the workspace and project that commands mean."),
+    "traces": Source("rundial.cli.traces:group", "Read a run's spans."),
     "workspace": Source("rundial.cli.workspace:group", "List and make workspaces."),
 }
 

@@ -29,6 +29,7 @@ from tests.perf import (
     queries,
     start,
     system,
+    traces,
 )
 from tests.perf.plan import Plan, Skipped
 from tests.perf.report import Figure, Section, heading, section
@@ -40,6 +41,7 @@ SECTIONS: dict[str, Callable[[Plan], list[Figure]]] = {
     "encoding": encoding.run_section,
     "ingest": ingest.run_section,
     "queries": queries.run_section,
+    "traces": traces.run_section,
     "burst": burst.run_section,
     "day": day.run_section,
     "paced": paced.run_section,
