@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import signal
 import subprocess
 import sys
 import threading
@@ -18,6 +17,7 @@ import pytest
 
 from rundial.cli.main import main
 from tests.support.account import STEPS, Account
+from tests.support.interrupted import interrupted
 from tests.support.terminal import Terminal
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(120)]
@@ -208,20 +208,17 @@ def test_old_server_is_one_line_and_the_next_step(account: Account, name: str) -
 def test_interrupt_in_the_middle_ends_at_once_and_quietly(account: Account, name: str) -> None:
     """`kill -INT` while the server is asked: no traceback, exit status 1."""
     with silent_server() as (url, asked):
-        child = subprocess.Popen(
-            [sys.executable, "-m", "rundial", *_args(name, account), "--endpoint", url],
-            env=os.environ | {"RUNDIAL_API_KEY": "rdk_x", "XDG_CONFIG_HOME": str(account.config)},
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
+        done = interrupted(
+            *_args(name, account),
+            "--endpoint",
+            url,
+            middle=asked,
+            environment={"RUNDIAL_API_KEY": "rdk_x", "XDG_CONFIG_HOME": str(account.config)},
         )
-        assert asked.wait(60)
-        child.send_signal(signal.SIGINT)
-        _, stderr = child.communicate(timeout=30)
 
-    assert child.returncode == 1
-    assert stderr.startswith("rundial: interrupted")
-    assert "Traceback" not in stderr
+    assert done.status == 1
+    assert done.stderr.startswith("rundial: interrupted")
+    assert "Traceback" not in done.stderr
 
 
 @pytest.mark.parametrize("name", READING)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import json
 import os
-import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -15,7 +14,7 @@ import pytest
 
 from tests.support.account import Account
 from tests.support.faltering import Faltering
-from tests.support.shell import Done
+from tests.support.interrupted import interrupted
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(120)]
 
@@ -152,21 +151,17 @@ def test_interrupted_export_says_how_to_go_on(exact: Account, tmp_path: Path) ->
     out = tmp_path / "m.csv"
     args = ["metrics", "export", exact.run_id, "--out", str(out), "--format", "csv", "--page-size", "7"]
     with Faltering(exact.server.url, hangs_after=3) as proxy:
-        variables = {"XDG_CONFIG_HOME": str(exact.config), "RUNDIAL_API_KEY": exact.server.key}
-        child = subprocess.Popen(
-            [sys.executable, "-m", "rundial", *args, "--endpoint", proxy.url],
-            env=os.environ | variables,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
+        done = interrupted(
+            *args,
+            "--endpoint",
+            proxy.url,
+            middle=proxy.is_hanging,
+            environment={"XDG_CONFIG_HOME": str(exact.config), "RUNDIAL_API_KEY": exact.server.key},
         )
-        assert proxy.is_hanging.wait(40)
-        child.send_signal(signal.SIGINT)
-        stdout, stderr = child.communicate(timeout=40)
 
-    assert Done(child.returncode, stdout, stderr).status == 1
-    assert "Give the same command again" in stderr
-    assert "Traceback" not in stderr
+    assert done.status == 1
+    assert "Give the same command again" in done.stderr
+    assert "Traceback" not in done.stderr
     assert not out.exists()
     assert (tmp_path / ".m.csv.rows").stat().st_size > 0
 
