@@ -116,6 +116,19 @@ class Ledger:
 
 
 @dataclass(frozen=True, slots=True)
+class PlaceLedger(Ledger):
+    """What became of a run's records at one of the further places that get them.
+
+    Attributes:
+        place: The endpoint's URL, or the class of the exporter.
+        last_error: What went wrong there last, in words; None when all is well.
+    """
+
+    place: str = ""
+    last_error: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class RundialDiagnostics:
     """A snapshot of a run's delivery; the published names keep their meaning.
 
@@ -147,6 +160,7 @@ class RundialDiagnostics:
         ledger: The exact account.
         artifact_bytes_sent: Bytes of files that were uploaded.
         artifact_failures: What became of files that were lost or refused, in words; the last 20.
+        places: The accounts of further endpoints and exporters; `ledger` is that of the first endpoint.
     """
 
     enqueued_points: int
@@ -176,6 +190,7 @@ class RundialDiagnostics:
     ledger: Ledger = field(default_factory=Ledger)
     artifact_bytes_sent: int = 0
     artifact_failures: tuple[str, ...] = ()
+    places: tuple[PlaceLedger, ...] = ()
 
     @property
     def dropped_points_non_finite(self) -> int:

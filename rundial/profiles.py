@@ -11,6 +11,9 @@ directory of mode 0700:
 
     secrets.json    {"rundial-cli:local:<12 hex of sha256(endpoint)>": {"api_key": …, "endpoint": …}}
 
+A profile with `secret_store = "keyring"` has its secrets in the keyring of the operating system instead,
+under the same names (`rundial.keychain`).
+
 Promises: a stored key is returned for the endpoint that it was stored with and for no other; a
 file that cannot be understood is reported and never overwritten; a file is written, atomically,
 only when something in it changes. Nothing here reads environment variables other than
@@ -52,6 +55,7 @@ class Profile:
         workspace: Workspace slug, or None.
         project: Project slug, or None.
         default_format: `human` or `json`: what the CLI prints when no flag says.
+        secret_store: `file`, or `keyring` where the operating system keeps the profile's secrets.
         fields: Everything that stands in the profile's table; a setting of `init` is found here by its name.
     """
 
@@ -60,6 +64,7 @@ class Profile:
     workspace: str | None = None
     project: str | None = None
     default_format: str = "human"
+    secret_store: str = "file"
     fields: Mapping[str, Any] | None = None
 
 
@@ -107,17 +112,40 @@ class Profiles:
         Returns:
             The key, or None when none was stored for exactly this endpoint.
         """
+        return self._secret("api_key", endpoint, profile)
+
+    def session_for(self, endpoint: str, *, profile: str | None = None) -> str | None:
+        """Return the session of a login that is stored for this endpoint; arguments as for `key_for`."""
+        return self._secret("session_token", endpoint, profile)
+
+    def _secret(self, kind: str, endpoint: str, profile: str | None) -> str | None:
         wanted = normalise(endpoint)
         first = profile or self.active_name
         for name in sorted(self.by_name, key=lambda name: (name != first, name)):
-            entry = self.secrets.get(service(name, wanted))
-            if entry is None:
-                continue
+            known = self.by_name[name]
+            entry: Mapping[str, str] = self.secrets.get(service(name, wanted)) or {}
             # 48 bits of a hash name the entry; the address itself decides.
-            stored_with = entry.get("endpoint") or self.by_name[name].endpoint
-            if stored_with == wanted and entry.get("api_key"):
-                return entry["api_key"]
+            if (entry.get("endpoint") or known.endpoint) != wanted:
+                continue
+            found = entry.get(kind) or self._kept(kind, known, wanted)
+            if found:
+                return found
         return None
+
+    @staticmethod
+    def _kept(kind: str, profile: Profile, endpoint: str) -> str | None:
+        """Return what the operating system keeps, where the profile says that it does.
+
+        The published client said so by `insecure_store = false`; there a keyring that is gone is no error.
+        """
+        is_published = (profile.fields or {}).get("insecure_store") is False
+        if profile.secret_store != "keyring" and not is_published:
+            return None
+        from rundial import keychain
+
+        if profile.secret_store != "keyring" and keychain.lacking() is not None:
+            return None
+        return keychain.read(service(profile.name, endpoint), kind)
 
 
 def directory() -> str:
@@ -178,12 +206,12 @@ def load() -> Profiles:
     Raises:
         ConfigError: A file cannot be read or understood; it is left as it is.
     """
-    table = _parse_config(_read(config_path()))
+    table = _parse_config(read(config_path()))
     active = table.get("active_profile")
     return Profiles(
         active_name=active if isinstance(active, str) and active else None,
         by_name=_profiles(table),
-        secrets=_parse_secrets(_read(secrets_path())),
+        secrets=_parse_secrets(read(secrets_path())),
     )
 
 
@@ -200,13 +228,13 @@ def store_local(endpoint: str, key: str, workspace: str) -> Profile:
     target = normalise(endpoint)
     folder = directory()
     os.makedirs(folder, mode=0o700, exist_ok=True)
-    lock = _lock(f"{folder}/.lock")
+    handle = lock(f"{folder}/.lock")
     try:
         known = load()
         _store_secret(known.secrets, target, key)
         _store_profile(known, target, workspace)
     finally:
-        os.close(lock)
+        os.close(handle)
     return load().named(LOCAL)
 
 
@@ -220,14 +248,14 @@ def _store_secret(secrets: Mapping[str, Mapping[str, str]], endpoint: str, key: 
     for oldest in local[: max(0, len(local) - _MAX_LOCAL_KEYS + 1)]:
         del changed[oldest]
     changed[name] = entry
-    _write(secrets_path(), json.dumps(changed, indent=2) + "\n")
+    write(secrets_path(), json.dumps(changed, indent=2) + "\n")
 
 
 def _store_profile(known: Profiles, endpoint: str, workspace: str) -> None:
     before = known.by_name.get(LOCAL)
     if before is not None and (before.endpoint, before.workspace) == (endpoint, workspace):
         return
-    document = _editable(_read(config_path()))
+    document = editable(read(config_path()))
     document["version"] = FORMAT_VERSION
     if not known.by_name:
         document["active_profile"] = LOCAL
@@ -235,10 +263,10 @@ def _store_profile(known: Profiles, endpoint: str, workspace: str) -> None:
     now_ms = time.time_ns() // 1_000_000
     table.setdefault("created_at_ms", now_ms)
     table.update(endpoint=endpoint, workspace=workspace, auth_mode="api_key", updated_at_ms=now_ms)
-    _write(config_path(), document.as_string())
+    write(config_path(), document.as_string())
 
 
-def _editable(text: str) -> tomlkit.TOMLDocument:
+def editable(text: str) -> tomlkit.TOMLDocument:
     """Return a document that keeps the user's comments and order when it is written."""
     import tomlkit  # 20 ms that only a change of the file has to pay
     from tomlkit.exceptions import TOMLKitError
@@ -254,7 +282,12 @@ def _invalid(error: Exception) -> ConfigError:
     return ConfigError(f"{config_path()} is not valid TOML: {error}; it was left as it is")
 
 
-def _read(path: str) -> str:
+def read(path: str) -> str:
+    """Return a file's text, empty when there is none.
+
+    Raises:
+        ConfigError: It cannot be read.
+    """
     try:
         with open(path, encoding="utf-8") as file:
             return file.read()
@@ -276,7 +309,7 @@ def _parse_config(text: str) -> dict[str, Any]:
         except tomllib.TOMLDecodeError as error:
             raise _invalid(error) from error
     else:
-        table = _editable(text).unwrap()
+        table = editable(text).unwrap()
     version = table.get("version", FORMAT_VERSION)
     if not isinstance(version, int) or version > FORMAT_VERSION:
         raise ConfigError(
@@ -291,11 +324,15 @@ def _profiles(table: Mapping[str, Any]) -> dict[str, Profile]:
         raise ConfigError(f"{config_path()}: `profiles` is not a table; it was left as it is")
     result = {}
     for name, fields in found.items():
-        if isinstance(fields, Mapping) and "api_key" in fields:
-            raise ConfigError(
-                f"{config_path()}: [profiles.{name}] holds an api_key, where it does not belong; "
-                f"move the key to RUNDIAL_API_KEY or {secrets_path()}"
-            )
+        for secret, elsewhere in (
+            ("api_key", f"RUNDIAL_API_KEY or {secrets_path()}"),
+            ("otlp_headers", "RUNDIAL_OTLP_HEADERS"),
+        ):
+            if isinstance(fields, Mapping) and secret in fields:
+                raise ConfigError(
+                    f"{config_path()}: [profiles.{name}] holds an {secret}, where it does not belong; "
+                    f"move it to {elsewhere}"
+                )
         if not isinstance(fields, Mapping) or not re.fullmatch(_NAME, name):
             raise ConfigError(
                 f"{config_path()}: [profiles.{name}] is not a profile "
@@ -307,6 +344,7 @@ def _profiles(table: Mapping[str, Any]) -> dict[str, Profile]:
             workspace=_text(fields, "workspace"),
             project=_text(fields, "project"),
             default_format=_text(fields, "default_format") or "human",
+            secret_store=_text(fields, "secret_store") or "file",
             fields=fields,
         )
     return result
@@ -333,7 +371,7 @@ def _parse_secrets(text: str) -> dict[str, dict[str, str]]:
     return table
 
 
-def _write(path: str, text: str) -> None:
+def write(path: str, text: str) -> None:
     """Replace a file whole, mode 0600 from its first byte."""
     import tempfile
 
@@ -352,7 +390,7 @@ def _write(path: str, text: str) -> None:
         raise
 
 
-def _lock(path: str) -> int:
+def lock(path: str) -> int:
     """Wait until nobody else writes; who closes the descriptor lets the next one in."""
     import fcntl  # absent on Windows, where no server runs
 

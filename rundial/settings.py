@@ -33,7 +33,10 @@ class Settings:
     """What a run was started with.
 
     Attributes:
-        endpoint: URL of the server or Collector, without a trailing slash.
+        endpoint: URL of the server, or of the Collector alone that takes its place, without a trailing slash.
+        otlp_endpoint: URLs of OTLP endpoints, each of which gets the whole run; with `is_plain_otlp` the
+            first of them is `endpoint` too.
+        otlp_headers: What requests to them carry, by URL; the empty URL stands for the only one.
         api_key: The bearer key, None to send none.
         workspace: Workspace slug, None for the key's only one.
         project: Project slug.
@@ -80,11 +83,14 @@ class Settings:
         artifact_concurrency: How many artifacts are uploaded at once.
         prices: What models cost in US dollars per million tokens, as `rundial.prices` has it; None for none.
         otel: `attach` records what goes through the application's own global OpenTelemetry providers too.
-        is_plain_otlp: The endpoint came from `OTEL_*`: a Collector without our control API.
+        exporters: OpenTelemetry exporters that get the run as well, in this process.
+        is_plain_otlp: There is no Rundial server: the endpoint is a Collector without our control API.
         is_key_stored: The key is whatever is stored for the endpoint, as it changes.
     """
 
     endpoint: str
+    otlp_endpoint: tuple[str, ...]
+    otlp_headers: Mapping[str, Mapping[str, str]]
     api_key: str | None
     workspace: str | None
     project: str
@@ -129,12 +135,14 @@ class Settings:
     artifact_concurrency: int
     prices: Mapping[str, Mapping[str, float]] | None
     otel: Literal["off", "attach"]
+    exporters: tuple[Any, ...]
     is_plain_otlp: bool = False
     is_key_stored: bool = False
 
     def __repr__(self) -> str:
-        # The key never reaches a log or a traceback.
-        shown = ", ".join(f"{name}={value!r}" for name, value in as_dict(self).items() if name != "api_key")
+        # No key ever reaches a log or a traceback; a header may be one.
+        secrets = ("api_key", "otlp_headers")
+        shown = ", ".join(f"{name}={value!r}" for name, value in as_dict(self).items() if name not in secrets)
         return f"Settings({shown}, api_key={'set' if self.api_key else None})"
 
 
@@ -209,8 +217,7 @@ def _text(value: Any) -> str | None:
 
 
 def _run_id(value: Any) -> str:
-    # Only who names a run needs it.
-    import re
+    import re  # only who names a run needs it
 
     if not isinstance(value, str) or not re.fullmatch(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,127}", value.strip()):
         raise ValueError(f"must be {RUN_ID_CHARS}")
@@ -230,6 +237,26 @@ def _endpoint(value: Any) -> str:
     if "@" in text.split("//", 1)[1].split("/", 1)[0]:
         raise ValueError("must not hold a user name or password; give the key as api_key or RUNDIAL_API_KEY")
     return text
+
+
+def _endpoints(value: Any) -> tuple[str, ...]:
+    """Return URLs; a text, as from the environment, holds them between commas."""
+    parts = value.split(",") if isinstance(value, str) else value
+    return tuple(
+        dict.fromkeys(_endpoint(each) for each in parts if not isinstance(each, str) or each.strip())
+    )
+
+
+def _headers(value: Any) -> dict[str, dict[str, str]]:
+    from rundial import otlpvalues
+
+    return otlpvalues.headers(value, _endpoint)
+
+
+def _exporters(value: Any) -> tuple[Any, ...]:
+    from rundial import otlpvalues
+
+    return otlpvalues.exporters(value, _provider)
 
 
 def _path(value: Any) -> str:
@@ -277,15 +304,17 @@ def _provider(value: Any) -> Callable[[], Mapping[str, object]]:
     return cast("Callable[[], Mapping[str, object]]", value)
 
 
-def _prices(value: Any) -> Mapping[str, Mapping[str, float]]:
-    # Only who gives prices needs it.
-    from rundial import prices
+def _prices(value: Any) -> Any:
+    return cast("Any", _provider("rundial.prices:read"))(value)
 
-    return prices.read(value)
 
+# Its type lets nobody change it.
+_NO_HEADERS: Mapping[str, Mapping[str, str]] = {}
 
 OPTIONS: tuple[Option, ...] = (
-    Option("endpoint", DEFAULT_ENDPOINT, _endpoint, "URL", otel="OTEL_EXPORTER_OTLP_ENDPOINT"),
+    Option("endpoint", DEFAULT_ENDPOINT, _endpoint, "URL"),
+    Option("otlp_endpoint", (), _endpoints, "URLs", otel="OTEL_EXPORTER_OTLP_ENDPOINT"),
+    Option("otlp_headers", _NO_HEADERS, _headers, "secret"),
     Option("api_key", None, _text, "secret"),
     Option("workspace", None, _text, "slug"),
     Option("project", None, _text, "slug"),
@@ -330,6 +359,7 @@ OPTIONS: tuple[Option, ...] = (
     Option("artifact_concurrency", 2, _integer, "artifacts", minimum=1),
     Option("prices", None, _prices, "JSON: USD per million tokens"),
     Option("otel", "off", _choice("off", "attach"), "off, attach"),
+    Option("exporters", (), _exporters, "callables"),
 )
 
 
@@ -351,6 +381,9 @@ def resolve(
     sources: dict[str, str] = {}
     for option in OPTIONS:
         value, source = _first_set(option, arguments, environ, profile)
+        if source.startswith("OTEL_") and sources["endpoint"] != "default":
+            # OpenTelemetry's variables are the application's: they count where nothing else is said.
+            value, source = option.default, "default"
         found[option.name] = _read(option, value, source)
         sources[option.name] = source
     if not found["project"] and found["mode"] != "disabled":
@@ -364,7 +397,43 @@ def resolve(
             "spool_enabled as it is, or use mode='disabled'"
         )
     found["project"] = found["project"] or "disabled"
-    return Settings(**found, is_plain_otlp=sources["endpoint"].startswith("OTEL_"))
+    is_plain = _choose_endpoints(found, sources)
+    return Settings(**found, is_plain_otlp=is_plain)
+
+
+def _choose_endpoints(found: dict[str, Any], sources: Mapping[str, str]) -> bool:
+    """Say where a run goes: whichever kind of endpoint was named closer to the program, both where alike.
+
+    Returns:
+        Whether there is no Rundial server among them.
+
+    Raises:
+        ConfigError: Headers do not say whose they are.
+    """
+    ours, theirs = (_distance(sources[name]) for name in ("endpoint", "otlp_endpoint"))
+    if ours < theirs:
+        found["otlp_endpoint"] = ()
+    endpoints = found["otlp_endpoint"]
+    if "" in found["otlp_headers"] and len(endpoints) > 1:
+        raise ConfigError(
+            "otlp_headers must say for which of the endpoints they are, as {url: {name: text}}; "
+            "nothing was started"
+        )
+    is_plain = bool(endpoints) and theirs < ours
+    if is_plain:
+        found["endpoint"] = endpoints[0]
+    return is_plain
+
+
+def _distance(source: str) -> int:
+    """How far from the program a value was set: argument, variable, profile, OpenTelemetry's, default."""
+    if source == "default":
+        return 4
+    if source.startswith("OTEL_"):
+        return 3
+    if source.endswith("of the active profile"):
+        return 2
+    return 1 if source.startswith("RUNDIAL_") else 0
 
 
 def _first_set(
@@ -384,6 +453,12 @@ def _first_set(
             return profile[name], f"{name} of the active profile"
     if option.otel and environ.get(option.otel, "").strip():
         return environ[option.otel], option.otel
+    if option.name == "otlp_endpoint" and environ.get("OTEL_EXPORTER_OTLP_LOGS_ENDPOINT"):
+        from rundial import otlpenv
+
+        named = otlpenv.endpoint(environ)
+        if named is not None:
+            return named, "OTEL_EXPORTER_OTLP_LOGS_ENDPOINT"
     return option.default, "default"
 
 

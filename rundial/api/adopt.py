@@ -7,6 +7,7 @@ recorded for one server goes to no other unless the user says so.
 from __future__ import annotations
 
 import base64
+import os
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -152,7 +153,12 @@ def _recover(spool: Spool) -> None:
     recovered = None
     try:
         if ring is not None:
-            recovered = recover(ring, meta.run_index, spool, resource)
+            takes_jobs = not meta.extra.get("is_mirror")
+            recovered = recover(ring, meta.run_index, spool, resource, takes_jobs=takes_jobs)
+        if not meta.extra.get("is_run", True):
+            # Records of a program without a run: nobody waits for an account.
+            spool.update_meta(state="closed", drops=_drops(spool, recovered))
+            return
         evicted = recovered.evicted if recovered else {}
         beside = {signal: {"recorded": lost, "evicted": lost} for signal, lost in evicted.items()}
         drops = _drops(spool, recovered)
@@ -311,6 +317,8 @@ def _deliver(
             f"{refusals[0].why}; give the key for {target.endpoint} with --endpoint and RUNDIAL_API_KEY",
             True,
         )
+    if is_done and not target.takes_files:
+        return f"files wait, and {target.endpoint} takes none: send them to a server with --to", False
     errors = [lane.last_error for lane in report.values() if lane.last_error]
     if uploads is not None and uploads.last_error:
         errors.append(uploads.last_error)
@@ -318,8 +326,8 @@ def _deliver(
 
 
 def uploads_of(spool: Spool, target: Target, announce: Callable[[], None]) -> Uploads | None:
-    """Return what sees to a dead process's files, None where there are none that wait."""
-    if not spool.journal.counts().waiting:
+    """Return what sees to a dead process's files, None where none wait or nobody would take them."""
+    if not target.takes_files or not spool.journal.counts().waiting:
         return None
     from rundial.api import uploading
 
@@ -344,6 +352,8 @@ def _target(
     key = (api_key if to or endpoint else None) or profiles.load().key_for(url)
     if to is not None:
         return Target(url, Key(key)), ""
+    if meta.extra.get("is_plain_otlp"):
+        return _collector(meta, url, key)
     server_id = _server_id(url)
     if meta.server_id and server_id and meta.server_id != server_id:
         return None, (
@@ -353,6 +363,15 @@ def _target(
     if not meta.server_id and url != meta.endpoint.rstrip("/"):
         return None, f"recorded for {meta.endpoint}; send it to {url} with --to {url}"
     return Target(url, Key(key)), ""
+
+
+def _collector(meta: Meta, url: str, key: str | None) -> tuple[Target | None, str]:
+    """Where a spool that was meant for a Collector may go: to that one, by the lanes' own addresses."""
+    if url != meta.endpoint.rstrip("/"):
+        return None, f"recorded for the OTLP endpoint {meta.endpoint}; send it to {url} with --to {url}"
+    # What the environment says of a Collector is for the one that it names, which the target sees to.
+    target = Target.of_collector(url, Key(key), os.environ)
+    return target.with_urls(meta.lane_endpoints), ""
 
 
 def _server_id(url: str) -> str | None:

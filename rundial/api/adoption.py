@@ -14,7 +14,7 @@ from threading import Thread
 from rundial.api import account, adopt
 from rundial.api.ending import FOR_EVER_S
 from rundial.api.late import LateAnnouncement
-from rundial.api.pipeline import Pipeline
+from rundial.api.pipeline import Attached, Pipeline
 from rundial.api.target import RunSource, Target
 from rundial.errors import RundialError
 from rundial.settings import Settings
@@ -25,12 +25,34 @@ from rundial.spool.spool import find, sweep
 logger = logging.getLogger("rundial")
 
 
+def adopt_for(
+    pipeline: Pipeline, settings: Settings, attached: Attached, server_id: str | None
+) -> list[Thread]:
+    """Start delivering what is left for each of the places that a run goes to; one thread a place.
+
+    Args:
+        pipeline: The process's.
+        settings: The run's.
+        attached: The run.
+        server_id: Of its server; None where it is not known.
+    """
+    sources = [branch.source for branch in attached.branches if branch.is_endpoint and branch.source]
+    places = [(attached.target, server_id), *((source.target, None) for source in sources)]
+    found = [adopt_in_background(pipeline, settings, target, server) for target, server in places]
+    return [thread for thread in found if thread is not None]
+
+
 def adopt_in_background(
     pipeline: Pipeline, settings: Settings, target: Target, server_id: str | None
 ) -> Thread | None:
     """Start delivering what is left under the run's spool directory; None when there is nothing."""
     root = Path(settings.spool_directory)
-    own = {attached.spool.path for attached in list(pipeline.attached)}
+    spools = [
+        spool
+        for attached in list(pipeline.attached)
+        for spool in (attached.spool, *(branch.mirror.spool for branch in attached.branches))
+    ]
+    own = {spool.path for spool in spools}
     left = [path for path in find(root) if path not in own]
     if not left:
         return None
@@ -66,7 +88,9 @@ def _adopt_if_ours(
 
 
 def _adopt_one(pipeline: Pipeline, settings: Settings, target: Target, path: Path) -> None:
-    spool = adopt.open_dead(path)
+    # Spools of one dead process share its ring, which one adopter at a time may read.
+    with pipeline.adopting:
+        spool = adopt.open_dead(path)
     sender = pipeline.sender(target, settings)
     late = LateAnnouncement(spool.meta, target, timeout_s=settings.request_timeout_seconds)
     source = RunSource(spool.lanes, target, label=f"left-over run {spool.meta.run_id}", announce=late.tell)
@@ -87,7 +111,8 @@ def _adopt_one(pipeline: Pipeline, settings: Settings, target: Target, path: Pat
         if uploads is not None:
             pipeline.adopted.remove(uploads)
             uploads.stop(1.0)
-        if is_delivered:
+        # A Collector takes no files: they stay for `rundial sync --to` a server.
+        if is_delivered and spool.is_empty():
             spool.remove()
             logger.info("delivered what an earlier process had left of run %s", spool.meta.run_id)
         else:

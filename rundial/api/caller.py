@@ -60,6 +60,15 @@ class Caller:
         request = Request("GET", url, self._headers(sends_key=sends_key, has_body=False))
         return answers.interpret(self._send(request, what), what=what, endpoint=self.endpoint)
 
+    def date(self, path: str, *, what: str) -> str | None:
+        """Return the `Date` of a GET's answer, whatever it answers; None where it has none.
+
+        Raises:
+            RundialRequestError: No answer.
+        """
+        request = Request("GET", self.endpoint + path, self._headers(sends_key=False, has_body=False))
+        return self._send(request, what).headers.get("date")
+
     def post(
         self, path: str, body: Mapping[str, object], *, what: str, stale_advice: str | None = None
     ) -> Json:
@@ -74,8 +83,23 @@ class Caller:
         Raises:
             RundialRequestError: No answer, an error, or not the API's JSON.
         """
+        return self._written("POST", path, body, what=what, stale_advice=stale_advice)
+
+    def patch(self, path: str, body: Mapping[str, object], *, what: str) -> Json:
+        """Return the object that a PATCH of JSON answers; arguments and errors as for `post`."""
+        return self._written("PATCH", path, body, what=what)
+
+    def _written(
+        self,
+        method: str,
+        path: str,
+        body: Mapping[str, object],
+        *,
+        what: str,
+        stale_advice: str | None = None,
+    ) -> Json:
         headers = self._headers(sends_key=True, has_body=True)
-        request = Request("POST", self.endpoint + path, headers, _encoded(body, what))
+        request = Request(method, self.endpoint + path, headers, _encoded(body, what))
         answer = self._send(request, what)
         return answers.interpret(answer, what=what, endpoint=self.endpoint, stale_advice=stale_advice)
 
@@ -149,6 +173,11 @@ class Caller:
                 f"{what}: the answer of {self.endpoint} lacks {', '.join(missing)}. Upgrade the server", 200
             )
         return found
+
+    def stream_of(self, path: str, query: Mapping[str, object]) -> tuple[str, dict[str, str]]:
+        """Return the address and the headers of a stream of events, for who reads it as it comes."""
+        headers = {**self._headers(sends_key=True, has_body=False), "accept": "text/event-stream"}
+        return f"{self.endpoint}{path}?{urlencode(query)}", headers
 
     def _headers(self, *, sends_key: bool, has_body: bool) -> dict[str, str]:
         headers = {

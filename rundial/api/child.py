@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from rundial.api.disabled import DisabledDelivery
 from rundial.api.firstrecord import FirstRecord
 from rundial.typed import TYPE_CHECKING, Any
+from rundial.value import changed
 
 if TYPE_CHECKING:
     from rundial.api.pipeline import Attached
@@ -62,7 +63,9 @@ class ChildSide:
                 session.parts = start.Parts(run.settings, after=self._parent_ring)
             parts: Parts = session.parts
             identity = {**self._identity, "instance_id": os.urandom(16).hex(), "is_child": True}
-            attached = start.attach(parts, identity, run.settings, self._target, None)
+            # An exporter object is the parent's: it may hold locks and threads that do not exist here.
+            settings = changed(run.settings, exporters=())
+            attached = start.attach(parts, identity, settings, self._target, None)
             delivery = RunDelivery(parts.pipeline, attached, run.settings, ends_run=())
             start.go(parts, attached, identity, run.settings)
             parts.live[run] = (attached, delivery)

@@ -250,6 +250,8 @@ class Client:
     iter_points = reading.iter_points
     iter_lines = reading.iter_lines
     list_spans = reading.list_spans
+    iter_spans = reading.iter_spans
+    get_trace = reading.get_trace
     use_artifact = files.use_artifact
 
     # Artifacts and media.

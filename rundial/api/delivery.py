@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 from binascii import a2b_base64
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from threading import RLock, get_ident
 
 from rundial.api.ending import FOR_EVER_S, STATUSES, Ending
@@ -20,7 +20,7 @@ from rundial.typed import TYPE_CHECKING, Any
 from rundial.value import as_dict
 
 if TYPE_CHECKING:
-    from rundial.diagnostics import DiagnosticsHealth, Ledger, RundialDiagnostics
+    from rundial.diagnostics import DiagnosticsHealth, Ledger, PlaceLedger, RundialDiagnostics
     from rundial.export.slot import LaneReport
 
 # Long enough to stand for "for ever" and short enough for every timer.
@@ -145,6 +145,7 @@ class RunDelivery:
             if sender is not None and source is not None:
                 sender.remove(source)
             self._stop_uploads()
+            self._close_branches()
             self._attached.spool.close()
         return True
 
@@ -172,7 +173,8 @@ class RunDelivery:
 
     def waiting(self) -> int:
         """Points, lines and spans that are not answered yet."""
-        return sum(account.waiting for account in self._attached.recorder.ledger().telemetry())
+        here = sum(account.waiting for account in self._attached.recorder.ledger().telemetry())
+        return here + sum(branch.waiting() for branch in self._attached.branches)
 
     def waiting_files(self) -> int:
         """Artifacts that no server has taken yet."""
@@ -182,7 +184,7 @@ class RunDelivery:
         """Return a snapshot; `counts` are what the run itself counts."""
         from rundial.diagnostics import RundialDiagnostics
 
-        ledger = self._attached.recorder.ledger()
+        ledger, places = self._ledgers()
         watch = self._attached.watch
         reports = self._reports()
         accounts = ledger.telemetry()
@@ -214,7 +216,7 @@ class RunDelivery:
             config_truncations=counts["config_truncations"],
             system_samples_collected=watch.collected if watch else 0,
             system_samples_skipped_backpressure=watch.skipped if watch else 0,
-            health=self._health(ledger, last_error),
+            health=self._health(ledger, last_error, places),
             log_lines_truncated=counts["lines_truncated"],
             dropped_log_lines_queue_full=ledger.lines.dropped.get("queue_full", 0),
             dropped_log_lines_invalid=counts["lines_invalid"],
@@ -223,7 +225,14 @@ class RunDelivery:
             ledger=ledger,
             artifact_bytes_sent=uploads.sent if uploads else 0,
             artifact_failures=tuple(self._attached.spool.journal.failures),
+            places=places,
         )
+
+    def _ledgers(self) -> tuple[Ledger, tuple[PlaceLedger, ...]]:
+        """The run's account and those of the further places, as they are at one moment."""
+        with self._pipeline.encoder.pass_lock:
+            ledger = self._attached.recorder.ledger()
+            return ledger, tuple(branch.ledger(ledger) for branch in self._attached.branches)
 
     def _end(self, ending: Ending | None, end: float) -> None:
         if self._attached.watch is not None:
@@ -256,7 +265,7 @@ class RunDelivery:
         if not self._seal(seal_end):
             return False
         # What the server refuses now belongs into the account that it is given.
-        if self._drain(end) and self._attached.recorder.ledger().wire() != self._told:
+        if self._drain(end) and self._account_to_tell() != self._told:
             self._tell_ledger()
             self._seal(end)
         ledger = self._attached.recorder.ledger()
@@ -265,6 +274,8 @@ class RunDelivery:
         from rundial.api import account
 
         spool = self._attached.spool
+        for branch in self._attached.branches:
+            branch.settle(ledger, self._told or {})
         facts = {account.BESIDE: self._attached.recorder.beside(), account.TOLD: self._told}
         spool.update_meta(
             state="closed",
@@ -274,7 +285,13 @@ class RunDelivery:
         return True
 
     def _tell_rest(self, end: float) -> bool:
-        """Tell the server what was refused or given up since the final account."""
+        """Tell the server what was refused or given up since the final account; so each further place."""
+        is_told = self._tell_rest_to_server(end)
+        for branch in self._attached.branches:
+            is_told &= branch.tell_rest(end)
+        return is_told
+
+    def _tell_rest_to_server(self, end: float) -> bool:
         if self._attached.sender is None:
             return True
         from rundial.api import account
@@ -286,10 +303,26 @@ class RunDelivery:
         return self._pipeline.encoder.seal(max(0.0, end - time.monotonic()))
 
     def _tell_ledger(self) -> None:
-        self._told = self._attached.recorder.ledger().wire()
+        self._told = self._account_to_tell()
         self._attached.recorder.event(semconv.EVENT_RUN_LEDGER, self._told)
 
+    def _account_to_tell(self) -> dict[str, Any]:
+        """The account as all places are told it: what one of them refuses is told to that one, afterwards."""
+        told: dict[str, Any] = self._attached.recorder.ledger().wire()
+        if self._attached.branches:
+            for signal, common in self._attached.recorder.beside().items():
+                told[signal] = {**told[signal], "rejected": common["rejected"], "evicted": common["evicted"]}
+        return told
+
     def _drain(self, end: float) -> bool:
+        branches = self._attached.branches
+        if not branches:
+            return self._drain_first(end)
+        from rundial.api.branches import drained
+
+        return drained(branches, end, lambda: self._drain_first(end))
+
+    def _drain_first(self, end: float) -> bool:
         spool = self._attached.spool
         if self._attached.uploads is None and spool.has_journal and spool.journal.counts().waiting:
             self._pipeline.see_to_files(self._attached, self._settings)
@@ -316,6 +349,7 @@ class RunDelivery:
             self._attached.hook.close(HOOK_S)
         # Offline everything is on disk, and stays there for `rundial sync`.
         self._stop_uploads()
+        self._close_branches()
         if sender is not None and source is not None:
             sender.remove(source)
             # A Collector takes no files: they wait for `rundial sync --to` a server.
@@ -324,6 +358,11 @@ class RunDelivery:
         spool.close()
         self.on_done()
         self._is_done = True
+
+    def _close_branches(self) -> None:
+        # Their last accounts stay: `diagnostics` is asked after the end, too.
+        for branch in self._attached.branches:
+            branch.close()
 
     def _stop_uploads(self) -> None:
         if self._attached.uploads is not None:
@@ -336,10 +375,14 @@ class RunDelivery:
         sender, source = self._attached.sender, self._attached.source
         return [] if sender is None or source is None else list(sender.report(source).values())
 
-    def _health(self, ledger: Ledger, last_error: str | None) -> DiagnosticsHealth:
+    def _health(
+        self, ledger: Ledger, last_error: str | None, places: Sequence[PlaceLedger]
+    ) -> DiagnosticsHealth:
         if not self._is_released and not self._pipeline.encoder.is_running:
             return "error"
         if last_error or any(account.lost for account in ledger.signals().values()):
+            return "degraded"
+        if any(place.last_error or any(each.lost for each in place.telemetry()) for place in places):
             return "degraded"
         if self._attached.sender is None and any(account.waiting for account in ledger.signals().values()):
             return "offline_buffering"

@@ -17,6 +17,7 @@ from rundial.api import session
 from rundial.api.child import ChildSide
 from rundial.api.run import Run
 from rundial.api.trace import Tracing
+from rundial.settings import OPTIONS
 from rundial.value import changed
 
 if TYPE_CHECKING:
@@ -32,7 +33,14 @@ def packed(run: Run) -> tuple[Any, tuple[Any, ...]]:
     if known is None:
         known = session._SESSION.packed = WeakValueDictionary()
     known[_name(run.identity)] = run
-    settings = changed(run.settings, api_key=None, system_metrics=False, system_metrics_provider=None)
+    settings = changed(
+        run.settings,
+        api_key=None,
+        otlp_headers={},
+        exporters=(),
+        system_metrics=False,
+        system_metrics_provider=None,
+    )
     return unpacked, ({**run.identity, "config": run.config.copy()}, settings, run._status)
 
 
@@ -52,6 +60,7 @@ def unpacked(identity: Mapping[str, Any], settings: Settings, status: str | None
 def _joined(identity: Mapping[str, Any], settings: Settings) -> Run:
     from rundial.api import start
     from rundial.api.disabled import DisabledDelivery, DisabledSink
+    from rundial.api.target import target_of
     from rundial.signals import semconv
 
     rank = identity["rank"]
@@ -66,7 +75,7 @@ def _joined(identity: Mapping[str, Any], settings: Settings) -> Run:
         attributes=attributes,
     )
     tracing.on_failure = run.on_span_failure
-    side = ChildSide(run, start.target_of(settings), None, session._SESSION)
+    side = ChildSide(run, target_of(settings), None, session._SESSION)
     run.rewire(*side.pair())
     return run
 
@@ -76,6 +85,10 @@ def _with_key(settings: Settings) -> Settings:
 
     small = min(settings.ring_bytes, WORKER_RING_BYTES)
     settings = changed(settings, ring_bytes=small, api_key=os.environ.get("RUNDIAL_API_KEY") or None)
+    headers = os.environ.get("RUNDIAL_OTLP_HEADERS", "").strip()
+    if headers:
+        read = next(option.read for option in OPTIONS if option.name == "otlp_headers")
+        settings = changed(settings, otlp_headers=read(headers))
     if settings.api_key is None and settings.mode == "online" and not settings.is_plain_otlp:
         return changed(settings, api_key=profiles.load().key_for(settings.endpoint), is_key_stored=True)
     return settings

@@ -92,7 +92,11 @@ def _rename(before: object, after: object) -> None:
     The program itself may call it by any name; elsewhere one look a module has to do.
     """
     for known, module in list(sys.modules.items()):
-        names = getattr(module, "__dict__", None)
+        try:
+            # Past the module's own way to answer: a lazy one would be loaded.
+            names = object.__getattribute__(module, "__dict__")
+        except AttributeError:
+            continue
         if type(names) is not dict:
             continue
         for name in list(names) if known == "__main__" else ("exit",):

@@ -33,6 +33,7 @@ from rundial.typed import TYPE_CHECKING, Any
 from rundial.value import changed
 
 if TYPE_CHECKING:
+    from rundial.api.branches import Branch
     from rundial.api.hook import Hook
     from rundial.artifacts.uploads import Uploads
     from rundial.export.outcome import Outcome
@@ -67,9 +68,11 @@ class Attached:
         hook: The user's `event_hook`; None where there is none.
         id_generator: Makes the ids of its spans; None makes random ones.
         uploads: The way of its files; None before the first.
+        branches: Further places that get it.
     """
 
     __slots__ = (
+        "branches",
         "hook",
         "id_generator",
         "policy",
@@ -95,6 +98,7 @@ class Attached:
         self.policy: Policy | None = None
         self.hook: Hook | None = None
         self.uploads: Uploads | None = None
+        self.branches: list[Branch] = []
 
 
 class Pipeline:
@@ -126,6 +130,8 @@ class Pipeline:
         self.attached: list[Attached] = []
         # The files that earlier processes left, while they are on their way.
         self.adopted: list[Uploads] = []
+        # Held while what a dead process left is read from its ring.
+        self.adopting = Lock()
         self._senders: dict[str, Sender] = {}
         # Guards the list of runs and senders.
         self._lock = Lock()
@@ -178,6 +184,8 @@ class Pipeline:
             capacity=settings.queue_capacity,
         )
         attached = Attached(recorder, spool, target, run_encoder)
+        if settings.exporters or len(settings.otlp_endpoint) > settings.is_plain_otlp:
+            self._branch_off(attached, settings)
         self.encoder.add(run_encoder)
         if settings.event_hook is not None:
             from rundial.api.hook import Hook
@@ -186,6 +194,16 @@ class Pipeline:
         with self._lock:
             self.attached.append(attached)
         return attached
+
+    def _branch_off(self, attached: Attached, settings: Settings) -> None:
+        from rundial.api import branches
+
+        try:
+            attached.branches = branches.open_all(attached, settings)
+        except BaseException:
+            self.ring.close_slot(attached.recorder.slot)
+            attached.spool.remove()
+            raise
 
     def start(self) -> None:
         """Start the encoder, once."""
@@ -253,6 +271,8 @@ class Pipeline:
         attached.sender.add(attached.source, policy=attached.policy)
         target.key.on_change = attached.sender.wake
         attached.run_encoder.on_publish = attached.sender.wake
+        for branch in attached.branches:
+            branch.begin(self, settings, attached.policy)
 
     def release(self, attached: Attached) -> None:
         """Forget a run whose records are all in its spool; its spool may go on being sent. Idempotent."""
@@ -282,6 +302,8 @@ class Pipeline:
         for attached in self.attached:
             if attached.uploads is not None:
                 attached.uploads.stop(SENDER_STOP_S)
+            for branch in attached.branches:
+                branch.close()
             attached.spool.close()
         if has_sealed and not self.attached and self.ring.filled == 0:
             self.ring.file.remove()
@@ -291,6 +313,8 @@ class Pipeline:
         self.ring.abandon_in_child()
         for attached in self.attached:
             attached.spool.abandon_in_child()
+            for branch in attached.branches:
+                branch.mirror.spool.abandon_in_child()
 
     def _wake(self) -> None:
         self.encoder.wake()
@@ -336,6 +360,8 @@ class Pipeline:
             for attached in list(self.attached):
                 if not attached.spool.exists():
                     self._remake_spool(attached)
+                for branch in attached.branches:
+                    branch.remake(self.encoder.pass_lock)
             if not self.ring.file.is_linked:
                 self._move_ring()
         self._on_pass()

@@ -11,10 +11,9 @@ from rundial.api.capturing import start_capture
 from rundial.api.delivery import RunDelivery
 from rundial.api.ending import STATUSES
 from rundial.api.guard import warn_user
-from rundial.api.key import Key
 from rundial.api.pipeline import Attached, Pipeline
 from rundial.api.run import Run
-from rundial.api.target import PATHS, Target
+from rundial.api.target import Target, target_of
 from rundial.api.trace import Tracing
 from rundial.api.watching import Watching
 from rundial.errors import ConfigError, SpoolError
@@ -106,6 +105,8 @@ class Parts:
     def close(self, timeout_s: float) -> None:
         """Let go of everything, at the process's end; a hook that is at work is waited for so long."""
         for attached, _ in self.live.values():
+            for branch in attached.branches:
+                branch.close()
             attached.spool.close()
             if attached.hook is not None:
                 attached.hook.close(timeout_s)
@@ -195,7 +196,7 @@ def begin(
         if not run.has_finished:
             start_capture(run, parts, attached, identity)
         if settings.mode == "online":
-            _adopt(parts, settings, target, answer)
+            _adopt(parts, settings, attached, answer)
 
     if settings.start_worker_on_init:
         go_on()
@@ -206,13 +207,11 @@ def begin(
     return run
 
 
-def _adopt(parts: Parts, settings: Settings, target: Target, answer: Answer | None) -> None:
-    from rundial.api.adoption import adopt_in_background
+def _adopt(parts: Parts, settings: Settings, attached: Attached, answer: Answer | None) -> None:
+    from rundial.api.adoption import adopt_for
 
-    server_id = answer.server_id if answer else None
-    adopter = adopt_in_background(parts.pipeline, settings, target, server_id)
-    if adopter is not None:
-        parts.adopters = [*(each for each in parts.adopters if each.is_alive()), adopter]
+    fresh = adopt_for(parts.pipeline, settings, attached, answer.server_id if answer else None)
+    parts.adopters = [*(each for each in parts.adopters if each.is_alive()), *fresh]
 
 
 def make_parts(settings: Settings, *, session: Session) -> None:
@@ -343,7 +342,7 @@ def attach(
         workspace=identity["workspace"],
         project=identity["project"],
         endpoint=settings.endpoint,
-        lane_endpoints=dict.fromkeys(PATHS),
+        lane_endpoints=target.lane_urls,
         server_id=answer.server_id if answer else None,
         run_name=identity["name"],
         kind=identity["kind"],
@@ -355,6 +354,7 @@ def attach(
             "launch": identity["launch"],
             # A child is a part of its parent's attempt; a Collector has nobody to tell a start to.
             "announced": is_told,
+            "is_plain_otlp": settings.is_plain_otlp,
             "project_id": identity["project_id"] if answer or identity.get("is_joined") else None,
         },
     )
@@ -445,14 +445,6 @@ def _announce(settings: Settings, identity: Mapping[str, Any]) -> Answer | None:
     facts = ("run_id", "kind", "name", "group", "job_type", "tags", "config", "instance_id", "rank")
     told = {fact: identity[fact] for fact in (*facts, "launch", "resume", "started_unix_ns")}
     return announce(settings, Announcement(**told))
-
-
-def target_of(settings: Settings) -> Target:
-    """Return where a run's records are to go."""
-    key = Key(settings.api_key, stored_for=settings.endpoint if settings.is_key_stored else None)
-    if settings.is_plain_otlp:
-        return Target.from_otel(settings.endpoint, key, os.environ)
-    return Target(settings.endpoint, key)
 
 
 def spool_root(settings: Settings) -> str:

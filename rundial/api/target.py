@@ -6,6 +6,7 @@ endpoint that it belongs to and nowhere else.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping
 
 from rundial.api.key import Key
@@ -14,10 +15,10 @@ from rundial.version import __version__
 
 if TYPE_CHECKING:
     from rundial.export.outcome import Outcome
+    from rundial.settings import Settings
     from rundial.spool.lane import Lane
 
 PATHS = {"events": "/v1/logs", "metrics": "/v1/metrics", "logs": "/v1/logs", "traces": "/v1/traces"}
-_OTEL_SIGNAL = {"events": "LOGS", "metrics": "METRICS", "logs": "LOGS", "traces": "TRACES"}
 
 
 class Target:
@@ -26,6 +27,7 @@ class Target:
     Attributes:
         endpoint: URL without a trailing slash.
         key: The bearer key, which may change while a run goes on.
+        takes_files: Whether files can be sent there; a Collector takes none.
     """
 
     def __init__(
@@ -34,28 +36,58 @@ class Target:
         key: Key,
         *,
         urls: Mapping[str, str] | None = None,
-        extra_headers: Mapping[str, str] | None = None,
+        extra_headers: Mapping[str, Mapping[str, str]] | None = None,
+        takes_files: bool = True,
     ) -> None:
+        self.takes_files = takes_files
         self.endpoint = endpoint
         self.key = key
         self._urls = dict(urls or {})
         self._extra = dict(extra_headers or {})
 
     @classmethod
-    def from_otel(cls, endpoint: str, key: Key, environ: Mapping[str, str]) -> Target:
-        """Return a target that honours `OTEL_EXPORTER_OTLP_*`, per signal where set.
+    def of_collector(
+        cls,
+        endpoint: str,
+        key: Key,
+        environ: Mapping[str, str],
+        headers: Mapping[str, str] | None = None,
+    ) -> Target:
+        """Return a target without our control API.
 
-        Source:
-            OpenTelemetry specification, "OpenTelemetry Protocol Exporter": a signal's own endpoint is
-            used as it is, the general one gets the signal's path.
+        Args:
+            endpoint: Its URL.
+            key: The run's own; `headers` come first.
+            environ: `OTEL_EXPORTER_OTLP_*` counts where it names the same endpoint: its headers, and the
+                signals' own endpoints and headers. A header of it may be a key, and goes nowhere else.
+            headers: What every request carries, by lower-case name.
         """
+        from rundial import otlpenv
+
         urls: dict[str, str] = {}
-        for lane, signal in _OTEL_SIGNAL.items():
-            own = environ.get(f"OTEL_EXPORTER_OTLP_{signal}_ENDPOINT", "").strip()
-            if own:
-                urls[lane] = own
-        headers = _headers(environ.get("OTEL_EXPORTER_OTLP_HEADERS", ""))
-        return cls(endpoint, key, urls=urls, extra_headers=headers)
+        extra: Mapping[str, Mapping[str, str]] = {lane: {} for lane in PATHS}
+        named = otlpenv.endpoint(environ)
+        if named is not None and named.rstrip("/") == endpoint:
+            urls, extra = otlpenv.lane_urls(environ), otlpenv.lane_headers(environ)
+        return cls(
+            endpoint,
+            key,
+            urls=urls,
+            extra_headers={lane: {**each, **(headers or {})} for lane, each in extra.items()},
+            takes_files=False,
+        )
+
+    @property
+    def lane_urls(self) -> dict[str, str | None]:
+        """The URL of each lane that has one of its own, None for the others."""
+        return {lane: self._urls.get(lane) for lane in PATHS}
+
+    def with_urls(self, urls: Mapping[str, str | None]) -> Target:
+        """Return this target with the lanes at these URLs, None leaving a lane where it is."""
+        known = {**self._urls, **{lane: url for lane, url in urls.items() if url}}
+        return Target(
+            self.endpoint, self.key, urls=known, extra_headers=self._extra, takes_files=self.takes_files
+        )
 
     @property
     def origin(self) -> str:
@@ -69,14 +101,29 @@ class Target:
         """Return where a lane's requests go."""
         return self._urls.get(lane) or self.endpoint + PATHS[lane]
 
-    def headers(self) -> Mapping[str, str]:
-        """Return the headers of the next request."""
+    def headers(self, lane: str = "events") -> Mapping[str, str]:
+        """Return the headers of a lane's next request."""
         return {
-            **self._extra,
             "x-rundial-client": f"rundial-python/{__version__}",
             "x-rundial-protocol": "1",
             **self.key.headers(),
+            # Said by the user for this very endpoint: a Collector's own key comes before the run's.
+            **self._extra.get(lane, {}),
         }
+
+
+def target_of(settings: Settings) -> Target:
+    """Return where a run's records are to go."""
+    key = Key(settings.api_key, stored_for=settings.endpoint if settings.is_key_stored else None)
+    if settings.is_plain_otlp:
+        return collector_of(settings, settings.endpoint, key)
+    return Target(settings.endpoint, key)
+
+
+def collector_of(settings: Settings, endpoint: str, key: Key) -> Target:
+    """Return one of a run's OTLP endpoints as a target."""
+    headers = settings.otlp_headers.get(endpoint) or settings.otlp_headers.get("")
+    return Target.of_collector(endpoint, key, os.environ, headers)
 
 
 class RunSource:
@@ -101,36 +148,22 @@ class RunSource:
         announce: Callable[[], None] | None = None,
     ) -> None:
         self.announce = announce
+        self.target = target
         self.lanes = lanes
         self.label = label
-        self._target = target
         self._on_outcome = on_outcome
 
     def url(self, lane: str) -> str:
         """Return where a lane's next request goes."""
         if self.announce is not None:
             self.announce()
-        return self._target.url(lane)
+        return self.target.url(lane)
 
-    def headers(self) -> Mapping[str, str]:
-        """Return the headers of the next request."""
-        return self._target.headers()
+    def headers(self, lane: str) -> Mapping[str, str]:
+        """Return the headers of a lane's next request."""
+        return self.target.headers(lane)
 
     def on_outcome(self, lane: str, outcome: Outcome) -> None:
         """Pass an outcome on."""
         if self._on_outcome is not None:
             self._on_outcome(lane, outcome)
-
-
-def _headers(text: str) -> dict[str, str]:
-    """Read `key=value,key=value`, percent-encoded, as OpenTelemetry's variable has it."""
-    if not text:
-        return {}
-    from urllib.parse import unquote
-
-    found: dict[str, str] = {}
-    for pair in text.split(","):
-        key, equals, value = pair.partition("=")
-        if equals and key.strip():
-            found[unquote(key.strip()).lower()] = unquote(value.strip())
-    return found

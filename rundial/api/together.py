@@ -40,6 +40,7 @@ def combined(
         health="degraded" if is_losing and health != "error" else health,
         durability=_worst(_DURABILITY, (each.durability for each in snapshots)) or "memory",
         ledger=ledger,
+        places=tuple(place for each in snapshots for place in each.places),
     )
 
 

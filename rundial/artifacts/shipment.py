@@ -18,6 +18,7 @@ from typing import Any, NamedTuple
 from rundial.artifacts.announcement import packed
 from rundial.artifacts.crew import Crew
 from rundial.artifacts.manifest import FileEntry, Manifest
+from rundial.artifacts.snapshot import hashed
 from rundial.artifacts.wire import BLOCK_BYTES, Conflict, Failure, Refused, Wire
 from rundial.export.outcome import Retry
 
@@ -108,6 +109,9 @@ class _Shipment:
             done = self._finalize()
             if not isinstance(done, Conflict):
                 return done
+            damaged = self._damaged(done)
+            if damaged is not None:
+                return damaged
             why = f"finalize answered {done.status}"
             # 410: the upload is over on the server's side; the same key makes a new one.
             found = self._initiate() if done.status == 410 else self._missing()
@@ -141,6 +145,15 @@ class _Shipment:
                 return Delivered(artifact)
             return _foreign("finalize", "artifact")
         return done
+
+    def _damaged(self, conflict: Conflict) -> Changed | None:
+        """Say which file that the server found wrong is so on this side; the others are sent once more."""
+        try:
+            wrong = [each["path"] for each in conflict.body["error"]["details"]["files"]]
+        except (KeyError, TypeError):
+            return None
+        entries = (self._files.get(str(path)) for path in wrong)
+        return next((Changed(each.path) for each in entries if each and not _is_whole(each)), None)
 
     def _api(self, path: str, body: Mapping[str, Any] | bytes) -> dict[str, Any] | Failure:
         found = self._wire.call(API + path, body)
@@ -194,6 +207,8 @@ class _Shipment:
                 return Changed(entry.path)
         finally:
             os.close(descriptor)
+        if isinstance(answer, Refused) and answer.status == 400 and not _is_whole(entry):
+            return Changed(entry.path)
         return None if isinstance(answer, str) else answer
 
 
@@ -201,6 +216,17 @@ def _is_same(descriptor: int, entry: FileEntry) -> bool:
     found = os.fstat(descriptor)
     # A snapshot is ours: its size alone is looked at.
     return found.st_size == entry.size and (not entry.mtime_ns or found.st_mtime_ns == entry.mtime_ns)
+
+
+def _is_whole(entry: FileEntry) -> bool:
+    """Whether a file still is what was hashed, by its content: a power cut, a disk or a hand may change it.
+
+    What is not would be refused for ever.
+    """
+    try:
+        return hashed(entry.source) == (entry.size, entry.sha256)
+    except OSError:
+        return False
 
 
 def _blocks(descriptor: int, offset: int, size: int) -> Iterator[bytes]:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from rundial.cli.failure import CommandError
+from rundial.cli.lazily import LazyCommands, Source
 from rundial.cli.options import Group
 from rundial.cli.output import facts, shown, size, table, when
 from rundial.cli.progress import tracked
@@ -20,7 +21,20 @@ MAX_FILES = 50
 # Reading a large artifact again at the server takes as long as its disk needs.
 VERIFY_S = 3_600.0
 
-group = Group("artifact", help="List, show, use, remove, collect and verify artifacts.")
+group = Group(
+    "artifact",
+    help="List, show, use, remove, collect and verify artifacts.",
+    commands=LazyCommands(
+        {
+            "put": Source(
+                "rundial.cli.artifactfiles:put", "Upload a file or a directory as a version, and wait for it."
+            ),
+            "get": Source(
+                "rundial.cli.artifactfiles:get", "Download a version's files and verify each sha256."
+            ),
+        }
+    ),
+)
 
 _WORKSPACE = click.option(
     "--workspace", metavar="SLUG", help="Workspace; the profile's, else the key's only one."

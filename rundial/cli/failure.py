@@ -7,7 +7,6 @@ printed only with `--debug`.
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -81,6 +80,8 @@ def describe(error: BaseException) -> Failure:
 
 def nearest(wrong: str, known: Iterable[str]) -> str | None:
     """Return the known word that is closest to a wrong one, or None when none is close."""
+    import difflib  # only a mistake pays for it
+
     close = difflib.get_close_matches(wrong, list(known), n=1, cutoff=0.5)
     return close[0] if close else None
 

@@ -10,28 +10,60 @@ from __future__ import annotations
 import errno
 import os
 import sys
-import traceback
 from collections.abc import Sequence
 from typing import Any
 
 import click
 
-from rundial.cli import (
-    artifact,
-    artifactfiles,
-    demo,
-    evals,
-    logs,
-    metrics,
-    redact,
-    run,
-    server,
-    sync,
-    workspace,
-)
 from rundial.cli.failure import FAILED, describe
+from rundial.cli.lazily import LazyCommands, Source
 from rundial.cli.options import Flags, Group, flags_of, global_options, wants_json
 from rundial.cli.output import as_json, write
+
+COMMANDS = {
+    "artifact": Source(
+        "rundial.cli.artifact:group", "List, show, use, remove, collect and verify artifacts."
+    ),
+    "auth": Source("rundial.cli.auth:group", "Log in and out; make and end keys and agents."),
+    "completion": Source(
+        "rundial.cli.completion:completion",
+        ('Print what makes a shell complete commands and names; eval "$(rundial completion bash)".'),
+    ),
+    "config": Source("rundial.cli.config:group", "Show and change what the profile says."),
+    "demo": Source(
+        "rundial.cli.demo:demo",
+        "Train a network on handwritten digits and show what a server of its own has stored.",
+    ),
+    "doctor": Source(
+        "rundial.cli.doctor:doctor",
+        "Check the server, the key, the clock, the spool, the ring and the versions.",
+    ),
+    "doctor-capabilities": Source("rundial.cli.doctor:capabilities", "Show what the server says it can do."),
+    "evals": Source("rundial.cli.evals:group", "List evaluation runs, show one, compare two."),
+    "init": Source(
+        "rundial.cli.initial:init",
+        "Set up this account: check the server, log in, choose a target, make a first run.",
+    ),
+    "logs": Source("rundial.cli.logs:group", "Read a run's text."),
+    "metrics": Source("rundial.cli.metrics:group", "Read a run's series."),
+    "profile": Source("rundial.cli.profile:group", "Name the servers that you use."),
+    "project": Source("rundial.cli.project:group", "List projects."),
+    "redact": Source(
+        "rundial.cli.redact:redact",
+        "Show the environment of a run started here, and a config, with secrets taken out.",
+    ),
+    "run": Source(
+        "rundial.cli.run:group", "List, show, watch and compare runs; start, end, tag and delete them."
+    ),
+    "server": Source(
+        "rundial.cli.server:server",
+        "Run a Rundial server until it is told to stop, or manage its data and who may use it.",
+    ),
+    "sync": Source("rundial.cli.sync:sync", "Deliver what ended processes have left in spool directories."),
+    "target": Source("rundial.cli.targets:group", "Choose the workspace and project that commands mean."),
+    "traces": Source("rundial.cli.traces:group", "Read a run's spans."),
+    "workspace": Source("rundial.cli.workspace:group", "List and make workspaces."),
+}
 
 
 class Program(Group):
@@ -82,6 +114,8 @@ def _report(error: BaseException, flags: Flags, args: Sequence[str]) -> int:
         return FAILED
     failure = describe(error)
     if flags.debug or "--debug" in args:
+        import traceback  # only who asks for one pays for it
+
         traceback.print_exception(error)
     try:
         if wants_json(flags, args):
@@ -108,6 +142,7 @@ def _silence() -> None:
 
 main = Program(
     "rundial",
+    commands=LazyCommands(COMMANDS),
     help="The flight recorder for training runs and agents.",
     params=global_options(is_hidden=False),
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
@@ -123,18 +158,3 @@ def _welcome(ctx: click.Context) -> None:
 
 
 main.callback = _welcome
-for command in (
-    demo.demo,
-    server.server,
-    sync.sync,
-    redact.redact,
-    workspace.group,
-    run.group,
-    metrics.group,
-    logs.group,
-    artifact.group,
-    evals.group,
-):
-    main.add_command(command)
-for command in (artifactfiles.put, artifactfiles.get):
-    artifact.group.add_command(command)

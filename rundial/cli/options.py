@@ -8,13 +8,15 @@ an option of the same name of its own keeps its own.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import click
 
 from rundial.cli.failure import CommandError, nearest
+from rundial.cli.lazily import LazyCommands
+from rundial.cli.names import profile_names, project_slugs, workspace_slugs
 
 
 @dataclass(slots=True)
@@ -30,6 +32,9 @@ class Flags:
     no_color: bool = False
     non_interactive: bool = False
     debug: bool = False
+    allow_plaintext_store: bool = False
+    # The command's own --format says nothing about how it prints.
+    owns_format: bool = False
 
 
 def flags_of(ctx: click.Context) -> Flags:
@@ -61,7 +66,12 @@ def global_options(*, is_hidden: bool) -> list[click.Option]:
         )
 
     return [
-        option("--profile", metavar="NAME", help="Use this profile instead of the active one."),
+        option(
+            "--profile",
+            metavar="NAME",
+            help="Use this profile instead of the active one.",
+            shell_complete=profile_names,
+        ),
         option("--endpoint", metavar="URL", help="Address of the server."),
         option("--json", "json_output", is_flag=True, help="Print one JSON object on one line."),
         option("--format", "output_format", type=click.Choice(["human", "json"]), help="Print text or JSON."),
@@ -69,6 +79,11 @@ def global_options(*, is_hidden: bool) -> list[click.Option]:
         option("--verbose", is_flag=True, help="Say on stderr which server and profile are used."),
         option("--no-color", is_flag=True, help="Print no colours; NO_COLOR does the same."),
         option("--non-interactive", is_flag=True, help="Never ask anything."),
+        option(
+            "--allow-plaintext-store",
+            is_flag=True,
+            help="Without a keyring, keep secrets in a file that only you can read.",
+        ),
         option("--debug", is_flag=True, help="Print tracebacks."),
         click.Option(
             ["--version"],
@@ -121,6 +136,14 @@ class Group(_TakesGlobals, click.Group):
         super().__init__(*args, **settings)
         self.callback = self.callback or _name_commands
 
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """List the commands; those that are imported late are not imported for it."""
+        if not isinstance(self.commands, LazyCommands):
+            super().format_commands(ctx, formatter)
+            return
+        with formatter.section("Commands"):
+            formatter.write_dl(self.commands.lines())
+
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
@@ -148,9 +171,33 @@ def wants_json(flags: Flags | None, args: Sequence[str]) -> bool:
     """Whether an error is printed as JSON, also when the arguments could not be parsed."""
     if flags is not None and (flags.json_output or flags.output_format == "json"):
         return True
+    if flags is not None and flags.owns_format:
+        return "--json" in args
     before = list(args[: args.index("--")] if "--" in args else args)
     pairs = itertools.pairwise(before)
     return "--json" in before or "--format=json" in before or ("--format", "json") in pairs
+
+
+def placed(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Give a command `--workspace` and `--project`."""
+    project = click.option(
+        "--project",
+        metavar="SLUG",
+        help="Project; the profile's, else the workspace's only one.",
+        shell_complete=project_slugs,
+    )
+    return in_workspace(project(command))
+
+
+def in_workspace(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Give a command `--workspace`."""
+    option = click.option(
+        "--workspace",
+        metavar="SLUG",
+        help="Workspace; the profile's, else the key's only one.",
+        shell_complete=workspace_slugs,
+    )
+    return option(command)
 
 
 def words_of(given: Sequence[str]) -> list[str]:

@@ -7,13 +7,13 @@ printed: a log line must not be able to move the cursor of who reads it.
 
 from __future__ import annotations
 
-import json
 import os
 import sys
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from datetime import datetime, timezone
 from typing import TextIO
+
+from rundial.cli.tables import table as table
 
 UNITS = ("B", "KiB", "MiB", "GiB", "TiB")
 COLORS = {"red": "31", "green": "32", "yellow": "33", "cyan": "36", "dim": "2", "bold": "1"}
@@ -72,6 +72,10 @@ class Output:
         """Whether colour may be used: wanted, no NO_COLOR, and a terminal."""
         return self.has_color and not os.environ.get("NO_COLOR") and (stream or sys.stdout).isatty()
 
+    def draws(self) -> bool:
+        """Whether a person sees it at once: text on a terminal, where pictures are worth a request."""
+        return not self.is_json and not self.is_quiet and sys.stdout.isatty()
+
     def status(self, status: object, width: int = 0) -> str:
         """Return a run's status, padded, in its colour."""
         word = shown(status)
@@ -88,6 +92,8 @@ def write(stream: TextIO, lines: Iterable[str]) -> None:
 
 def as_json(found: Mapping[str, object]) -> str:
     """Return one line of JSON with sorted keys."""
+    import json  # the help of a command needs none
+
     return json.dumps(found, sort_keys=True, ensure_ascii=False, default=str)
 
 
@@ -105,6 +111,8 @@ def shown(value: object) -> str:
 
 def when(time_ms: object) -> str:
     """Return a time in milliseconds since 1970 as local time, `-` when there is none."""
+    from datetime import datetime, timezone
+
     try:
         seconds = float(str(time_ms)) / 1000
         local = datetime.fromtimestamp(seconds, tz=timezone.utc).astimezone()
@@ -113,23 +121,9 @@ def when(time_ms: object) -> str:
     return local.strftime("%Y-%m-%d %H:%M:%S")
 
 
-def table(
-    header: Sequence[str], rows: Sequence[Sequence[str]], *, right: frozenset[int] = frozenset()
-) -> list[str]:
-    """Return aligned lines.
-
-    Args:
-        header: Column titles.
-        rows: Cells as text, as many as titles.
-        right: Columns that are aligned to the right.
-    """
-    widths = [max(len(row[i]) for row in [header, *rows]) for i in range(len(header))]
-
-    def line(cells: Sequence[str]) -> str:
-        padded = [c.rjust(widths[i]) if i in right else c.ljust(widths[i]) for i, c in enumerate(cells)]
-        return "  ".join(padded).rstrip()
-
-    return [line([title.upper() for title in header]), *(line(row) for row in rows)]
+def when_short(time_ms: object) -> str:
+    """Return a time as `when` does, without year and seconds: for a table that must fit a terminal."""
+    return when(time_ms)[5:-3] or "-"
 
 
 def facts(pairs: Iterable[tuple[str, str]]) -> list[str]:

@@ -1,29 +1,69 @@
-"""`rundial run`: list a project's runs, show one, ask one to stop."""
+"""`rundial run`: list a project's runs, show one; `runlife`, `runwatch` and `runcompare` have the rest."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from rundial.cli.options import Group, words_of
-from rundial.cli.output import Output, facts, shown, table, when
+from rundial.cli.lazily import LazyCommands, Source
+from rundial.cli.names import run_ids
+from rundial.cli.options import Group, placed, words_of
+from rundial.cli.output import Output, facts, shown, table, when, when_short
+from rundial.cli.sparks import Sparks, sparks_of
 from rundial.cli.target import Place, session_of
+from rundial.cli.times import Moment
+
+if TYPE_CHECKING:
+    from rundial.api.client import Client
 
 SIGNALS = ("points", "lines", "spans")
 MAX_ALERTS = 5
 MAX_SUMMARY = 30
 STATUSES = ("running", "completed", "failed", "aborted", "crashed")
 
-group = Group("run", help="List runs, show one, stop one.")
+group = Group(
+    "run",
+    help="List, show, watch and compare runs; start, end, tag and delete them.",
+    commands=LazyCommands(
+        {
+            "start": Source(
+                "rundial.cli.runlife:start",
+                "Start a run that others record into, and print its id; keeps the target in the profile.",
+            ),
+            "finish": Source("rundial.cli.runlife:finish", "Say how a run ended that nobody else ends."),
+            "stop": Source(
+                "rundial.cli.runlife:stop",
+                "Ask a run to stop; it ends when its program next looks at `run.should_stop`.",
+            ),
+            "tag": Source(
+                "rundial.cli.runlife:tag",
+                "Add tags to a run, or take some away; without any, print those it has.",
+            ),
+            "delete": Source(
+                "rundial.cli.runlife:delete", "Delete a run with all its points, text and spans, for ever."
+            ),
+            "watch": Source(
+                "rundial.cli.runwatch:watch",
+                "Watch a run until it is over: metrics, logs, spans, system and ledger.",
+            ),
+            "compare": Source(
+                "rundial.cli.runcompare:compare",
+                "Put runs side by side: status, config and summary, those that differ.",
+            ),
+        }
+    ),
+)
 
 
 @group.command("list")
-@click.option("--workspace", metavar="SLUG", help="Workspace; the profile's, else the key's only one.")
-@click.option("--project", metavar="SLUG", help="Project; the profile's, else the workspace's only one.")
+@placed
 @click.option("--status", "statuses", multiple=True, help="Only runs in this status; repeatable, or a,b.")
 @click.option("--search", metavar="TEXT", help="Only runs whose id or name contains this.")
+@click.option(
+    "--since", type=Moment(), metavar="TIME", help="Only runs that were started since: 2h, 2026-11-01."
+)
 @click.option(
     "--limit", type=click.IntRange(1, 1000), default=25, show_default=True, help="Most runs to print."
 )
@@ -44,22 +84,29 @@ def list_runs(
     workspace: str | None,
     project: str | None,
     statuses: tuple[str, ...],
+    since: int | None,
     **query: Any,
 ) -> None:
-    """List a project's runs."""
+    """List a project's runs; on a terminal with a sparkline of one metric each."""
     session = session_of(ctx, workspace=workspace, project=project)
+    sparks: Sparks | None = None
     with session.client() as client:
         place = session.place(client)
-        found = client.query_runs(
-            workspace_slug=place.workspace, project_slug=place.project, statuses=_statuses(statuses), **query
-        )
-    session.output.result({"result": found}, lambda: runs_of(session.output, place, found))
+        wanted = _statuses(statuses)
+        if since is None:
+            found: Mapping[str, Any] = client.query_runs(
+                workspace_slug=place.workspace, project_slug=place.project, statuses=wanted, **query
+            )
+        else:
+            found = _started_since(client, place, since, {**query, "statuses": ",".join(wanted)})
+        if session.output.draws():
+            sparks = sparks_of(client, place, [str(row.get("runId")) for row in found["runs"]])
+    session.output.result({"result": found}, lambda: runs_of(session.output, place, found, sparks))
 
 
 @group.command("status")
-@click.argument("run_id")
-@click.option("--workspace", metavar="SLUG", help="Workspace; the profile's, else the key's only one.")
-@click.option("--project", metavar="SLUG", help="Project; the profile's, else the workspace's only one.")
+@click.argument("run_id", shell_complete=run_ids)
+@placed
 @click.pass_context
 def status(ctx: click.Context, /, run_id: str, workspace: str | None, project: str | None) -> None:
     """Show one run: its status, what is stored of it, and whether anything is missing."""
@@ -72,25 +119,6 @@ def status(ctx: click.Context, /, run_id: str, workspace: str | None, project: s
     session.output.result({"run": found}, lambda: details_of(session.output, place, found))
 
 
-@group.command("stop")
-@click.argument("run_id")
-@click.option("--workspace", metavar="SLUG", help="Workspace; the profile's, else the key's only one.")
-@click.option("--project", metavar="SLUG", help="Project; the profile's, else the workspace's only one.")
-@click.option("--reason", metavar="TEXT", help="Why, in words.")
-@click.pass_context
-def stop(
-    ctx: click.Context, /, run_id: str, workspace: str | None, project: str | None, reason: str | None
-) -> None:
-    """Ask a run to stop; it ends when its program next looks at `run.should_stop`."""
-    session = session_of(ctx, workspace=workspace, project=project)
-    with session.client() as client:
-        place = session.place(client)
-        project_id = client.resolve_project_id(workspace_slug=place.workspace, project_slug=place.project)
-        found = client.stop_run(run_id=run_id, project_id=project_id, reason=reason)
-    said = f"asked {shown(found.get('runId'))} to stop; its program decides when"
-    session.output.result({"run": found}, lambda: [said])
-
-
 def _statuses(given: tuple[str, ...]) -> list[str]:
     words = words_of(given)
     for word in words:
@@ -99,23 +127,55 @@ def _statuses(given: tuple[str, ...]) -> list[str]:
     return words
 
 
-def runs_of(output: Output, place: Place, found: Mapping[str, Any]) -> list[str]:
+def _started_since(
+    client: Client, place: Place, since_ms: int, query: Mapping[str, Any]
+) -> Mapping[str, Any]:
+    """Return a page of runs that were started since, as the server's filter has it."""
+    from rundial.api.caller import given
+    from rundial.api.calls import paging, paths
+
+    asked = given(
+        limit=query["limit"],
+        order=query["order"],
+        orderBy=query["order_by"],
+        search=query["search"] or None,
+        statuses=query["statuses"] or None,
+        filter=f"startedAtMs >= {since_ms}",
+    )
+    path = f"{paths.project(place.workspace, place.project)}/runs/query"
+    found = client.caller.get(
+        path, query=asked, what=f"listing the runs of {place.workspace}/{place.project}"
+    )
+    paging.rows_of(found, "runs", client.endpoint)
+    return found
+
+
+def runs_of(
+    output: Output, place: Place, found: Mapping[str, Any], sparks: Sparks | None = None
+) -> list[str]:
     """Return a page of runs as a table for a person."""
     rows = [row for row in found.get("runs") or [] if isinstance(row, dict)]
     if not rows:
-        return [f"no runs in {shown(place.workspace)}/{shown(place.project)}"]
+        where = f"{shown(place.workspace)}/{shown(place.project)}"
+        return [
+            f"no runs in {where}",
+            "  Log one, or look elsewhere: rundial run list without filters, rundial target ls",
+        ]
+    times = when_short if output.draws() else when
     cells = [
         [
             shown(row.get("runId")),
             shown(row.get("status")),
             shown(row.get("kind")),
             shown(row.get("runName")),
-            when(row.get("startedAtMs")),
-            when(row.get("updatedAtMs")),
+            times(row.get("startedAtMs")),
+            times(row.get("updatedAtMs")),
+            *([sparks.lines.get(str(row.get("runId")), "")] if sparks else []),
         ]
         for row in rows
     ]
-    lines = table(["run", "status", "kind", "name", "started", "updated"], cells)
+    titles = ["run", "status", "kind", "name", "started", "updated", *([sparks.metric] if sparks else [])]
+    lines = table(titles, cells, whole=frozenset({0, 1, 2, 4, 5, 6}), optional=(5, 2, 4))
     colored = [lines[0]]
     for line, row in zip(lines[1:], cells, strict=True):
         # After the run id, so that a run named "failed" stays as it is.

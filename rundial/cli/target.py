@@ -8,6 +8,7 @@ created by asking.
 from __future__ import annotations
 
 import os
+import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -61,9 +62,28 @@ class Session:
         """Return a client for the target, with the key that belongs to its endpoint."""
         from rundial.api.client import Client
 
+        key, token = self.credentials()
+        return Client(
+            self.target.endpoint, api_key=key, session_token=token, request_timeout_seconds=timeout_s
+        )
+
+    def credentials(self) -> tuple[str | None, str | None]:
+        """Return the key and the session that this command would show; at most one of them is not None.
+
+        Raises:
+            ConfigError: The keyring that holds it does not open.
+        """
+        key, token = _env("RUNDIAL_API_KEY"), _env("RUNDIAL_SESSION_TOKEN")
+        if key or token:
+            return key, None if key else token
         profile = self.target.profile.name if self.target.profile else None
-        key = _env("RUNDIAL_API_KEY") or self.profiles.key_for(self.target.endpoint, profile=profile)
-        return Client(self.target.endpoint, api_key=key, request_timeout_seconds=timeout_s)
+        key = self.profiles.key_for(self.target.endpoint, profile=profile)
+        return key, None if key else self.profiles.session_for(self.target.endpoint, profile=profile)
+
+    @property
+    def can_ask(self) -> bool:
+        """Whether there is a person who answers."""
+        return not self.flags.non_interactive and sys.stdin.isatty()
 
     def workspace(self, client: Client) -> str:
         """Return the workspace, asking the server when nothing names one."""
@@ -92,13 +112,20 @@ def output_of(ctx: click.Context, *, default_format: str = "human") -> Output:
     return Output(is_json=wanted == "json", is_quiet=flags.quiet, has_color=not flags.no_color)
 
 
-def session_of(ctx: click.Context, *, workspace: str | None = None, project: str | None = None) -> Session:
+def session_of(
+    ctx: click.Context,
+    *,
+    workspace: str | None = None,
+    project: str | None = None,
+    makes_profile: bool = False,
+) -> Session:
     """Return the session of a command that talks to a server.
 
     Args:
         ctx: The command's context.
         workspace: The command's own `--workspace`.
         project: The command's own `--project`.
+        makes_profile: A `--profile` that does not exist yet is no error.
 
     Raises:
         ConfigError: The profile file is broken, or the profile or address is wrong.
@@ -107,7 +134,10 @@ def session_of(ctx: click.Context, *, workspace: str | None = None, project: str
 
     flags = flags_of(ctx)
     known = profiles.load()
-    profile = known.named(flags.profile) if flags.profile else known.active
+    if flags.profile and makes_profile:
+        profile = known.by_name.get(flags.profile)
+    else:
+        profile = known.named(flags.profile) if flags.profile else known.active
     stored = (profile.endpoint, profile.workspace, profile.project) if profile else (None, None, None)
     endpoint = flags.endpoint or _env("RUNDIAL_ENDPOINT") or stored[0] or DEFAULT_ENDPOINT
     target = Target(
@@ -132,7 +162,7 @@ def _only(what: str, slugs: list[str]) -> str:
         return slugs[0]
     if not slugs:
         raise CommandError(
-            f"there is no {what} that this key can see", f"Log a run first, or name one: --{what}"
+            f"there is no {what} that this key can see", f"Log a run first, or name one: --{what} NAME"
         )
     shown = ", ".join(sorted(slugs)[:8]) + (", …" if len(slugs) > 8 else "")
     raise CommandError(

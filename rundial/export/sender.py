@@ -22,6 +22,7 @@ from rundial.export.notices import Notices
 from rundial.export.outcome import Outcome, Pause, Retry
 from rundial.export.policy import FOR_EVER, Policy
 from rundial.export.slot import LaneReport, Slot
+from rundial.export.untraced import leave_untraced
 
 if TYPE_CHECKING:
     from rundial.export.delivery import Delivery
@@ -68,6 +69,8 @@ class Sender:
         # Guards the acks: remove(), drain() and an expired stop() must not fall into the middle of one.
         self._settling = threading.Lock()
         self._is_abandoned = False
+        # Asked until it is: the program may load an instrumentation at any time.
+        self._is_untraced = False
 
     def add(self, source: Source, *, policy: Policy | None = None) -> None:
         """Deliver a source's lanes from now on; starts the thread at the first."""
@@ -205,10 +208,11 @@ class Sender:
     def _advance(self, slot: Slot, delivery: Delivery) -> bool:
         if not delivery.is_answered:
             part = delivery.next_part()
-            url, headers = slot.source.url(slot.name), dict(slot.source.headers())
+            url, headers = slot.source.url(slot.name), dict(slot.source.headers(slot.name))
             slot.requests += 1
             slot.retries += slot.is_repeat
             slot.sent_bytes += len(part.body)
+            self._is_untraced = self._is_untraced or leave_untraced()
             outcome = self._transport.post(
                 url, part.body, is_gzip=part.is_gzip, headers=headers, timeout_s=self._timeout_s
             )

@@ -91,7 +91,9 @@ class Slot:
         """Whether the lane may make a request now."""
         if self.try_now or now_s >= self.due_s:
             return True
-        return self.refused_headers is not None and dict(self.source.headers()) != self.refused_headers
+        return (
+            self.refused_headers is not None and dict(self.source.headers(self.name)) != self.refused_headers
+        )
 
     def wakes_at_s(self, now_s: float) -> float | None:
         """Return when to see to the lane again without being asked; None when it is due or has no date."""

@@ -57,8 +57,8 @@ class Source(Protocol):
         """Return where a lane's requests go; read at every request."""
         ...
 
-    def headers(self) -> Mapping[str, str]:
-        """Return the headers of a request; read at every request, so a new key takes effect."""
+    def headers(self, lane: str) -> Mapping[str, str]:
+        """Return the headers of a lane's request; read at every request, so a new key takes effect."""
         ...
 
     def on_outcome(self, lane: str, outcome: Outcome) -> None:

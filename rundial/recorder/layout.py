@@ -74,6 +74,10 @@ class Kind(IntEnum):
     SPAN_END = 7
     JOB = 8
     RESULT = 9
+    # A whole OTLP request of one point, log record or span, of a program without a run.
+    POINT_REQUEST = 10
+    LOG_REQUEST = 11
+    SPAN_REQUEST = 12
 
 
 def slot_word(run: int, signal: int) -> int:

@@ -67,6 +67,12 @@ def choose(spool_root: str, size_bytes: int, *, mountinfo: str | None = None, sh
     return Place(None, "memory", size_bytes)
 
 
+def kind_of(path: str) -> str:
+    """Return the kind of file system under a path, such as `ext4`; empty where it cannot be told."""
+    mount = _mount_of(os.path.realpath(path), _parse(_mountinfo()))
+    return mount.kind if mount else ""
+
+
 def boot_id() -> bytes:
     """Return 16 bytes that change with every boot of the machine; zeros where unknown."""
     try:

@@ -42,7 +42,7 @@ class Recovered:
     last_unix_ns: int = 0
 
 
-def recover(file: RingFile, run: int, spool: Spool, resource: bytes) -> Recovered:
+def recover(file: RingFile, run: int, spool: Spool, resource: bytes, *, takes_jobs: bool = True) -> Recovered:
     """Append a dead run's remaining records to its adopted spool.
 
     Args:
@@ -50,6 +50,7 @@ def recover(file: RingFile, run: int, spool: Spool, resource: bytes) -> Recovere
         run: The run's slot in it.
         spool: The run's spool, locked by us.
         resource: The encoded Resource that the run's records carry.
+        takes_jobs: Whether the run's files are this spool's to journal.
 
     Raises:
         OSError: The spool cannot be written; nothing is lost, try again.
@@ -57,6 +58,7 @@ def recover(file: RingFile, run: int, spool: Spool, resource: bytes) -> Recovere
     """
     start = file.words[layout.WORD_TAIL]
     encoder = RunEncoder(run, spool, resource)
+    encoder.takes_jobs = takes_jobs
     encoder.failed = _failed_before(file, run, spool)
     before = list(encoder.encoded)
     encoder.begin(file, start)

@@ -9,7 +9,7 @@ Threads: the encoder's, or the adopter's; counters are read by others under the 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from json import loads
 
 from rundial.errors import SpoolError
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from rundial.choices import Signal
     from rundial.recorder.batches import PointsBatch, RecordsBatch
     from rundial.recorder.latest import Latest
+    from rundial.recorder.mirror import Mirror
     from rundial.recorder.openspans import OpenSpans
     from rundial.recorder.scan import Record, Rows
     from rundial.signals.packer import MetricsPacker
@@ -40,7 +41,12 @@ LANE_OF: dict[int, str] = {
     Kind.RESULT: "logs",
     Kind.EVENT: "events",
     Kind.SPAN_END: "traces",
+    Kind.POINT_REQUEST: "metrics",
+    Kind.LOG_REQUEST: "logs",
+    Kind.SPAN_REQUEST: "traces",
 }
+# Encoded before they entered the ring; a spool holds these or a run's own records, never both.
+REQUESTS = frozenset({Kind.POINT_REQUEST, Kind.LOG_REQUEST, Kind.SPAN_REQUEST})
 # Where a job that could not be journalled is remembered, beside the lanes.
 JOBS = "artifacts"
 SIGNAL_OF: dict[str, Signal] = {"metrics": "points", "logs": "lines", "traces": "spans"}
@@ -97,6 +103,8 @@ class RunEncoder:
         pause: Called after each chunk, so that others get the interpreter.
         latest: The last value of each metric; None before the first.
         keeps_open: Whether open spans are kept on disk; not where a dead process's ring is read.
+        mirrors: Further spools that get each frame, once this one has it.
+        takes_jobs: Whether files are this spool's to journal; a mirror leaves them to the run's own.
         error: Why a lane could not be written in this take; the other lanes were, all the same.
     """
 
@@ -119,6 +127,8 @@ class RunEncoder:
         self.on_job: Callable[[], None] | None = None
         self.on_gone: Callable[[str], None] | None = None
         self.pause: Callable[[], None] = _go_on
+        self.mirrors: Sequence[Mirror] = ()
+        self.takes_jobs = True
         self.error: Exception | None = None
         # Units of this take that cannot be encoded, by lane; counted once their lane is past them, so
         # that a take which is read again counts them once.
@@ -190,6 +200,9 @@ class RunEncoder:
         if kind is Kind.JOB:
             self._journal(record)
             return
+        if kind in REQUESTS:
+            self._add_request(LANE_OF[kind], record)
+            return
         if kind is Kind.SPAN_START:
             span = records.unpack_span(record.body)
             self._open_spans[span.trace_id, span.span_id] = (span, record)
@@ -214,9 +227,21 @@ class RunEncoder:
         batch.add(value)
         self._after_add(lane, batch, record.end)
 
+    def _add_request(self, lane: str, record: Record) -> None:
+        """Take a request of one record in: they concatenate to their union."""
+        if not self._is_wanted(lane, record):
+            return
+        batch = cast("RecordsBatch[Any] | None", self._batches.get(lane))
+        if batch is None:
+            from rundial.recorder.batches import RecordsBatch
+
+            batch = self._batches[lane] = RecordsBatch[Any](b"".join, counts=True, form=self._form)
+        batch.add(bytes(record.body))
+        self._after_add(lane, batch, record.end)
+
     def _journal(self, record: Record) -> None:
         """Write a job to the journal; what comes behind one that could not be written waits for it."""
-        if JOBS in self._broken:
+        if JOBS in self._broken or not self.takes_jobs:
             return
         try:
             job = loads(record.body)
@@ -283,6 +308,8 @@ class RunEncoder:
 
     def publish(self) -> None:
         """Show the sender what was written, once the ring has been released."""
+        for mirror in self.mirrors:
+            mirror.publish()
         if self._has_written:
             self._has_written = False
             self.spool.publish()
@@ -437,6 +464,8 @@ class RunEncoder:
             return False
         self._ends[lane] = end
         self._has_written = True
+        for mirror in self.mirrors:
+            mirror.append(lane, frame)
         failed = self._failing.pop(lane, 0)
         if signal is not None:
             self.encoded[SIGNAL_INDEX[signal]] += units

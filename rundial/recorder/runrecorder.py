@@ -33,6 +33,7 @@ _MS = 1_000_000
 # A program that names files without end must not fill a disk with their names.
 MAX_JOBS = 100_000
 _ENCODER = JSONEncoder(separators=(",", ":"))
+_REQUESTS = {"points": Kind.POINT_REQUEST, "lines": Kind.LOG_REQUEST, "spans": Kind.SPAN_REQUEST}
 LANE_OF = {"points": "metrics", "lines": "logs", "spans": "traces"}
 
 
@@ -179,6 +180,10 @@ class RunRecorder:
             return self._has_room("spans", 1) and self._ring.record(
                 Kind.SPAN_END, self.slot, body, signal="spans"
             )
+
+    def request(self, signal: Signal, body: bytes) -> bool:
+        """Offer a whole OTLP request of one point, log record or span."""
+        return self._ring.record(_REQUESTS[signal], self.slot, body, signal=signal)
 
     def _row_within(self, keys: KeySet, body: bytes, step: int, explicit_ns: int = 0) -> bool:
         with self._counting:

@@ -89,12 +89,24 @@ DESCRIBED: Final[dict[tuple[str, str], Described]] = {
         "runId kind status runName startedAtMs updatedAtMs finishedAtMs projectId config summary tags counts "
         "ledger instances environment",
     ),
-    ("GET", f"{_P}/runs/{{run_id}}/spans"): Described(f"{_PAGE} parent trace step:int", "runId spans page"),
+    ("GET", f"{_P}/runs/{{run_id}}/spans"): Described(
+        f"{_PAGE} parent trace order=asc|desc step:int", "runId spans page"
+    ),
+    ("GET", f"{_P}/traces/{{trace_id}}"): Described(
+        "limit:int runId", "traceId runIds totalSpans truncated spans"
+    ),
     ("GET", "/api/v1/metrics/keys"): Described(f"projectId! runId {_PAGE}", "keys page"),
     ("POST", "/api/v1/query/series"): Described(
         "projectId! runId runIds:texts metricKeys!:texts maxPointsPerSeries:int form=points|buckets "
         f"startStep:int endStep:int {_TIMES} range=full_run order=asc|desc xAxis=step|stepMetric xMetric",
         "runId series hasMoreSeries",
+    ),
+    ("GET", "/api/v1/metrics/datapoints"): Described(f"{_OF_RUN} {_PAGE}", "runId names page"),
+    ("POST", "/api/v1/query/datapoints"): Described(
+        f"{_OF_RUN} metricKeys:texts kinds:texts {_TIMES} {_PAGE}", "runId rows page"
+    ),
+    ("POST", "/api/v1/export/datapoints/file"): Described(
+        f"{_OF_RUN} metricKeys:texts {_TIMES} {_FORMATS}", "", "application/octet-stream"
     ),
     ("POST", "/api/v1/query/logs"): Described(
         f"{_OF_RUN} {_PAGE} {_LEVELS} text pattern order=desc|asc {_TIMES}", "runId rows page searchCut"

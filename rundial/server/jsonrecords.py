@@ -20,10 +20,11 @@ from typing import Any, Final
 
 from rundial.choices import Reason
 from rundial.server.anyvalue import canonical, digest
-from rundial.server.points import MAX_INT64, MAX_NAME_CHARACTERS
+from rundial.server.points import MAX_NAME_CHARACTERS
 from rundial.server.problems import Problem, invalid
 from rundial.server.resources import is_id
 from rundial.server.rows import (
+    MAX_INT64,
     SPAN_ENDED,
     SPAN_RUNNING,
     Decoded,

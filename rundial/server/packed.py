@@ -24,9 +24,10 @@ from google.protobuf.message import DecodeError
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
 from opentelemetry.proto.metrics.v1.metrics_pb2 import NumberDataPoint
 
-from rundial.server.points import MAX_INT64, MAX_NAME_CHARACTERS, checked, context_of
+from rundial.server.datapoints import step_and_context
+from rundial.server.points import MAX_NAME_CHARACTERS, checked
 from rundial.server.resources import TargetError, target_of
-from rundial.server.rows import NO_STEP, Decoded, Delivery, Refusals, Target
+from rundial.server.rows import MAX_INT64, NO_STEP, Decoded, Delivery, Refusals, Target
 from rundial.server.shell import parse_shell
 from rundial.signals.packer import MAX_BLOCK_ROWS, row_prefixes
 from rundial.signals.semconv import STEP
@@ -229,7 +230,7 @@ def _layout_of(before: bytes, between: bytes, step_bytes: int, point: bytes) -> 
     except ValueError as error:
         raise _OtherLayoutError from error
     layout = Struct(f"<{len(before)}sQ{len(between)}s{step_bytes * 'B'}c").unpack
-    step, attributes = context_of(_parsed(point))
+    step, attributes = step_and_context(_parsed(point))
     digits = layout(point[:-_VALUE_BYTES])[3:-1]
     expected = _numbers([(digit,) for digit in digits])[0] if digits else NO_STEP
     if not is_context or before[-1] != _TIME_TAG or step != expected:

@@ -23,7 +23,8 @@ from rundial.signals.split import split_request
 from rundial.signals.wire import BYTES, delimited, fields
 
 PIECE_BYTES: Final = 2**19
-MAX_RECORD_BYTES: Final = 4 * 2**20
+# A prompt of a few million letters is one record, and programs that send it cannot make it smaller.
+MAX_RECORD_BYTES: Final = 8 * 2**20
 MAX_FIELDS: Final = 250_000
 # A record larger than a piece is a long text or a large value, and not so many small ones.
 MAX_MESSAGES: Final = 50_000

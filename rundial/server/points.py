@@ -1,7 +1,7 @@
 """OTLP metrics to the points of series, from any program. Pure; runs in a worker thread, about 1 µs a point.
 
-Gauges and sums hold numbers and are kept as they are. A histogram or a summary is not a number,
-and inventing one would be a false value: those are refused by partial success.
+Gauges and sums hold numbers and are kept as they are. A histogram or a summary is not a number, and
+inventing one would be a false value: those, and what a number's point says beside it, go to `datapoints`.
 """
 
 from __future__ import annotations
@@ -12,13 +12,11 @@ from typing import Final
 
 from opentelemetry.proto.metrics.v1.metrics_pb2 import Metric, NumberDataPoint, ScopeMetrics
 
-from rundial.server.anyvalue import canonical, plain
-from rundial.server.rows import NO_STEP, Columns, Delivery, Refusals
+from rundial.server.datapoints import KINDS, has_more, has_no_value, rows_of, step_and_context
+from rundial.server.rows import BAD_STEP, MAX_INT64, NO_STEP, Columns, Delivery, Refusals
 from rundial.signals.semconv import STEP
 
 MAX_NAME_CHARACTERS: Final = 1024
-MAX_INT64: Final = 2**63 - 1
-_BAD_STEP: Final = -2
 
 # Columns that grow.
 _Growing = tuple[list[int], list[int], list[float]]
@@ -36,12 +34,19 @@ def _add_metric(metric: Metric, delivery: Delivery, refusals: Refusals) -> None:
     if kind is None:
         return
     points = getattr(metric, kind).data_points  # `kind` is protobuf's own field name
-    if kind not in ("gauge", "sum"):
-        refusals.add(len(points), f"{kind} points are not kept yet; send gauges or sums")
+    if kind not in KINDS:
+        refusals.add(len(points), f"{kind} points are not known here")
         return
     if not 0 < len(metric.name) <= MAX_NAME_CHARACTERS:
         refusals.add(len(points), f"a metric's name has 1 to {MAX_NAME_CHARACTERS} characters")
         return
+    if kind not in ("gauge", "sum"):
+        delivery.data_points += rows_of(metric, kind, points, refusals)
+        return
+    more = points if kind == "sum" else [point for point in points if has_more(point)]
+    if more:
+        delivery.data_points += rows_of(metric, kind, more, refusals)
+        points = [point for point in points if not has_no_value(point)]
     for attributes, columns in _columns(points).items():
         kept = checked(columns, refusals)
         if kept[0]:
@@ -62,12 +67,12 @@ def _columns(points: Iterable[NumberDataPoint]) -> dict[str, _Growing]:
             held = pair.value
             step = held.int_value
             if step < 0 or (not step and not held.HasField("int_value")):
-                step = _BAD_STEP
+                step = BAD_STEP
             add_step(step)
             add_time(point.time_unix_nano)
             add_value(value)
         else:
-            step, key = context_of(point)
+            step, key = step_and_context(point)
             steps, times, values = split.setdefault(key, ([], [], []))
             steps.append(step)
             times.append(point.time_unix_nano)
@@ -81,20 +86,6 @@ def _columns(points: Iterable[NumberDataPoint]) -> dict[str, _Growing]:
 def _other_value(point: NumberDataPoint) -> float:
     """The value of a point that carries no double: an integer, or nothing (NaN, refused later)."""
     return float(point.as_int) if point.HasField("as_int") else float("nan")
-
-
-def context_of(point: NumberDataPoint) -> tuple[int, str]:
-    """A point's step, less than `NO_STEP` for a wrong one, and its other attributes as canonical JSON."""
-    step = NO_STEP
-    context: dict[str, object] = {}
-    for pair in point.attributes:
-        if pair.key != STEP:
-            context[pair.key] = plain(pair.value)
-        elif pair.value.HasField("int_value") and pair.value.int_value >= 0:
-            step = pair.value.int_value
-        else:
-            step = _BAD_STEP
-    return step, canonical(context)
 
 
 def checked(columns: Columns, refusals: Refusals) -> Columns:

@@ -13,6 +13,8 @@ from typing import Final, Literal
 from rundial.server.anyvalue import digest
 
 NO_STEP: Final = -1
+BAD_STEP: Final = -2
+MAX_INT64: Final = 2**63 - 1
 SPAN_RUNNING: Final = 0
 SPAN_INTERRUPTED: Final = 1
 SPAN_ENDED: Final = 2
@@ -83,6 +85,35 @@ class SeriesBlock:
 
 
 @dataclass(frozen=True, slots=True)
+class DataPointRow:
+    """One point of OpenTelemetry's that is more than a number.
+
+    Attributes:
+        name: The metric.
+        unit: OTel unit, empty when none.
+        kind: `gauge`, `sum`, `histogram`, `exponentialHistogram` or `summary`.
+        attributes: The user's context as canonical JSON.
+        digest: 16 bytes that stand for all of it but its time and its body.
+        step: ≥ 0, or `NO_STEP`.
+        start_unix_ns: Since when it counts, 0 when it does not say.
+        time_unix_ns: Unix nanoseconds, > 0.
+        body: What it says, as JSON; its names are the kind's.
+        is_number: Whether its value is a point of a series as well, which then counts it.
+    """
+
+    name: str
+    unit: str
+    kind: str
+    attributes: str
+    digest: bytes
+    step: int
+    start_unix_ns: int
+    time_unix_ns: int
+    body: str
+    is_number: bool
+
+
+@dataclass(frozen=True, slots=True)
 class TextRow:
     """One text line. `seq` is negative for foreign lines: a digest of the line, its only identity."""
 
@@ -135,6 +166,7 @@ class Delivery:
     texts: list[TextRow] = field(default_factory=list)
     events: list[EventRow] = field(default_factory=list)
     spans: list[SpanRow] = field(default_factory=list)
+    data_points: list[DataPointRow] = field(default_factory=list)
     # Digests of the contexts met so far: of a thousand keys, most share one.
     _digests: dict[str, bytes] = field(default_factory=dict, repr=False, compare=False)
 
@@ -158,6 +190,7 @@ class Delivery:
     def items(self) -> int:
         """How many OTLP items it holds."""
         points = sum(len(block.steps) for block in self.series.values())
+        points += sum(not row.is_number for row in self.data_points)
         return points + len(self.texts) + len(self.events) + len(self.spans)
 
     def newest_unix_ns(self) -> int:
@@ -165,6 +198,7 @@ class Delivery:
         newest = max((max(block.times) for block in self.series.values()), default=0)
         newest = max(newest, max((row.time_unix_ns for row in self.texts), default=0))
         newest = max(newest, max((row.time_unix_ns for row in self.events), default=0))
+        newest = max(newest, max((row.time_unix_ns for row in self.data_points), default=0))
         return max(newest, max((row.end_unix_ns or row.start_unix_ns for row in self.spans), default=0))
 
 

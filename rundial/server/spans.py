@@ -8,8 +8,15 @@ from typing import Final
 from opentelemetry.proto.trace.v1.trace_pb2 import ScopeSpans, Span
 
 from rundial.server.anyvalue import canonical, mapping
-from rundial.server.points import MAX_INT64
-from rundial.server.rows import SPAN_ENDED, SPAN_INTERRUPTED, SPAN_RUNNING, Delivery, Refusals, SpanRow
+from rundial.server.rows import (
+    MAX_INT64,
+    SPAN_ENDED,
+    SPAN_INTERRUPTED,
+    SPAN_RUNNING,
+    Delivery,
+    Refusals,
+    SpanRow,
+)
 from rundial.signals import semconv
 
 KINDS: Final = ("internal", "internal", "server", "client", "producer", "consumer")

@@ -1,8 +1,7 @@
 """Rows as files: JSON lines, CSV, Parquet, in pieces of a bounded size. Pure but for pyarrow's own buffers.
 
 Exact: a float is written so that it reads back the same, times are whole nanoseconds. In CSV a number is a
-number. A text that a spreadsheet would take for a formula gets an apostrophe before it, and so does one that
-begins with an apostrophe: taking one away gives back every text.
+number, and a text is one that no spreadsheet takes for a formula (`rundial.spreadsheet`).
 """
 
 from __future__ import annotations
@@ -15,6 +14,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from rundial.server.problems import invalid
+from rundial.spreadsheet import safe_cell
 
 Rows = Sequence[Sequence[Any]]
 FORMATS: Final = {
@@ -22,8 +22,6 @@ FORMATS: Final = {
     "csv": ("text/csv; charset=utf-8", "csv"),
     "parquet": ("application/vnd.apache.parquet", "parquet"),
 }
-# The last four are the wide forms, which some spreadsheets read like the plain ones.
-_UNSAFE: Final = (*"=+-@\t\r\n'", "\uff1d", "\uff0b", "\uff0d", "\uff20")
 ROWS_A_GROUP: Final = 65_536
 
 
@@ -67,11 +65,6 @@ def written(name: str, columns: Sequence[Column], batches: Iterable[Rows]) -> It
     if name == "csv":
         return _csv(columns, batches)
     return _parquet(columns, batches) if name == "parquet" else _json_lines(columns, batches)
-
-
-def safe_cell(text: str) -> str:
-    """A text that no spreadsheet runs."""
-    return f"'{text}" if text.startswith(_UNSAFE) else text
 
 
 def _csv(columns: Sequence[Column], batches: Iterable[Rows]) -> Iterator[bytes]:

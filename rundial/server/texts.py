@@ -14,8 +14,7 @@ from opentelemetry.proto.logs.v1.logs_pb2 import LogRecord, ScopeLogs
 
 from rundial.server.anyvalue import canonical, digest, mapping, plain
 from rundial.server.evalrows import begun_of, scored_of
-from rundial.server.points import MAX_INT64
-from rundial.server.rows import Delivery, EventRow, Refusals, SpanRow, TextRow
+from rundial.server.rows import MAX_INT64, Delivery, EventRow, Refusals, SpanRow, TextRow
 from rundial.server.spans import announced
 from rundial.signals import semconv
 

@@ -18,7 +18,7 @@ from rundial.diagnostics import REASONS
 from rundial.signals import semconv
 from rundial.signals.units import UNITS
 from tests.conftest import ROOT
-from tests.support import settings_page
+from tests.support import help_page, settings_page
 from tests.support.program import ServerProgram
 
 DOCS = ROOT / "docs"
@@ -34,7 +34,7 @@ DEFECT_NUMBERS = {
     "L": tuple(range(1, 17)),
     "P": tuple(range(1, 10)),
     "S": (1, 2, 4),
-    "X": (5, 8),
+    "X": (1, 2, 3, 4, 5, 8),
 }
 DEFECTS = {f"{kind}{number}" for kind, numbers in DEFECT_NUMBERS.items() for number in numbers}
 
@@ -135,6 +135,11 @@ def test_every_command_and_option_has_its_place() -> None:
             lacking += [f"{path} {name}" for name in names if f"`{name}" not in page]
 
     assert lacking == []
+
+
+def test_help_pages_are_those_of_the_commands() -> None:
+    """What stands in the documentation is what `--help` prints."""
+    assert help_page.PAGE.read_text() == help_page.page(), "write it anew: python -m tests.support.help_page"
 
 
 def test_every_name_on_the_wire_is_described() -> None:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.support import companions
+from tests.support.account import Account, opened
 from tests.support.program import ServerProgram
 from tests.support.published import PublishedClient, interpreter
 
@@ -39,3 +41,10 @@ def beside(companion_python: Path, tmp_path: Path) -> companions.Companions:
     place = tmp_path / "beside"
     place.mkdir()
     return companions.Companions(companion_python, place)
+
+
+@pytest.fixture(scope="module")
+def account(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Account]:
+    """An account whose server holds one completed run."""
+    with opened(tmp_path_factory.mktemp("account")) as found:
+        yield found

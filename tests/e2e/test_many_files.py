@@ -21,7 +21,7 @@ CALL_S = 0.5
 
 
 # Minutes on a busy machine: a snapshot of each file, and a row for it in the database.
-@pytest.mark.timeout(400)
+@pytest.mark.timeout(600)
 def test_a_hundred_thousand_files_are_delivered(server: ServerProgram, tmp_path: Path) -> None:
     """The call returns at once, every file is there, equal ones are sent once, and memory stays bounded."""
     data = tmp_path / "data"
@@ -41,7 +41,7 @@ def test_a_hundred_thousand_files_are_delivered(server: ServerProgram, tmp_path:
         before, start = memory("VmRSS"), monotonic()
         assert run.log_artifact(data)
         called_s = monotonic() - start
-        assert run.flush(380), run.diagnostics().last_error
+        assert run.flush(560), run.diagnostics().last_error
         grown = memory("VmHWM") - before
         assert run.finish(10)
     with rd.Client(server.url, api_key=server.key, request_timeout_seconds=60) as client:

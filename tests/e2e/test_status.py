@@ -206,6 +206,25 @@ def test_sys_exit_is_given_back(options: dict[str, Any]) -> None:
     assert done.stdout.split() == ["True", "True"], done.stderr
 
 
+def test_modules_that_load_when_they_are_used_are_not_loaded(options: dict[str, Any], tmp_path: Path) -> None:
+    """Nobody's lazy import is hurried by looking for `exit` among the modules."""
+    (tmp_path / "lazy.py").write_text("print('loaded')\n")
+    script = """
+    import importlib.util
+    sys.path.insert(0, given["place"])
+    spec = importlib.util.find_spec("lazy")
+    spec.loader = importlib.util.LazyLoader(spec.loader)
+    sys.modules["lazy"] = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(sys.modules["lazy"])
+    run = rd.init(project="digits", mode="offline", **given["options"])
+    run.finish(20)
+    print("ended")
+    """
+    done = run_script(script, options=options, place=str(tmp_path))
+
+    assert done.stdout.split() == ["ended"], done.stderr
+
+
 @pytest.mark.parametrize(("way", "status"), [("raise SystemExit(3)", "failed"), ("pass", "completed")])
 def test_program_that_is_a_module_ends_its_run_likewise(
     shared: ServerProgram, options: dict[str, Any], tmp_path: Path, way: str, status: str

@@ -371,3 +371,48 @@ def test_media_wait_for_room_on_a_disk_that_is_full(files: ArtifactServer, tmp_p
 
 def _contents(files: ArtifactServer, upload: Upload) -> list[bytes]:
     return [files.blobs[each["sha256"]] for each in upload.files.values()]
+
+
+@pytest.mark.parametrize("size", [100, 3 * PART])
+@pytest.mark.parametrize("is_there", [True, False])
+def test_a_snapshot_that_a_power_cut_has_emptied_is_taken_again_or_reported(
+    files: ArtifactServer, spool_dir: Path, tmp_path: Path, size: int, is_there: bool
+) -> None:
+    """Bytes that the server must refuse are not sent to it for ever, whether the file is there or not."""
+    path = tmp_path / "model.bin"
+    path.write_bytes(os.urandom(size))
+    with own_parts():
+        run = starter(files, spool_dir)(mode="offline")
+        assert run.log_artifact(path)
+        assert run.finish(30)
+    (kept,) = spool_dir.glob("*/*/artifacts/*/0")
+    kept.write_bytes(bytes(size))
+    if not is_there:
+        path.unlink()
+    (result,) = sync([spool_dir], to=files.url, timeout_s=20).results
+
+    assert result.waiting.get("artifacts", 0) == 0
+    if is_there:
+        assert result.delivered["artifacts"] == 1
+        assert files.sizes[hashlib.sha256(path.read_bytes()).hexdigest()] == size
+    else:
+        assert result.delivered.get("artifacts", 0) == 0
+        assert "model.bin" in result.why
+
+
+def test_a_wait_for_files_says_what_for(
+    begin: Start, files: ArtifactServer, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A script that stands still because a store is away says so in one line, and goes on in time."""
+    path = tmp_path / "model.bin"
+    path.write_bytes(b"x" * 1_000)
+    files.rules.append(lambda method, where: (503, {}) if method == "PUT" else None)
+    run = begin()
+    assert run.log_artifact(path)
+    assert not run.flush(4)
+    assert not run.flush(4)
+    files.rules.clear()
+    assert run.flush(30)
+
+    said = [record.getMessage() for record in caplog.records if "waiting for" in record.getMessage()]
+    assert said == [f"run {run.run_id}: waiting for 1 artifacts to be uploaded; 0 MiB sent"]

@@ -16,9 +16,8 @@ from rundial.server.jsonrecords import decode_json
 from rundial.server.otlpjson import decode_otlp_json
 from rundial.server.packed import decode_packed
 from rundial.server.pieces import pieces
-from rundial.server.points import MAX_INT64
 from rundial.server.problems import Problem
-from rundial.server.rows import Decoded, Delivery, Signal
+from rundial.server.rows import MAX_INT64, Decoded, Delivery, Signal
 from rundial.server.security import render
 
 SIGNALS: Final[tuple[Signal, ...]] = ("metrics", "logs", "traces")

@@ -17,6 +17,7 @@ from tests.conftest import RANKS, ROOT, STEERING
 from tests.perf import (
     burst,
     call,
+    commands,
     day,
     encoding,
     files,
@@ -29,6 +30,7 @@ from tests.perf import (
     spans,
     start,
     system,
+    traces,
 )
 from tests.perf.plan import Plan, Skipped
 from tests.perf.report import Figure, Section, heading, section
@@ -37,9 +39,11 @@ SECTIONS: dict[str, Callable[[Plan], list[Figure]]] = {
     "start": start.run_section,
     "call": call.run_section,
     "spans": spans.run_section,
+    "commands": commands.run_section,
     "encoding": encoding.run_section,
     "ingest": ingest.run_section,
     "queries": queries.run_section,
+    "traces": traces.run_section,
     "burst": burst.run_section,
     "day": day.run_section,
     "paced": paced.run_section,

@@ -17,6 +17,8 @@ from tests.perf.workers import measure
 
 # Calls of a block: under half of the default ring, above the quarter at which the encoder wakes.
 COUNTS = {1: 100_000, 10: 40_000, 100: 6_000}
+# The same of numpy's 32-bit floats, which are no floats of Python's.
+SCALARS = {10: 10_000, 100: 2_000}
 LINES = 20_000
 SPANS = 5_000
 TEXT = "epoch 3 step 1200: loss 0.4371, learning rate 0.0003, gradient norm 1.27, ok...."
@@ -39,6 +41,8 @@ def run_section(plan: Plan) -> list[Figure]:
     figures = []
     for keys in COUNTS:
         figures += _figures_of(keys, found)
+    for keys in SCALARS:
+        figures.append(_times(f"run.log, {keys} of numpy's float32", f"scalars{keys}", "p50", found))
     figures.append(_times("log_text, 80 characters", "text", "p50", found, at_most=5.0))
     figures.append(_times("log_text, 80 characters", "text", "p99", found))
     figures.append(_times("trace, a span with one attribute", "span", "p50", found))
@@ -106,6 +110,14 @@ def _round(run: Any, counts: dict[str, int], others: list[int], *, first: int) -
         times, accepted = loops.time_log(run, rows, range(first, first + count))
         found[f"log{keys}"] = loops.shares(times)
         found["refused"] += count - accepted
+    import numpy
+
+    for keys, count in SCALARS.items():
+        _settle(run)
+        rows, few = loops.pool(keys, numpy.float32), min(count, counts[str(keys)])
+        times, accepted = loops.time_log(run, rows, range(first, first + few))
+        found[f"scalars{keys}"] = loops.shares(times)
+        found["refused"] += few - accepted
     _settle(run)
     found["text"] = loops.shares(loops.time_call(lambda: run.log_text(TEXT), others[0]))
     _settle(run)

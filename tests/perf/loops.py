@@ -29,11 +29,11 @@ PUBLISHED = "1.0.0-rc.1"
 Rows = Sequence[Sequence[tuple[str, float]]]
 
 
-def pool(keys: int) -> Rows:
-    """Return rows of noise, from which `rows_of` makes any number."""
+def pool(keys: int, kind: Callable[[float], Any] = float) -> Rows:
+    """Return rows of noise, from which `rows_of` makes any number, each value of one kind."""
     draw = random.Random(keys).gauss
     names = [f"metric/{key}" for key in range(keys)]
-    return [[(name, draw(0.0, 1.0)) for name in names] for _ in range(POOL)]
+    return [[(name, kind(draw(0.0, 1.0))) for name in names] for _ in range(POOL)]
 
 
 def rows_of(rows: Rows, steps: range) -> Iterator[tuple[int, dict[str, float]]]:

@@ -24,6 +24,7 @@ EVENTS = (
     "test_ingest",
     "test_logs",
     "test_spans",
+    "test_traces",
 )
 
 

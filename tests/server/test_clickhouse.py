@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import math
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -346,6 +348,19 @@ def test_a_second_process_over_one_catalog_is_refused(tmp_path: Path, postgres: 
 
         assert "ClickHouse is written by one process at a time" in said
         assert first.curve("run", "loss") == [(0, 1.0)]
+
+
+def test_a_server_that_was_replaced_acknowledges_nothing_any_more(tmp_path: Path) -> None:
+    """Whoever lost its catalog's lock to another one must not number rows beside it."""
+    with ClickHouseServer(tmp_path) as server:
+        assert server.export("metrics", otlp.curve("run", "loss", [1.0])).status == 200
+        with closing(sqlite3.connect(tmp_path / "data" / "rundial.db")) as catalog, catalog:
+            catalog.execute("UPDATE facts SET value = 'another' WHERE name = 'events_writer'")
+        answer = server.export("metrics", otlp.curve("run", "loss", [1.0, 2.0]))
+
+        assert answer.status == 503
+        assert "another server has taken over" in answer.error["message"]
+        assert server.curve("run", "loss") == [(0, 1.0)]
 
 
 def test_neither_backup_nor_copy_passes_for_the_whole(tmp_path: Path) -> None:

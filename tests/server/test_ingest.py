@@ -145,25 +145,29 @@ def test_ingest_makes_a_run_of_a_program_that_knows_no_runs(local: LocalServer) 
     assert local.details(runs[0]["runId"])["counts"] == {"points": 1, "lines": 2, "spans": 0}
 
 
-def test_ingest_stores_sums_and_whole_numbers_and_refuses_histograms_with_a_reason(
+def test_ingest_stores_sums_and_whole_numbers_in_series_and_invents_none_for_histograms(
     local: LocalServer,
 ) -> None:
-    """A number is a number; what is none is refused and counted, never invented."""
+    """A number is a number; what is none is kept as what it is."""
     run = fresh_id()
     delta = AggregationTemporality.AGGREGATION_TEMPORALITY_DELTA
     total = NumberDataPoint(time_unix_nano=otlp.T0, as_int=41)
     held = [
         Metric(name="tokens", sum=Sum(data_points=[total], aggregation_temporality=delta)),
         Metric(
-            name="latency", histogram=Histogram(data_points=[HistogramDataPoint(time_unix_nano=otlp.T0)] * 2)
+            name="latency",
+            histogram=Histogram(
+                data_points=[HistogramDataPoint(time_unix_nano=otlp.T0 + each) for each in range(2)]
+            ),
         ),
     ]
     reply = local.export("metrics", otlp.metrics((otlp.resource(run), held)))
 
     partial = ExportMetricsServiceResponse.FromString(reply.body).partial_success
-    assert (reply.status, partial.rejected_data_points) == (200, 2)
-    assert "histogram" in partial.error_message
+    assert (reply.status, partial.rejected_data_points) == (200, 0)
     assert local.curve(run, "tokens") == [(None, 41.0)]
+    assert local.curve(run, "latency") == []
+    assert local.details(run)["counts"]["points"] == 3
 
 
 def test_ingest_refuses_single_points_and_keeps_their_neighbours(local: LocalServer) -> None:

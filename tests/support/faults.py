@@ -222,6 +222,10 @@ FAULTS: dict[str, dict[str, Fault]] = {
         "test_refused_artifact_is_counted_and_the_next_one_arrives": Fault(
             "400 for one artifact", FILES, ONLINE
         ),
+        "test_a_snapshot_that_a_power_cut_has_emptied_is_taken_again_or_reported": Fault(
+            "a snapshot that became zeros, then sync", FILES, OFFLINE
+        ),
+        "test_a_wait_for_files_says_what_for": Fault("503 for every PUT, then none", FILES, ONLINE),
         "test_media_wait_for_room_on_a_disk_that_is_full": Fault(
             "a full disk of 1 MiB under the spool, then room", FILES, ONLINE
         ),

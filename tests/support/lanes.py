@@ -101,7 +101,7 @@ class MemorySource:
         """Where a lane goes."""
         return f"{self.endpoint}/v1/{'logs' if lane == 'events' else lane}"
 
-    def headers(self) -> dict[str, str]:
+    def headers(self, lane: str) -> dict[str, str]:
         """The key as it is now."""
         return {"authorization": f"Bearer {self.key}"}
 

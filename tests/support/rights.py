@@ -373,6 +373,7 @@ RIGHTS: Final[dict[tuple[str, str], Right]] = {
     ("GET", "/api/v1/workspaces/{workspace}/projects/{project}/runs/{run_id}/spans"): Right(
         _READERS, _get(f"{_P}/runs/{RUN}/spans")
     ),
+    ("GET", f"{_PLACE}/traces/{{trace_id}}"): Right(_READERS, _get(f"{_P}/traces/{7:032x}")),
     ("GET", "/api/v1/metrics/keys"): Right(
         _READERS,
         lambda world: Call(f"/api/v1/metrics/keys?projectId={world.ids['digits']}&runId={RUN}"),
@@ -380,6 +381,12 @@ RIGHTS: Final[dict[tuple[str, str], Right]] = {
     ("POST", "/api/v1/query/series"): Right(
         _READERS, _about_run("/api/v1/query/series", metricKeys=["canary-of-digits"])
     ),
+    ("GET", "/api/v1/metrics/datapoints"): Right(
+        _READERS,
+        lambda world: Call(f"/api/v1/metrics/datapoints?projectId={world.ids['digits']}&runId={RUN}"),
+    ),
+    ("POST", "/api/v1/query/datapoints"): Right(_READERS, _about_run("/api/v1/query/datapoints")),
+    ("POST", "/api/v1/export/datapoints/file"): Right(_READERS, _about_run("/api/v1/export/datapoints/file")),
     ("POST", "/api/v1/query/logs"): Right(_READERS, _about_run("/api/v1/query/logs")),
     ("POST", "/api/v1/export/metrics"): Right(_READERS, _about_run("/api/v1/export/metrics")),
     ("POST", "/api/v1/export/logs"): Right(_READERS, _about_run("/api/v1/export/logs")),

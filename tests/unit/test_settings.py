@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import math
 import os
 import pickle
 from pathlib import Path
 
 import pytest
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
 import rundial as rd
 from rundial import profiles
@@ -38,25 +40,107 @@ def test_precedence_is_argument_environment_profile_opentelemetry_default() -> N
     assert of({"endpoint": "http://argument:1/"}, ours, profile).endpoint == "http://argument:1"
 
 
-def test_only_an_opentelemetry_endpoint_is_a_plain_collector() -> None:
-    """The control API is left out only where the endpoint came from OpenTelemetry's own variable."""
-    environ = {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://otel:4318"}
+OTEL = "OTEL_EXPORTER_OTLP_ENDPOINT"
+SERVER, ONE, TWO = "http://server:1", "http://one:1", "http://two:1"
 
-    assert of(environ=environ).is_plain_otlp
-    assert not of({"endpoint": "http://otel:4318"}, environ).is_plain_otlp
-    assert not of().is_plain_otlp
+
+@pytest.mark.parametrize(
+    ("given", "environ", "profile", "expected"),
+    [
+        ({}, {}, {}, (False, "http://127.0.0.1:8787", ())),
+        ({}, {OTEL: ONE}, {}, (True, ONE, (ONE,))),
+        # OpenTelemetry's variables are the application's: they count where nothing else is said.
+        ({"endpoint": SERVER}, {OTEL: ONE}, {}, (False, SERVER, ())),
+        ({}, {OTEL: ONE}, {"endpoint": SERVER}, (False, SERVER, ())),
+        ({}, {OTEL: "no URL"}, {"endpoint": SERVER}, (False, SERVER, ())),
+        # The one that is named closer to the program, both where they are named alike.
+        ({"otlp_endpoint": ONE}, {"RUNDIAL_ENDPOINT": SERVER}, {}, (True, ONE, (ONE,))),
+        ({"endpoint": SERVER}, {"RUNDIAL_OTLP_ENDPOINT": ONE}, {}, (False, SERVER, ())),
+        ({}, {"RUNDIAL_OTLP_ENDPOINT": ONE}, {"endpoint": SERVER}, (True, ONE, (ONE,))),
+        ({"endpoint": SERVER, "otlp_endpoint": [ONE, TWO]}, {}, {}, (False, SERVER, (ONE, TWO))),
+        ({"otlp_endpoint": f"{ONE}/, {TWO}"}, {OTEL: SERVER}, {}, (True, ONE, (ONE, TWO))),
+        ({}, {"RUNDIAL_ENDPOINT": SERVER, "RUNDIAL_OTLP_ENDPOINT": ONE}, {}, (False, SERVER, (ONE,))),
+        # All three signals, or the general one: a part of a run is no run.
+        ({}, {"OTEL_EXPORTER_OTLP_TRACES_ENDPOINT": ONE}, {}, (False, "http://127.0.0.1:8787", ())),
+        ({}, {"OTEL_EXPORTER_OTLP_LOGS_ENDPOINT": ONE}, {}, (False, "http://127.0.0.1:8787", ())),
+        (
+            {},
+            {
+                f"OTEL_EXPORTER_OTLP_{name}_ENDPOINT": f"{ONE}/v1/logs"
+                for name in ("LOGS", "METRICS", "TRACES")
+            },
+            {},
+            (True, ONE, (ONE,)),
+        ),
+    ],
+)
+def test_a_run_goes_to_the_endpoint_that_is_named_closest(
+    given: dict[str, object],
+    environ: dict[str, str],
+    profile: dict[str, object],
+    expected: tuple[object, ...],
+) -> None:
+    """The control API is left out where an OTLP endpoint takes the server's place."""
+    found = of(given, environ, profile)
+
+    assert (found.is_plain_otlp, found.endpoint, found.otlp_endpoint) == expected
+
+
+def test_exporters_are_objects_or_named_by_what_makes_them() -> None:
+    """An object of OpenTelemetry's own kind, in a list; in a variable, `module:name` of what makes one."""
+    exporter = InMemorySpanExporter()
+    name = "opentelemetry.sdk.trace.export.in_memory_span_exporter:InMemorySpanExporter"
+
+    assert of({"exporters": [exporter]}).exporters == (exporter,)
+    (made,) = of(environ={"RUNDIAL_EXPORTERS": name}).exporters
+    assert isinstance(made, InMemorySpanExporter)
+    for wrong in (exporter, [json], ["x"]):
+        with pytest.raises(ConfigError, match=r"exporters .*must be"):
+            of({"exporters": wrong})
+
+
+def test_headers_are_by_endpoint_and_never_shown() -> None:
+    """A header may be a key: it is said for whom, and no text about the settings holds it."""
+    one = of({"otlp_endpoint": ONE, "otlp_headers": {"X-Token": "s3cret"}})
+    two = of({"otlp_endpoint": [ONE, TWO], "otlp_headers": {f"{TWO}/": {"X-Token": "s3cret"}}})
+    text = of(environ={"RUNDIAL_OTLP_ENDPOINT": ONE, "RUNDIAL_OTLP_HEADERS": "x-token=s%33cret"})
+
+    assert one.otlp_headers == text.otlp_headers == {"": {"x-token": "s3cret"}}
+    assert two.otlp_headers == {TWO: {"x-token": "s3cret"}}
+    assert "s3cret" not in f"{one!r}{two!r}{text!r}"
+
+
+@pytest.mark.parametrize(
+    ("headers", "why"),
+    [
+        ("s3cret", "must have names"),
+        ({"x-token": "s3cret\r\nx: y"}, "must have values that HTTP can carry"),
+        ({"x token": "s3cret"}, "must have names of letters"),
+        ({"": "s3cret"}, "must have names of letters"),
+        ({ONE: {"a": "s3cret"}, "x": "s3cret"}, "must be"),
+        (["s3cret"], "must be a mapping"),
+        ({"x-token": "s3cret"}, "must say for which of the endpoints"),
+    ],
+)
+def test_headers_that_cannot_be_sent_are_refused(headers: object, why: str) -> None:
+    """What is wrong is said without the header, which may be a key."""
+    with pytest.raises(ConfigError, match=why) as raised:
+        of({"otlp_endpoint": [ONE, TWO], "otlp_headers": headers})
+
+    assert "s3cret" not in str(raised.value)
 
 
 @pytest.mark.parametrize(
     "option",
     # A callable is not its own text; it has a test of its own.
-    [option for option in OPTIONS if option.unit != "callable"],
+    [option for option in OPTIONS if not option.unit.startswith("callable")],
     ids=lambda option: option.name,
 )
 def test_every_setting_has_a_variable(option: object) -> None:
     """Each row of the table can be set from the environment, in text."""
     texts = {
-        "endpoint": "http://host:1", "mode": "offline", "durability": "power", "strict": "true",
+        "endpoint": "http://host:1", "otlp_endpoint": "('http://host:1',)",
+        "otlp_headers": "{'': {'x': 'y'}}", "mode": "offline", "durability": "power", "strict": "true",
         "system_metrics": "false", "system_metrics_backpressure_threshold": "0.5",
         "spool_enabled": "false", "start_worker_on_init": "false", "gzip_enabled": "false",
         "retry_jitter_ratio": "0.5", "kind": "eval", "resume": "allow", "distributed": "all",
@@ -68,7 +152,8 @@ def test_every_setting_has_a_variable(option: object) -> None:
     }  # fmt: skip  # a table of texts
     name, env = option.name, option.env  # type: ignore[attr-defined]  # a row of the table
     text = texts.get(name, "2000000")
-    given = "one, two" if name == "tags" else text
+    texts_of = {"tags": "one, two", "otlp_endpoint": "http://host:1", "otlp_headers": "X=y"}
+    given = texts_of.get(name, text)
     shown = getattr(resolve({}, environ={"RUNDIAL_PROJECT": "digits", env: given}, profile={}), name)
 
     assert str(shown).lower().removesuffix(".0") == text
@@ -81,17 +166,21 @@ def two_of(option: Option) -> tuple[str, str]:
     if ", " in option.unit:
         one, other, *_ = option.unit.split(", ")
         return one, other
-    if option.unit == "URL":
+    if option.unit in ("URL", "URLs"):
         return "http://one:1", "http://two:1"
     if option.unit.startswith("JSON"):
         return "{}", '{"m": {"input": 1, "output": 2}}'
+    if option.name == "otlp_headers":
+        return "x=one", "x=two"
     if option.unit == "share":
         return "0.25", "0.5"
     return ("2000001", "2000002") if option.minimum is not None else ("one", "two")
 
 
 @pytest.mark.parametrize(
-    "option", [option for option in OPTIONS if option.unit != "callable"], ids=lambda option: option.name
+    "option",
+    [option for option in OPTIONS if not option.unit.startswith("callable")],
+    ids=lambda option: option.name,
 )
 def test_precedence_holds_for_each_setting(option: Option) -> None:
     """Of every row of the table, an argument counts before its variable, and that before the profile."""

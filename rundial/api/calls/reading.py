@@ -17,6 +17,7 @@ if TYPE_CHECKING:
         PointRow,
         SeriesAnswer,
         SpanRow,
+        Trace,
     )
     from rundial.api.client import Client
 
@@ -217,7 +218,7 @@ def iter_lines(
         yield from page["rows"]
 
 
-def list_spans(  # noqa: PLR0913 - a query's terms, by name
+def list_spans(  # noqa: PLR0913 - a published signature, and what narrows it
     self: Client,
     *,
     workspace_slug: str,
@@ -226,20 +227,80 @@ def list_spans(  # noqa: PLR0913 - a query's terms, by name
     step: int | None = None,
     limit: int = 1000,
     max_pages: int = 1000,
+    order: str = "asc",
+    trace_id: str | None = None,
 ) -> list[SpanRow]:
     """Return a run's spans, ended, interrupted and running, at most `limit * max_pages`.
 
     Args:
-        workspace_slug: The workspace.
-        project_slug: The project.
+        workspace_slug: The workspace's slug.
+        project_slug: The project's slug.
         run_id: The run.
-        step: Only the spans of this step of the run's points; None for all.
-        limit: Spans of one request, at most 1,000.
+        limit: Rows of a page, at most 1,000.
         max_pages: Requests at most.
+        order: `asc`, those that began first come first; `desc`, those that began last.
+        trace_id: Only this trace, 32 hexadecimal digits.
+        step: Only the spans of this step of the run's points; None for all.
     """
     path = f"{paths.project(workspace_slug, project_slug)}/runs/{paths.part(run_id)}/spans"
-    found = self.caller.pages(path, "spans", limit=limit, max_pages=max_pages, query=given(step=step))
-    return cast("list[SpanRow]", found)
+    query = given(order=None if order == "asc" else order, trace=trace_id, step=step)
+    return cast(
+        "list[SpanRow]", self.caller.pages(path, "spans", limit=limit, max_pages=max_pages, query=query)
+    )
+
+
+def iter_spans(  # noqa: PLR0913 - what narrows it
+    self: Client,
+    *,
+    workspace_slug: str,
+    project_slug: str,
+    run_id: str,
+    trace_id: str | None = None,
+    parent: str | None = None,
+    page_size: int = 1000,
+) -> Iterator[SpanRow]:
+    """Yield a run's spans by their start, asking for `page_size` at a time.
+
+    Args:
+        workspace_slug: The workspace's slug.
+        project_slug: The project's slug.
+        run_id: The run.
+        trace_id: Only this trace, 32 hexadecimal digits.
+        parent: `none`, only those at the top of a trace; a span's id, only its children, with `trace_id`.
+        page_size: Rows of one request, at most 1,000.
+    """
+    path = f"{paths.project(workspace_slug, project_slug)}/runs/{paths.part(run_id)}/spans"
+
+    def fetch(cursor: str | None) -> Mapping[str, Any]:
+        asked = given(limit=page_size, cursor=cursor, trace=trace_id, parent=parent)
+        return self.caller.get(path, query=asked, what=f"reading spans of {run_id}")
+
+    for page in paging.pages(fetch):
+        yield from cast("list[SpanRow]", paging.rows_of(page, "spans", self.endpoint))
+
+
+def get_trace(
+    self: Client,
+    *,
+    workspace_slug: str,
+    project_slug: str,
+    trace_id: str,
+    run_id: str | None = None,
+    limit: int = 10_000,
+) -> Trace:
+    """Return a whole trace, its spans in the order of their tree, each with its `depth`.
+
+    Args:
+        workspace_slug: The workspace's slug.
+        project_slug: The project's slug.
+        trace_id: 32 hexadecimal digits.
+        run_id: Only the spans of this run; None is all runs of the project.
+        limit: Spans at most, up to 20,000; `truncated` says whether there are more.
+    """
+    path = f"{paths.project(workspace_slug, project_slug)}/traces/{paths.part(trace_id)}"
+    found = self.caller.get(path, query=given(runId=run_id, limit=limit), what=f"reading trace {trace_id}")
+    paging.rows_of(found, "spans", self.endpoint)
+    return cast("Trace", found)
 
 
 def _export(

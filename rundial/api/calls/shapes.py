@@ -7,7 +7,7 @@ A key that every server of the API has is required; what newer servers add may b
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal, TypedDict
 
 
@@ -15,6 +15,8 @@ class Options(TypedDict, total=False):
     """How a client records; each is a setting, and None leaves it to environment and default."""
 
     mode: Literal["online", "offline", "disabled"] | None
+    otlp_endpoint: str | Sequence[str] | None
+    otlp_headers: Mapping[str, str] | Mapping[str, Mapping[str, str]] | None
     spool_directory: str | os.PathLike[str] | None
     spool_max_bytes: int | None
     spool_max_age_seconds: float | None
@@ -45,6 +47,7 @@ class Options(TypedDict, total=False):
     artifact_concurrency: int | None
     prices: Mapping[str, Mapping[str, float]] | None
     otel: Literal["off", "attach"] | None
+    exporters: Sequence[Any] | str | None
     transport: None
     artifact_transport: None
 
@@ -242,6 +245,29 @@ class SpanRow(_Span, total=False):
     attributes: dict[str, Any]
     events: list[dict[str, Any]]
     links: list[dict[str, Any]]
+    instanceId: str
+    durationNs: str | None
+    childCount: int
+    genai: dict[str, Any] | None
+
+
+class TracedSpan(SpanRow, total=False):
+    """A span with its place in a trace; `parentProblem` is `missing`, `cycle` or None."""
+
+    runId: str
+    depth: int
+    parentProblem: str | None
+    clockSkewNs: str | None
+
+
+class Trace(TypedDict):
+    """A trace; `truncated` where it has more spans than these."""
+
+    traceId: str
+    runIds: list[str]
+    totalSpans: int
+    truncated: bool
+    spans: list[TracedSpan]
 
 
 class _MetricKey(TypedDict):

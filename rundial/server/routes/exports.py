@@ -69,8 +69,12 @@ async def metrics(request: Request) -> Response:
     arguments = await of_body(request)
     points = services_of(request).events.points
     names, times = arguments.texts("metricKeys"), time_range(arguments)
-    return await _file(
-        request, arguments, POINT_COLUMNS, lambda connection, run: points.rows(connection, run, names, times)
+    return await file_of(
+        request,
+        arguments,
+        "points",
+        POINT_COLUMNS,
+        lambda connection, run: points.rows(connection, run, names, times),
     )
 
 
@@ -83,7 +87,7 @@ async def logs(request: Request) -> Response:
         for rows in stored.rows(connection, run, times):
             yield [_line(*row) for row in rows]
 
-    return await _file(request, arguments, LINE_COLUMNS, lines)
+    return await file_of(request, arguments, "lines", LINE_COLUMNS, lines)
 
 
 def _line(  # noqa: PLR0913 -- the columns of a row
@@ -114,15 +118,25 @@ def _line(  # noqa: PLR0913 -- the columns of a row
 async def evals(request: Request) -> Response:
     """Give every result of an evaluation run as a file."""
     arguments = await of_body(request)
-    return await _file(request, arguments, RESULT_COLUMNS, result_rows)
+    return await file_of(request, arguments, "results", RESULT_COLUMNS, result_rows)
 
 
-async def _file(
+async def file_of(
     request: Request,
     arguments: Arguments,
+    subject: str,
     columns: tuple[Column, ...],
     rows: Callable[[Connection, int], _Batches],
 ) -> Response:
+    """Answer with rows of a run as a file.
+
+    Args:
+        request: By whoever asks.
+        arguments: Its `projectId`, `runId` and `format`.
+        subject: What the file holds, for its name.
+        columns: As many as each row has values.
+        rows: Yields some thousand rows each time, read in the connection's transaction.
+    """
     principal = principal_of(request, PROJECT_READ)
     services = services_of(request)
     is_of_run = columns is not RESULT_COLUMNS
@@ -138,7 +152,6 @@ async def _file(
     owner = await services.read(find)
     services.exports.need_room()
     media_type, ending = FORMATS[name]
-    subject = "points" if columns is POINT_COLUMNS else "lines" if is_of_run else "results"
     return Stream(
         lambda: _chunks(services, lambda connection: written(name, columns, rows(connection, owner))),
         media_type,

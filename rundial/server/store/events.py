@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Final, NamedTuple, Protocol
 
 from sqlalchemy import Connection
 
@@ -70,7 +70,7 @@ class StoredLine(NamedTuple):
 
 
 class StoredSpan(NamedTuple):
-    """A span; ids ascend in the order in which spans were first stored."""
+    """A span; ids ascend in the order in which spans were first stored. Run and instance are row ids."""
 
     id: int
     trace_id: bytes
@@ -86,7 +86,13 @@ class StoredSpan(NamedTuple):
     attributes: str
     events: str
     links: str
-    child_count: int
+    run: int
+    instance: int
+    child_count: int = 0
+
+
+# What the stored attributes of a line hold that is an event of the GenAI conventions.
+SAID: Final = '"event.name":"gen_ai.'
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +118,7 @@ class Branch:
         trace_id: Of this trace alone; None for all.
         parent_span_id: Children of this span of the trace; None for any.
         is_top: Only those whose parent the run does not hold: roots, and what a request from elsewhere began.
+            Of a trace whose parents go round in a circle, the earliest span.
         step: Only those that belong to this step of the run's points; None for any.
     """
 
@@ -232,6 +239,12 @@ class LineStore(Protocol):
         """Lines of a run in the order in which they were stored, behind an id."""
         ...
 
+    def said(
+        self, connection: Connection, runs: Sequence[int], traces: Sequence[bytes], limit: int
+    ) -> Sequence[StoredLine]:
+        """Lines of some traces that are GenAI events (`SAID` in their attributes), by time."""
+        ...
+
     def rows(
         self, connection: Connection, run: int, times: tuple[int, int]
     ) -> Iterator[list[tuple[Any, ...]]]:
@@ -257,8 +270,15 @@ class SpanStore(Protocol):
         *,
         after: tuple[int, int] | None,
         limit: int,
+        is_newest_first: bool = False,
     ) -> Sequence[StoredSpan]:
         """Spans by start time; `after` is the (start, id) where the last page ended."""
+        ...
+
+    def trace(
+        self, connection: Connection, runs: Sequence[int], trace_id: bytes, *, limit: int
+    ) -> tuple[Sequence[StoredSpan], int]:
+        """The first spans of a trace by their start, of those runs, and how many there are in all."""
         ...
 
 

@@ -24,6 +24,7 @@ from rundial.server.keys import Principal
 from rundial.server.problems import Problem
 from rundial.server.rows import Delivery, EventRow, SeriesBlock, Target
 from rundial.server.runlife import Happening, RunLife, alive_unix_ns, dump, fold, load, seen_attempt
+from rundial.server.store.datapoints import insert_data_points
 from rundial.server.store.dialect import POSTGRESQL, dialect_of, greatest, insert_new
 from rundial.server.store.evals import heed_evals
 from rundial.server.store.events import EventStore, Sender
@@ -122,6 +123,7 @@ class Intake:
             "lines": self._events.lines.insert(connection, sender, delivery.texts),
             "spans": self._events.spans.insert(connection, sender, delivery.spans),
         }
+        stored["points"] += insert_data_points(connection, run.id, instance, delivery.data_points)
         fresh = self._store_events(connection, instance, delivery.events)
         heed(connection, project.id, run.id, fresh)
         heed_evals(connection, project.id, run.id, fresh)

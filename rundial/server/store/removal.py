@@ -14,6 +14,7 @@ from sqlalchemy import BigInteger, Connection, Table, cast, delete, insert, lite
 
 from rundial.server.runlife import RunLife, dump
 from rundial.server.store.artifact_tables import media
+from rundial.server.store.datapoints import data_points
 from rundial.server.store.eval_tables import eval_results, eval_runs
 from rundial.server.store.events import EventStore
 from rundial.server.store.rollups import rollup_heads, rollups
@@ -41,7 +42,7 @@ _STATEMENT: Final = 50
 OF_SERIES: Final = (points, rollups, rollup_heads)
 OF_INSTANCE: Final = (events,)
 # Results stand before the evaluation runs that they point to.
-OF_RUN: Final = (lines, spans, media, run_facets, eval_results, eval_runs)
+OF_RUN: Final = (lines, spans, data_points, media, run_facets, eval_results, eval_runs)
 
 
 def delete_run(connection: Connection, run: int, now_ns: int) -> None:

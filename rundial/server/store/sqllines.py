@@ -5,17 +5,25 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
-from sqlalchemy import Connection, bindparam, func, select, tuple_
+from sqlalchemy import Connection, Index, bindparam, func, select, tuple_
 
 from rundial.server.rows import TextRow
 from rundial.server.store.dialect import insert_into
-from rundial.server.store.events import LineFilter, Sender, StoredLine
+from rundial.server.store.events import SAID, LineFilter, Sender, StoredLine
 from rundial.server.store.statements import Bare, Prepared
 from rundial.server.store.tables import lines
 
 _AT_ONCE: Final = 4_096
 _COLUMNS: Final = [column.name for column in lines.c if column.name != "id"]
 _SHOWN: Final = [lines.c[name] for name in StoredLine._fields]
+lines_by_trace: Final = Index(
+    "lines_by_trace",
+    lines.c.run,
+    lines.c.trace_id,
+    # Most lines are in no trace, and pay nothing.
+    sqlite_where=lines.c.trace_id.is_not(None),
+    postgresql_where=lines.c.trace_id.is_not(None),
+)
 _LINE: Final = Prepared(lambda dialect: insert_into(lines, dialect).on_conflict_do_nothing(), _COLUMNS)
 
 
@@ -104,6 +112,16 @@ class SqlLines:
         if min_severity:
             query = query.where(lines.c.severity >= min_severity)
         found = connection.execute(query.order_by(lines.c.id).limit(limit))
+        return [StoredLine._make(row) for row in found]
+
+    def said(
+        self, connection: Connection, runs: Sequence[int], traces: Sequence[bytes], limit: int
+    ) -> Sequence[StoredLine]:
+        """Lines of some traces that are GenAI events, by time."""
+        query = select(*_SHOWN).where(
+            lines.c.run.in_(runs), lines.c.trace_id.in_(traces), lines.c.attributes.contains(SAID)
+        )
+        found = connection.execute(query.order_by(lines.c.time_unix_ns, lines.c.id).limit(limit))
         return [StoredLine._make(row) for row in found]
 
     def rows(

@@ -5,14 +5,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
-from sqlalchemy import Connection, Index, and_, func, insert, or_, select, update
+from sqlalchemy import ColumnElement, Connection, FromClause, Index, and_, exists, func, or_, select, tuple_
 
-from rundial.server.rows import SPAN_INTERRUPTED, SpanRow
+from rundial.server.rows import SpanRow
 from rundial.server.store.events import Branch, Sender, StoredSpan
+from rundial.server.store.spanrows import store_spans
 from rundial.server.store.tables import spans
 
 spans_by_parent: Final = Index("spans_by_parent", spans.c.run, spans.c.trace_id, spans.c.parent_span_id)
 
+# Below the least number of values that a statement may have.
+_RUNS_AT_ONCE: Final = 5_000
 _SHOWN: Final = [spans.c[name] for name in StoredSpan._fields if name != "child_count"]
 
 
@@ -21,25 +24,7 @@ class SqlSpans:
 
     def insert(self, connection: Connection, sender: Sender, arrived: Sequence[SpanRow]) -> int:
         """Add spans, the more final state winning; returns how many were not counted before."""
-        counted = 0
-        for span in arrived:
-            where = (
-                spans.c.run == sender.run,
-                spans.c.trace_id == span.trace_id,
-                spans.c.span_id == span.span_id,
-            )
-            known = connection.execute(select(spans.c.id, spans.c.state).where(*where)).one_or_none()
-            if known is not None and known.state >= span.state:
-                continue
-            values = {name: getattr(span, name) for name in SpanRow.__slots__}
-            if known is None:
-                row = {"run": sender.run, "instance": sender.instance, **values}
-                connection.execute(insert(spans).values(row))
-            else:
-                connection.execute(update(spans).where(spans.c.id == known.id).values(**values))
-            was_counted = known is not None and known.state >= SPAN_INTERRUPTED
-            counted += span.state >= SPAN_INTERRUPTED and not was_counted
-        return counted
+        return store_spans(connection, sender.run, sender.instance, arrived)
 
     def branch(
         self,
@@ -49,6 +34,7 @@ class SqlSpans:
         *,
         after: tuple[int, int] | None,
         limit: int,
+        is_newest_first: bool = False,
     ) -> Sequence[StoredSpan]:
         """Spans by start time; `after` is the (start, id) where the last page ended."""
         child, parent = spans.alias("child"), spans.alias("parent")
@@ -56,26 +42,79 @@ class SqlSpans:
             child.c.run == spans.c.run,
             child.c.trace_id == spans.c.trace_id,
             child.c.parent_span_id == spans.c.span_id,
+            child.c.id != spans.c.id,
         )
         children = select(func.count()).select_from(child).where(of_it).scalar_subquery()
         query = select(*_SHOWN, children.label("child_count")).where(spans.c.run == run)
         if branch.trace_id is not None:
             query = query.where(spans.c.trace_id == branch.trace_id)
         if branch.parent_span_id is not None:
-            query = query.where(spans.c.parent_span_id == branch.parent_span_id)
+            query = query.where(
+                spans.c.parent_span_id == branch.parent_span_id, spans.c.span_id != branch.parent_span_id
+            )
         if branch.is_top:
             above = and_(
                 parent.c.run == spans.c.run,
                 parent.c.trace_id == spans.c.trace_id,
                 parent.c.span_id == spans.c.parent_span_id,
             )
-            query = query.outerjoin(parent, above).where(parent.c.id.is_(None))
+            query = query.outerjoin(parent, above)
+            query = query.where(or_(_is_top(spans, parent), _is_earliest_of_a_circle()))
         if branch.step is not None:
             pair, known = branch.step_pair, spans.c.attributes
             query = query.where(or_(known.contains(f"{pair},"), known.contains(f"{pair}}}")))
+        key = (spans.c.start_unix_ns, spans.c.id)
         if after is not None:
-            start, row_id = after
-            is_later = spans.c.start_unix_ns > start
-            query = query.where(or_(is_later, and_(spans.c.start_unix_ns == start, spans.c.id > row_id)))
-        found = connection.execute(query.order_by(spans.c.start_unix_ns, spans.c.id).limit(limit))
+            here = tuple_(*after)
+            query = query.where(tuple_(*key) < here if is_newest_first else tuple_(*key) > here)
+        order = [column.desc() for column in key] if is_newest_first else list(key)
+        found = connection.execute(query.order_by(*order).limit(limit))
         return [StoredSpan._make(row) for row in found]
+
+    def trace(
+        self, connection: Connection, runs: Sequence[int], trace_id: bytes, *, limit: int
+    ) -> tuple[Sequence[StoredSpan], int]:
+        """The first spans of a trace by their start, of those runs, and how many there are in all."""
+        found: list[StoredSpan] = []
+        total = 0
+        for start in range(0, len(runs), _RUNS_AT_ONCE):
+            is_of_it = and_(
+                spans.c.run.in_(runs[start : start + _RUNS_AT_ONCE]), spans.c.trace_id == trace_id
+            )
+            query = select(*_SHOWN).where(is_of_it).order_by(spans.c.start_unix_ns, spans.c.id).limit(limit)
+            rows = connection.execute(query).all()
+            found += [StoredSpan(*row) for row in rows]
+            count = select(func.count()).select_from(spans).where(is_of_it)
+            total += len(rows) if len(rows) < limit else int(connection.execute(count).scalar_one())
+        found.sort(key=lambda span: (span.start_unix_ns, span.id))
+        return found[:limit], total
+
+
+def _is_top(each: FromClause, parent: FromClause) -> ColumnElement[bool]:
+    """Whether a span's parent, joined from outside, is nowhere, or is the span itself."""
+    return or_(parent.c.id.is_(None), parent.c.id == each.c.id)
+
+
+def _is_earliest_of_a_circle() -> ColumnElement[bool]:
+    """Whether a span is the first of a trace that has no top; without it nobody would find the trace."""
+    earlier, other, parent = spans.alias("earlier"), spans.alias("other"), spans.alias("other_parent")
+    is_before = or_(
+        earlier.c.start_unix_ns < spans.c.start_unix_ns,
+        and_(earlier.c.start_unix_ns == spans.c.start_unix_ns, earlier.c.id < spans.c.id),
+    )
+    has_earlier = exists().where(
+        earlier.c.run == spans.c.run, earlier.c.trace_id == spans.c.trace_id, is_before
+    )
+    above = and_(
+        parent.c.run == other.c.run,
+        parent.c.trace_id == other.c.trace_id,
+        parent.c.span_id == other.c.parent_span_id,
+    )
+    has_top = (
+        select(other.c.id)
+        .select_from(other.outerjoin(parent, above))
+        .where(other.c.run == spans.c.run, other.c.trace_id == spans.c.trace_id, _is_top(other, parent))
+        .correlate(spans)
+        .exists()
+    )
+    return and_(~has_earlier, ~has_top)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from rundial.cli.logs import folded
+from rundial.cli.lines import folded
 
 
 def row(message: str, number: int | None = None, stream: str = "stdout") -> dict[str, Any]:

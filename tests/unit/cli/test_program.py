@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from collections.abc import Iterator
 
 import click
@@ -130,7 +132,7 @@ def test_traceback_is_printed_with_debug_only() -> None:
         (["run", "list", "--projekt", "x"], ["no option --projekt", "--project"]),
         (["run", "list", "--jsom"], ["no option --jsom", "--json"]),
         (["--endpont", "x"], ["no option --endpont", "--endpoint"]),
-        (["run"], ["list, status"]),
+        (["run"], ["list, ", "status, "]),
     ],
 )
 def test_mistakes_are_answered_with_the_nearest_known_word(args: list[str], words: list[str]) -> None:
@@ -185,3 +187,29 @@ def test_unknown_profile_is_an_error_that_names_the_file() -> None:
 
     assert result.exit_code == 1
     assert "config.toml" in result.stderr
+
+
+def test_help_of_commands_that_are_imported_late_is_their_own() -> None:
+    """What a group's help says of a command is what the command says of itself."""
+    from rundial.cli.lazily import WHOLE, LazyCommands
+
+    groups = [each for each in (main, *main.commands.values()) if isinstance(each, click.Group)]
+    lazy = [each.commands for each in groups if isinstance(each.commands, LazyCommands)]
+    told = {name: text for commands in lazy for name, text in commands.lines()}
+    own = {name: commands[name].get_short_help_str(WHOLE) for commands in lazy for name in commands}
+
+    assert len(lazy) >= 4
+    assert told == own
+
+
+def test_help_of_the_program_imports_no_command() -> None:
+    """Who looks for a command pays for none of them."""
+    script = (
+        "import sys\nfrom rundial.cli.main import main\nmain(['--help'], standalone_mode=False)\n"
+        "found = {name for name in sys.modules if name.startswith('rundial.')}\n"
+        "assert not found & {'rundial.cli.run', 'rundial.cli.server', 'rundial.api.client'}, found\n"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60)
+
+    assert done.returncode == 0, done.stderr
+    assert "workspace" in done.stdout

@@ -59,7 +59,10 @@ def test_runs_are_one_line_each_and_a_next_page_is_announced() -> None:
 
 def test_no_runs_is_said_with_the_place() -> None:
     """An empty listing tells where it looked."""
-    assert runs_of(Output(), PLACE, {"runs": []}) == ["no runs in w/p"]
+    assert runs_of(Output(), PLACE, {"runs": []}) == [
+        "no runs in w/p",
+        "  Log one, or look elsewhere: rundial run list without filters, rundial target ls",
+    ]
 
 
 def test_status_shows_what_the_run_says_about_itself() -> None:

@@ -50,12 +50,12 @@ class CountingSource(MemorySource):
 
     asked = 0
 
-    def headers(self) -> dict[str, str]:
+    def headers(self, lane: str) -> dict[str, str]:
         """Count, and return the key as it is now."""
         with self._changed:
             self.asked += 1
             self._changed.notify_all()
-        return super().headers()
+        return super().headers(lane)
 
     def wait_for_asked(self, count: int, deadline_s: float = 10.0) -> bool:
         """Wait until asked so often; False at the deadline."""

@@ -27,7 +27,7 @@ class SpoolSource:
         """One endpoint for all."""
         return f"{self.endpoint}/v1/{lane}"
 
-    def headers(self) -> dict[str, str]:
+    def headers(self, lane: str) -> dict[str, str]:
         """No key."""
         return {}
 

@@ -50,12 +50,12 @@ class Failing(MemorySource):
         self.errors = errors
         self.asked = 0
 
-    def headers(self) -> dict[str, str]:
+    def headers(self, lane: str) -> dict[str, str]:
         """Raise the next error, while there is one."""
         self.asked += 1
         if self.errors:
             raise self.errors.pop(0)
-        return super().headers()
+        return super().headers(lane)
 
 
 @pytest.fixture

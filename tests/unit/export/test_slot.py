@@ -62,13 +62,13 @@ def test_paused_lane_is_due_when_its_key_changes(slot: Slot) -> None:
     """A new key is tried at once, the refused one is not."""
     source = slot.source
     assert isinstance(source, MemorySource)
-    slot.back_off(Pause(401, "no"), dict(source.headers()), 0.0, Random(1))
+    slot.back_off(Pause(401, "no"), dict(source.headers("metrics")), 0.0, Random(1))
     same = slot.is_due(1.0)
     source.key = "key-7654321"
 
     assert (same, slot.is_due(1.0)) == (False, True)
     slot.note(Accepted(), is_moving=True)
-    slot.back_off(Retry(30.0, "slow down"), dict(source.headers()), 1.0, Random(1))
+    slot.back_off(Retry(30.0, "slow down"), dict(source.headers("metrics")), 1.0, Random(1))
     source.key = "key-1111111"
     assert not slot.is_due(2.0)
 

@@ -11,11 +11,11 @@ import pytest
 from sqlalchemy import Connection, func, insert, select
 from sqlalchemy.exc import IntegrityError
 
-from rundial.server.problems import Problem
+from rundial.server.problems import Problem, StoreProblem
 from rundial.server.store.engine import Engines, open_engines
 from rundial.server.store.sqlevents import SqlEvents
 from rundial.server.store.tables import facts
-from rundial.server.writer import Writer
+from rundial.server.writer import GROUP_WEIGHT, Writer
 
 
 @pytest.fixture
@@ -188,3 +188,61 @@ def test_the_store_syncs_every_commit(engines: Engines) -> None:
         count = connection.execute(select(func.count()).select_from(facts)).scalar()
 
     assert (mode, level, count) == ("wal", 2, 1)
+
+
+class _Gathering(SqlEvents):
+    """Wants groups to gather for long, and notes what became of them."""
+
+    def __init__(self, problem: StoreProblem | None = None) -> None:
+        super().__init__()
+        self.problem = problem
+        self.steps: list[str] = []
+
+    def settle(self, connection: Connection) -> None:
+        """Note it, or fail."""
+        self.steps.append("settled")
+        if self.problem is not None:
+            raise self.problem
+
+    def abandon(self) -> None:
+        """Note it."""
+        self.steps.append("abandoned")
+
+    def pause_s(self) -> float:
+        """Longer than a test may take."""
+        return 0.0 if self.problem is not None else 60.0
+
+
+def test_a_group_that_gathers_is_written_once_it_is_large_or_the_server_leaves(engines: Engines) -> None:
+    """Small requests share an insert, and nobody waits for more than that."""
+    pending = _Gathering()
+    writer = Writer(engines, pending, on_rollback=lambda: None)
+    few = [writer.submit(_adds(name)) for name in "ab"]
+    large = writer.submit(_adds("large"), weight=GROUP_WEIGHT)
+    for each in (*few, large):
+        each.result(10)
+    in_groups = list(pending.steps)
+    last = writer.submit(_adds("last"))
+
+    assert in_groups == ["settled"]
+    assert writer.close(10)
+    assert last.done()
+    assert pending.steps == ["settled", "settled"]
+
+
+def test_a_group_whose_rows_cannot_be_kept_elsewhere_is_refused_as_a_whole(engines: Engines) -> None:
+    """Each caller hears what the store said, once, and the catalog has nothing of it either."""
+    pending = _Gathering(StoreProblem(503, "away", retry_after_s=5))
+    forgotten: list[str] = []
+    writer = Writer(engines, pending, on_rollback=lambda: forgotten.append("undone"))
+    gate = _Gate(writer)
+    jobs = [writer.submit(_adds(name)) for name in "ab"]
+    gate.open()
+
+    assert [job.exception(10) for job in jobs] == [pending.problem] * 2
+    writer.close()
+    assert pending.steps == ["settled", "abandoned"] * 2
+    assert forgotten == ["undone"] * 2
+    with engines.reading.begin() as connection:
+        query = select(func.count()).select_from(facts).where(facts.c.name.in_(["a", "b"]))
+        assert connection.execute(query).scalar() == 0

@@ -16,7 +16,7 @@ from rundial.server.rows import TextRow
 from rundial.server.store.clickhouse.connection import ClickHouse
 from rundial.server.store.clickhouse.group import Group
 from rundial.server.store.clickhouse.mark import mark_of
-from rundial.server.store.events import LineFilter, Sender, StoredLine
+from rundial.server.store.events import SAID, LineFilter, Sender, StoredLine
 
 _MAX_CACHED: Final = 200_000
 _SEQS_AT_ONCE: Final = 5_000
@@ -46,6 +46,13 @@ _BACKWARDS: Final = f"""
 ORDER BY time_unix_ns DESC, n DESC LIMIT {{limit:Int64}}
 """
 _SINCE: Final = f"{_SHOWN} AND n > {{after:Int64}} ORDER BY n LIMIT {{limit:Int64}}"
+_SAID: Final = """
+SELECT n, time_unix_ns, seq, severity, body, attributes, step, trace_id, span_id, is_truncated
+FROM lines FINAL
+WHERE run IN {runs:Array(Int64)} AND n <= {mark:Int64} AND trace_id IN {traces:Array(String)}
+AND position(attributes, {said:String}) > 0
+ORDER BY time_unix_ns, n LIMIT {limit:Int64}
+"""
 _SOME: Final = "SELECT 1 FROM lines WHERE run = {run:Int64} LIMIT 1"
 _DELETE: Final = "DELETE FROM lines WHERE run = {run:Int64}"
 
@@ -114,6 +121,19 @@ class ClickHouseLines:
         """Lines of a run in the order in which they were stored, behind a number."""
         mark = mark_of(connection).lines
         return self._lines(_SINCE, run=run, severity=min_severity, mark=mark, after=after, limit=limit)
+
+    def said(
+        self, connection: Connection, runs: Sequence[int], traces: Sequence[bytes], limit: int
+    ) -> Sequence[StoredLine]:
+        """Lines of some traces that are GenAI events, by time."""
+        return self._lines(
+            _SAID,
+            runs=list(runs),
+            traces=[trace_id.hex() for trace_id in traces],
+            mark=mark_of(connection).lines,
+            said=SAID,
+            limit=limit,
+        )
 
     def rows(
         self, connection: Connection, run: int, times: tuple[int, int]

@@ -18,7 +18,7 @@ from sqlalchemy import Connection, select
 
 from rundial.server.curves import Curve
 from rundial.server.rows import NO_STEP, SeriesBlock
-from rundial.server.store.clickhouse.buckets import fitting_buckets
+from rundial.server.store.clickhouse.buckets import SHOWN, fitting_buckets
 from rundial.server.store.clickhouse.connection import ClickHouse
 from rundial.server.store.clickhouse.group import Group, PointBlock
 from rundial.server.store.clickhouse.mark import mark_of
@@ -49,12 +49,6 @@ _STEPLESS: Final = """
 SELECT step, time_unix_ns, value FROM points FINAL
 WHERE series = {series:Int64} AND step = -1 AND n <= {mark:Int64}
 ORDER BY time_unix_ns, value
-"""
-# The latest attempt's point, and within it the one that was accepted last.
-_STEPPED: Final = """
-SELECT step, argMax(time_unix_ns, (attempt, n)), argMax(value, (attempt, n)) FROM points
-WHERE series = {series:Int64} AND step BETWEEN {low:Int64} AND {high:Int64} AND n <= {mark:Int64}
-GROUP BY step ORDER BY step
 """
 _PAGE: Final = """
 SELECT series, step, instance, time_unix_ns, value FROM points FINAL
@@ -113,7 +107,7 @@ class ClickHousePoints:
     ) -> Curve:
         """What each step shows, from one step to another, both inclusive."""
         bounds = {"low": max(0, low), "high": min(high, END_OF_STEPS)}
-        return self._curve(connection, _STEPPED, series=series_id, **bounds)
+        return self._curve(connection, SHOWN, series=series_id, **bounds)
 
     def part(self, connection: Connection, series_id: int, count: int, span: Span, most: int) -> Part:
         """What the steps of a range show, in at most so many buckets."""

@@ -23,32 +23,56 @@ GROUP BY trace_id, span_id
 """
 _OF_RUN: Final = "run = {run:Int64} AND n <= {mark:Int64}"
 _OF_TRACE: Final = f"{_OF_RUN} AND ({{trace:String}} = '' OR trace_id = {{trace:String}})"
+_FIELDS: Final = ", ".join(f"kept.{name}" for name in StoredSpan._fields if name != "child_count")
+_KEPT: Final = f"SELECT * FROM spans WHERE {_OF_TRACE} ORDER BY state DESC, n LIMIT 1 BY trace_id, span_id"
+# A span whose parent the run does not hold, or that is its own parent.
+_TOP: Final = f"""(
+  parent_span_id = span_id
+  OR (trace_id, parent_span_id) NOT IN (SELECT trace_id, span_id FROM spans WHERE {_OF_TRACE})
+)"""
+# Of each trace that has no top the first span.
+_OF_CIRCLES: Final = f"""
+SELECT trace_id, argMin(span_id, (start_unix_ns, id)) FROM ({_KEPT})
+GROUP BY trace_id HAVING countIf{_TOP} = 0
+"""
 _BRANCH: Final = f"""
-SELECT
-  kept.id, kept.trace_id, kept.span_id, kept.parent_span_id, kept.name, kept.kind, kept.start_unix_ns,
-  kept.end_unix_ns, kept.status, kept.status_message, kept.state, kept.attributes, kept.events, kept.links,
-  children.number
-FROM (
-  SELECT * FROM spans WHERE {_OF_TRACE} ORDER BY state DESC, n LIMIT 1 BY trace_id, span_id
-) AS kept
+SELECT {_FIELDS}, children.number
+FROM ({_KEPT}) AS kept
 LEFT JOIN (
-  SELECT trace_id, parent_span_id, count() AS number FROM (
-    SELECT trace_id, span_id, parent_span_id FROM spans WHERE {_OF_TRACE}
-    ORDER BY state DESC, n LIMIT 1 BY trace_id, span_id
-  ) GROUP BY trace_id, parent_span_id
+  SELECT trace_id, parent_span_id, count() AS number FROM ({_KEPT})
+  WHERE span_id != parent_span_id GROUP BY trace_id, parent_span_id
 ) AS children ON children.trace_id = kept.trace_id AND children.parent_span_id = kept.span_id
-WHERE ({{parent:String}} = '' OR kept.parent_span_id = {{parent:String}})
-AND (NOT {{is_top:Bool}} OR (kept.trace_id, kept.parent_span_id) NOT IN (
-  SELECT trace_id, span_id FROM spans WHERE {_OF_TRACE}
-))
+WHERE (
+  {{parent:String}} = ''
+  OR (kept.parent_span_id = {{parent:String}} AND kept.span_id != {{parent:String}})
+)
+AND (
+  NOT {{is_top:Bool}} OR kept.parent_span_id = kept.span_id
+  OR (kept.trace_id, kept.parent_span_id) NOT IN (SELECT trace_id, span_id FROM spans WHERE {_OF_TRACE})
+  OR (kept.trace_id, kept.span_id) IN ({_OF_CIRCLES})
+)
 AND ({{step:String}} = '' OR position(kept.attributes, concat({{step:String}}, ',')) > 0
   OR position(kept.attributes, concat({{step:String}}, '}}')) > 0)
-AND (kept.start_unix_ns, kept.id) > ({{start:Int64}}, {{after:Int64}})
+"""
+_FORWARDS: Final = f"""
+{_BRANCH} AND (kept.start_unix_ns, kept.id) > ({{start:Int64}}, {{after:Int64}})
 ORDER BY kept.start_unix_ns, kept.id LIMIT {{limit:Int64}}
 """
+_BACKWARDS: Final = f"""
+{_BRANCH} AND (kept.start_unix_ns, kept.id) < ({{start:Int64}}, {{after:Int64}})
+ORDER BY kept.start_unix_ns DESC, kept.id DESC LIMIT {{limit:Int64}}
+"""
+_OF_RUNS: Final = "run IN {runs:Array(Int64)} AND trace_id = {trace:String} AND n <= {mark:Int64}"
+_TRACE: Final = f"""
+SELECT {_FIELDS} FROM (
+  SELECT * FROM spans WHERE {_OF_RUNS} ORDER BY state DESC, n LIMIT 1 BY run, span_id
+) AS kept
+ORDER BY kept.start_unix_ns, kept.id LIMIT {{limit:Int64}}
+"""
+_COUNT: Final = f"SELECT uniqExact(run, span_id) FROM spans WHERE {_OF_RUNS}"
 _SOME: Final = "SELECT 1 FROM spans WHERE run = {run:Int64} LIMIT 1"
 _DELETE: Final = "DELETE FROM spans WHERE run = {run:Int64}"
-_BEFORE_ALL: Final = (-1, 0)
+_ENDS: Final = ((-1, 0), (2**63 - 1, 2**63 - 1))
 
 Identity = tuple[int, bytes, bytes]
 
@@ -86,11 +110,12 @@ class ClickHouseSpans:
         *,
         after: tuple[int, int] | None,
         limit: int,
+        is_newest_first: bool = False,
     ) -> Sequence[StoredSpan]:
         """Spans by start time."""
-        start, number = after or _BEFORE_ALL
+        start, number = after or _ENDS[is_newest_first]
         rows = self._database.rows(
-            _BRANCH,
+            _BACKWARDS if is_newest_first else _FORWARDS,
             run=run,
             mark=mark_of(connection).spans,
             trace=branch.trace_id.hex() if branch.trace_id else "",
@@ -102,6 +127,17 @@ class ClickHouseSpans:
             limit=limit,
         )
         return [_span(row) for row in rows]
+
+    def trace(
+        self, connection: Connection, runs: Sequence[int], trace_id: bytes, *, limit: int
+    ) -> tuple[Sequence[StoredSpan], int]:
+        """The first spans of a trace by their start, of those runs, and how many there are in all."""
+        given = {"runs": list(runs), "trace": trace_id.hex(), "mark": mark_of(connection).spans}
+        rows = self._database.rows(_TRACE, **given, limit=limit)
+        found = [_span(row) for row in rows]
+        if len(found) < limit:
+            return found, len(found)
+        return found, int(self._database.rows(_COUNT, **given)[0][0])
 
     def clear(self, run: int) -> None:
         """Delete a run's spans."""
@@ -133,4 +169,4 @@ class ClickHouseSpans:
 def _span(row: tuple[Any, ...]) -> StoredSpan:
     number, trace_id, span_id, parent, *plain = row
     ids = bytes.fromhex(trace_id), bytes.fromhex(span_id), bytes.fromhex(parent) or None
-    return StoredSpan._make((number, *ids, *plain))
+    return StoredSpan(number, *ids, *plain)

@@ -28,6 +28,8 @@ from rundial.server.store.migrations import (
     m0021_facets,
     m0022_spantree,
     m0023_means,
+    m0024_data_points,
+    m0025_span_lines,
     m0026_evals,
 )
 from rundial.server.store.migrations.changes import create
@@ -61,6 +63,8 @@ STEPS: Final[tuple[Step, ...]] = (
     Step(21, "run facets", m0021_facets.upgrade),
     Step(22, "span trees", m0022_spantree.upgrade),
     Step(23, "means of series", m0023_means.upgrade),
+    Step(24, "data points", m0024_data_points.upgrade),
+    Step(25, "lines of traces", m0025_span_lines.upgrade),
     Step(26, "evaluations", m0026_evals.upgrade),
 )
 
