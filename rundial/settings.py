@@ -275,17 +275,15 @@ def _integer(value: Any) -> int:
 def _number(value: Any) -> float:
     if isinstance(value, bool):
         raise ValueError("must be a number")
-    number = float(value)
-    if number > MAX_SECONDS:
+    if (number := float(value)) > MAX_SECONDS:
         raise ValueError(f"must be at most {MAX_SECONDS:,}")
     return number
 
 
 def _share(value: Any) -> float:
-    number = _number(value)
-    if not 0 <= number <= 1:
-        raise ValueError("must be a number from 0 to 1")
-    return number
+    if 0 <= (number := _number(value)) <= 1:
+        return number
+    raise ValueError("must be a number from 0 to 1")
 
 
 def _provider(value: Any) -> Callable[[], Mapping[str, object]]:
