@@ -230,9 +230,14 @@ class RunDelivery:
 
     def _ledgers(self) -> tuple[Ledger, tuple[PlaceLedger, ...]]:
         """The run's account and those of the further places, as they are at one moment."""
+        if self._attached.recorder.is_interrupting:
+            return self._ledgers_now()  # the lock may be held by a pass that waits for this thread
         with self._pipeline.encoder.pass_lock:
-            ledger = self._attached.recorder.ledger()
-            return ledger, tuple(branch.ledger(ledger) for branch in self._attached.branches)
+            return self._ledgers_now()
+
+    def _ledgers_now(self) -> tuple[Ledger, tuple[PlaceLedger, ...]]:
+        ledger = self._attached.recorder.ledger()
+        return ledger, tuple(branch.ledger(ledger) for branch in self._attached.branches)
 
     def _end(self, ending: Ending | None, end: float) -> None:
         if self._attached.watch is not None:

@@ -232,10 +232,15 @@ class RunRecorder:
         One who has interrupted a call of the ring on its own thread cannot wait, for the pass may be
         waiting for that call: what is under way at that moment is missing from the account.
         """
-        if self._ring.is_inside:
+        if self.is_interrupting:
             return self._account_of_all()
         with self._encoder.pass_lock:
             return self._account_of_all()
+
+    @property
+    def is_interrupting(self) -> bool:
+        """Whether this thread is in the middle of a call of the ring, which a pass may wait for."""
+        return self._ring.is_inside
 
     def _account_of_all(self) -> Ledger:
         from rundial.diagnostics import Ledger

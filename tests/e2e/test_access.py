@@ -221,6 +221,7 @@ def test_agents_and_their_keys_end_together(client: Client, real: LocalServer) -
         "one": ["logs:write"],
         "two": [
             "artifacts:write",
+            "evals:write",
             "logs:write",
             "metrics:write",
             "project:read",

@@ -32,7 +32,8 @@ class Here:
     def rundial(self, *args: str, key: str = "") -> Done:
         """Run a command against it."""
         chosen = key or self.server.key
-        return rundial(*args, RUNDIAL_ENDPOINT=self.server.url, RUNDIAL_API_KEY=chosen)
+        place = {"RUNDIAL_ENDPOINT": self.server.url, "RUNDIAL_PROJECT": "digits"}
+        return rundial(*args, RUNDIAL_API_KEY=chosen, **place)
 
     def post(self, path: str, body: bytes, *, kind: str = "application/json", key: str = "") -> Any:
         """POST a body; returns the answer's."""

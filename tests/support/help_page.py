@@ -28,13 +28,8 @@ def page() -> str:
 
 
 def _helps(command: click.Command, path: str, above: click.Context | None) -> Iterator[tuple[str, str]]:
-    ctx = click.Context(
-        command,
-        info_name=path.rpartition(" ")[2],
-        parent=above,
-        terminal_width=WIDTH,
-        max_content_width=WIDTH,
-    )
+    settings = {**command.context_settings, "terminal_width": WIDTH, "max_content_width": WIDTH}
+    ctx = click.Context(command, info_name=path.rpartition(" ")[2], parent=above, **settings)
     lines = command.get_help(ctx).splitlines()
     yield path, "\n".join(line.rstrip() for line in lines)
     if isinstance(command, click.Group):

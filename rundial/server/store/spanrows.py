@@ -36,7 +36,7 @@ _INSERT: Final = Prepared(lambda dialect: insert_into(spans, dialect).on_conflic
 _UPDATE: Final = Prepared(
     update(spans)
     .where(spans.c.id == bindparam("b_id"))
-    .values({name: bindparam(f"b_{name}") for name in _FIELDS})
+    .values({name: bindparam(f"b_{name}") for name in (*_FIELDS, "instance")})
 )
 _FIND_ALL: Final = """
 SELECT spans.trace_id, spans.span_id, spans.id, spans.state
@@ -68,7 +68,14 @@ def store_spans(connection: Connection, run: int, instance: int, arrived: Iterab
     _insert(bare, run, instance, new)
     _UPDATE.run_each(
         connection,
-        ({"b_id": row, **{f"b_{name}": getattr(span, name) for name in _FIELDS}} for row, span in changed),
+        (
+            {
+                "b_id": row,
+                "b_instance": instance,
+                **{f"b_{name}": getattr(span, name) for name in _FIELDS},
+            }
+            for row, span in changed
+        ),
     )
     ended = sum(span.state >= SPAN_INTERRUPTED for span in new)
     for key, (_, state) in known.items():
