@@ -157,6 +157,8 @@ def serve(  # noqa: PLR0913 -- one argument an option of the command
             # What the modules hold stays until the end; each look through it costs requests 25 ms.
             gc.collect()
             gc.freeze()
+            # An answer of thousands of objects is no garbage: fewer looks, each at what is young.
+            gc.set_threshold(10_000, 20, 20)
             drain = _Drain(services.draining, conduct.drain_s)
             door = _grpc_door(services, pace, doors, host)
             _run(_Announcing(config, services.streams, ready, on_ready, drain, door), listener)

@@ -58,11 +58,13 @@ def _values(engines: Engines) -> dict[str, str]:
 
 def test_a_deadlocks_victim_is_run_again(writer: Writer, engines: Engines) -> None:
     """Two processes that wait for each other both get done, each exactly once."""
-    has_first, may_go_on = threading.Event(), threading.Event()
+    has_first, may_go_on, is_other_on = threading.Event(), threading.Event(), threading.Event()
     tries: list[int] = []
 
     def job(connection: Connection) -> None:
         tries.append(1)
+        # Run again at once, it could be at the row before the other is woken, and give up once more.
+        assert len(tries) == 1 or is_other_on.wait(10)
         _adds_one(connection, "a")
         has_first.set()
         assert may_go_on.wait(10)
@@ -76,11 +78,11 @@ def test_a_deadlocks_victim_is_run_again(writer: Writer, engines: Engines) -> No
         assert has_first.wait(10)
         may_go_on.set()
         _adds_one(other, "a")
+        is_other_on.set()
     done.result(15)
 
     assert _values(engines) == {"a": "2", "b": "2"}
-    # Run again at once, it may be at the row before the other is woken, and give up once more.
-    assert len(tries) > 1
+    assert len(tries) == 2
 
 
 def test_a_connection_that_broke_while_nothing_was_to_do_costs_no_request(

@@ -11,7 +11,10 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 from opentelemetry.proto.common.v1.common_pb2 import AnyValue, ArrayValue, KeyValue, KeyValueList
 from opentelemetry.proto.logs.v1.logs_pb2 import LogRecord, ResourceLogs, ScopeLogs
 from opentelemetry.proto.metrics.v1.metrics_pb2 import (
+    AggregationTemporality,
     Gauge,
+    Histogram,
+    HistogramDataPoint,
     Metric,
     NumberDataPoint,
     ResourceMetrics,
@@ -74,6 +77,15 @@ def point(step: int | None, number: float, *, time: int | None = None, **context
 def gauge(name: str, points: Iterable[NumberDataPoint]) -> Metric:
     """A metric of points."""
     return Metric(name=name, gauge=Gauge(data_points=points))
+
+
+def histogram(name: str, counts: Sequence[int], bounds: Sequence[float]) -> Metric:
+    """A metric of one histogram: a count more than it has bounds."""
+    held = HistogramDataPoint(
+        time_unix_nano=T0, count=sum(counts), bucket_counts=counts, explicit_bounds=bounds
+    )
+    delta = AggregationTemporality.AGGREGATION_TEMPORALITY_DELTA
+    return Metric(name=name, histogram=Histogram(data_points=[held], aggregation_temporality=delta))
 
 
 def metrics(*groups: tuple[Resource, Sequence[Metric]]) -> bytes:

@@ -90,7 +90,8 @@ class World:
         texts = [otlp.line(1, canary(project)), otlp.event(2, "rundial.run.start", {"name": canary(project)})]
         assert self.server.export("logs", otlp.logs(owner, texts)).status == 200
         points = [otlp.point(1, 0.5, fold=canary(project))]
-        body = otlp.metrics((owner, [otlp.gauge(canary(project), points)]))
+        counts = otlp.histogram(f"{canary(project)}-counts", [1, 2], [0.5])
+        body = otlp.metrics((owner, [otlp.gauge(canary(project), points), counts]))
         assert self.server.export("metrics", body).status == 200
         assert self.server.export("traces", otlp.spans(owner, [otlp.span(1, canary(project))])).status == 200
         shown = {

@@ -15,6 +15,7 @@ from typing import Any, Final
 from sqlalchemy import (
     BindParameter,
     Connection,
+    CursorResult,
     Row,
     Select,
     and_,
@@ -50,7 +51,21 @@ _PLAIN: Final = "{}"
 _RANKED: Final = f'{{"{semconv.RANK}":'
 # Of a page's runs. A list in the statement itself would be looked through item by item each time.
 _IDS: Final[BindParameter[int]] = bindparam("ids", expanding=True)
-_COLUMNS: Final = [column for column in runs.c if column.name != "life"]
+# What a row of the table shows: a run's other columns are not read, its life least of all.
+_COLUMNS: Final = [
+    runs.c.id,
+    runs.c.run_id,
+    runs.c.name,
+    runs.c.kind,
+    runs.c.status,
+    runs.c.is_foreign,
+    runs.c.alive_unix_ns,
+    runs.c.started_unix_ns,
+    runs.c.updated_unix_ns,
+    runs.c.archived_unix_ns,
+]
+# By the rule of its definition, which column of its series a metric shows; of other rules it shows none.
+_SHOWN: Final = {"last": 3, "min": 4, "max": 5, "mean": 6}
 
 
 @dataclass(frozen=True, slots=True)
@@ -366,44 +381,35 @@ def _add_metrics(
 ) -> None:
     """Add what each plain metric shows, where nothing was set by hand."""
     column = series.c
+    defined_ones = [column.min_value, column.max_value, column.mean_value] if definitions else []
     query: Select[Any] = select(
-        column.run,
-        column.name,
-        column.attributes,
-        column.last_value,
-        column.min_value,
-        column.max_value,
-        column.mean_value,
+        column.run, column.name, column.attributes, column.last_value, *defined_ones
     ).where(column.run.in_(_IDS), column.name.in_(names), _is_plain())
     fields = {name: f"summary.{name}" for name in names}
-    best: dict[tuple[int, str], AnyRow] = {}
-    # All at once: a table of a thousand runs has thousands of them, and each fetched alone costs twice.
-    rows = connection.execute(query, {_IDS.key: list(found)}).all()
-    for row in rows:
-        place = row[0], row[1]
-        held = best.get(place)
+    best: dict[tuple[int, str], Sequence[Any]] = {}
+    for row in _plainly(connection.execute(query, {_IDS.key: list(found)})):
+        whose = row[0], row[1]
+        held = best.get(whose)
         if held is None or _rank(row) < _rank(held):
-            best[place] = row
+            best[whose] = row
     for (run, name), row in best.items():
         own, field = found[run], fields[name]
         if field in own:
             continue  # set by hand
         defined = definitions.get(run)
-        shown = row[3] if defined is None else _shown(row, rule_of(definition_of(name, defined)))
-        if shown is not None:
-            own[field] = shown
+        place = 3 if defined is None else _SHOWN.get(rule_of(definition_of(name, defined)))
+        if place is not None and row[place] is not None:
+            own[field] = row[place]
 
 
-def _rank(row: AnyRow) -> tuple[int, str]:
+def _plainly(result: CursorResult[Any]) -> Sequence[Sequence[Any]]:
+    """The rows as the driver makes them: of thousands, a `Row` of each costs as much as reading them.
+
+    No column of theirs has a type that would have to be read another way.
+    """
+    return list(result.cursor.fetchall())
+
+
+def _rank(row: Sequence[Any]) -> tuple[int, str]:
     """The series without a context comes first, then the lowest rank's."""
-    return len(row.attributes), row.attributes
-
-
-def _shown(row: AnyRow, rule: str) -> object:
-    kept = {
-        "last": row.last_value,
-        "min": row.min_value,
-        "max": row.max_value,
-        "mean": row.mean_value,
-    }
-    return kept.get(rule)
+    return len(row[2]), row[2]
