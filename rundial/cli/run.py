@@ -10,7 +10,7 @@ import click
 from rundial.cli.lazily import LazyCommands, Source
 from rundial.cli.names import run_ids
 from rundial.cli.options import Group, placed, words_of
-from rundial.cli.output import Output, facts, shown, table, when, when_short
+from rundial.cli.output import Output, count, facts, shown, table, when, when_short
 from rundial.cli.sparks import Sparks, sparks_of
 from rundial.cli.target import Place, session_of
 from rundial.cli.times import Moment
@@ -251,8 +251,3 @@ def _losses(entry: Mapping[str, Any]) -> str:
     losses = dict(dropped) if isinstance(dropped, dict) else {}
     losses |= {name: entry.get(name) for name in ("missing", "evicted", "rejected")}
     return ", ".join(f"{count(number)} {shown(name)}" for name, number in losses.items() if number)
-
-
-def count(number: object) -> str:
-    """Return a whole number with separators, `-` when there is none."""
-    return f"{number:,}" if isinstance(number, int) else "-"
