@@ -70,6 +70,8 @@ def listing(ctx: click.Context, /, workspace: str | None) -> None:
         found = _members(client, session.workspace(client))
 
     def human() -> list[str]:
+        if not found:
+            return ["nobody yet, only keys; add a person: rundial server user add EMAIL"]
         columns = ("email", "role", "name", "userId")
         return table(columns, [[shown(row.get(name) or None) for name in columns] for row in found])
 

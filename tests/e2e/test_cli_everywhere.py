@@ -9,6 +9,7 @@ import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -302,6 +303,21 @@ def test_empty_results_say_what_to_try(account: Account) -> None:
     assert "rundial" in account.rundial("run", "list", "--status", "failed").stdout
     assert "rundial run status" in account.rundial("metrics", "tail", account.run_id, "--keys", "no").stdout
     assert "rundial" in account.rundial("auth", "agent", "list").stdout
+
+
+def test_workspace_of_nobody_says_how_people_are_added(account: Account) -> None:
+    """The owner's key is there from the first start, and no person is."""
+    assert "rundial server user add" in account.rundial("server", "user", "ls", *PLACE[:2]).stdout
+
+
+def test_init_without_a_server_asks_for_one_and_not_for_a_key(home: Path, account: Account) -> None:
+    """Who begins with `rundial init` is told to start a server, which makes the key."""
+    newcomer = replace(account, config=home / "none")
+    done = newcomer.rundial("init", "--endpoint", "http://127.0.0.1:9", "--non-interactive")
+
+    assert done.status == 1
+    _is_a_failure(done.stderr)
+    assert "rundial server" in done.stderr
 
 
 def test_quiet_prints_nothing_and_verbose_says_where_it_went(account: Account) -> None:
