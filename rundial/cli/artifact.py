@@ -180,7 +180,8 @@ def artifacts_of(place: Place, found: Mapping[str, Any]) -> list[str]:
     """Return a page of versions as a table for a person."""
     rows = [row for row in found.get("artifacts") or [] if isinstance(row, dict)]
     if not rows:
-        return [f"no artifacts in {shown(place.workspace)}/{shown(place.project)}"]
+        where = f"{shown(place.workspace)}/{shown(place.project)}"
+        return [f"no artifacts in {where}; upload one: rundial artifact put PATH"]
     cells = [
         [
             named(row),

@@ -158,7 +158,11 @@ def _project_id(client: Client, place: Place) -> str:
 
 def _listed(place: Place, found: list[Any]) -> list[str]:
     if not found:
-        return [f"no evaluation runs in {shown(place.workspace)}/{shown(place.project)}"]
+        where = f"{shown(place.workspace)}/{shown(place.project)}"
+        return [
+            f"no evaluation runs in {where}",
+            "  Make one: rundial.eval.suite, or look elsewhere: rundial target ls",
+        ]
     cells = []
     for row in found:
         counts = row.get("counts") or {}

@@ -167,7 +167,7 @@ def runs_of(
             shown(row.get("runId")),
             shown(row.get("status")),
             shown(row.get("kind")),
-            shown(row.get("runName")),
+            shown(_name_of(row)),
             times(row.get("startedAtMs")),
             times(row.get("updatedAtMs")),
             *([sparks.lines.get(str(row.get("runId")), "")] if sparks else []),
@@ -188,10 +188,16 @@ def runs_of(
     return colored
 
 
+def _name_of(run: Mapping[str, Any]) -> object:
+    """Return what people call a run; None where that is its id."""
+    name = run.get("runName")
+    return None if name == run.get("runId") else name
+
+
 def details_of(output: Output, place: Place, found: Mapping[str, Any]) -> list[str]:
     """Return a run's details as lines for a person."""
     reason = found.get("reason")
-    name = found.get("runName")
+    name = _name_of(found)
     pairs = [
         ("run", shown(found.get("runId")) + (f" ({shown(name)})" if name else "")),
         ("status", output.status(found.get("status")) + (f": {shown(reason)}" if reason else "")),

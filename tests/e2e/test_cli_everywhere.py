@@ -303,6 +303,19 @@ def test_empty_results_say_what_to_try(account: Account) -> None:
     assert "rundial" in account.rundial("run", "list", "--status", "failed").stdout
     assert "rundial run status" in account.rundial("metrics", "tail", account.run_id, "--keys", "no").stdout
     assert "rundial" in account.rundial("auth", "agent", "list").stdout
+    assert "rundial artifact put" in account.rundial("artifact", "ls", *PLACE).stdout
+    assert "rundial target ls" in account.rundial("evals", "ls", *PLACE).stdout
+
+
+def test_run_without_a_name_is_not_called_by_its_id_twice(account: Account) -> None:
+    """An id is long, and said once; its name is a dash."""
+    made = account.rundial("run", "start", "--project", "unnamed", "--json").found["run"]["runId"]
+    place = ("--workspace", "default-workspace", "--project", "unnamed")
+
+    assert account.rundial("run", "status", made, *place).stdout.count(made) == 1
+    assert account.rundial("run", "list", *place).stdout.count(made) == 1
+    account.rundial("run", "finish", made, *place)
+    account.rundial("target", "use", "--project", "digits")
 
 
 def test_workspace_of_nobody_says_how_people_are_added(account: Account) -> None:
