@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from rundial.artifacts.uploads import Uploads
 
 REQUEST_TIMEOUT_S = 10.0
-PATIENCE_S = 1.0
+PATIENCE_S = 0.25
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +76,38 @@ class SyncReport:
     results: Sequence[SyncResult]
 
 
+@dataclass(frozen=True, slots=True)
+class SyncProgress:
+    """How far a sync is with one instance's spool.
+
+    Attributes:
+        run_id: Its run.
+        number: Which of the spools that were found it is, from 1.
+        of: How many were found.
+        answered: Units that the server has answered by now, of all signals and files.
+        total: Units that waited at the beginning.
+    """
+
+    run_id: str
+    number: int
+    of: int
+    answered: int
+    total: int
+
+
+OnProgress = Callable[[SyncProgress], None]
+
+
+@dataclass(frozen=True, slots=True)
+class _Order:
+    """Where everything is to go, and until when."""
+
+    endpoint: str | None
+    api_key: str | None
+    to: str | None
+    end: float
+
+
 def sync(
     directories: Sequence[Path],
     *,
@@ -83,6 +115,7 @@ def sync(
     api_key: str | None = None,
     to: str | None = None,
     timeout_s: float = 60.0,
+    on_progress: OnProgress | None = None,
 ) -> SyncReport:
     """Adopt and deliver everything that dead processes left under some spool directories.
 
@@ -94,14 +127,19 @@ def sync(
             stored for that server is.
         to: Deliver there, also what was recorded for another server.
         timeout_s: Seconds in all.
+        on_progress: Told, on the calling thread, as each spool is begun and while it is delivered.
     """
-    end = time.monotonic() + timeout_s
+    order = _Order(endpoint, api_key, to, time.monotonic() + timeout_s)
     results: list[SyncResult] = []
     senders: dict[str, Sender] = {}
     try:
         for directory in directories:
             sweep(directory)
-            results += [_sync_one(path, endpoint, api_key, to, senders, end) for path in find(directory)]
+        paths = [path for directory in directories for path in find(directory)]
+        for number, path in enumerate(paths, 1):
+            meter = _Meter(on_progress, path.parent.name, number, len(paths))
+            results.append(_sync_one(path, order, senders, meter))
+        for directory in directories:
             remove_stray_rings(directory)
     finally:
         for sender in senders.values():
@@ -227,14 +265,35 @@ def _open_ring_ids(root: Path) -> set[str]:
     return found
 
 
-def _sync_one(
-    path: Path,
-    endpoint: str | None,
-    api_key: str | None,
-    to: str | None,
-    senders: dict[str, Sender],
-    end: float,
-) -> SyncResult:
+class _Meter:
+    """Tells how far one spool is.
+
+    Args:
+        on_progress: Is told; None where nobody wants to know.
+        run_id: Of the spool.
+        number: Which one it is.
+        of: Of how many.
+    """
+
+    def __init__(self, on_progress: OnProgress | None, run_id: str, number: int, of: int) -> None:
+        self._on_progress = on_progress
+        self._run_id = run_id
+        self._number = number
+        self._of = of
+        self._total: int | None = None
+
+    def tell(self, spool: Spool) -> None:
+        """Tell it, by what still waits."""
+        if self._on_progress is None:
+            return
+        waiting = sum(_counted(spool, "waiting").values())
+        # An account of losses may come on top meanwhile.
+        self._total = max(waiting, self._total or 0)
+        progress = SyncProgress(self._run_id, self._number, self._of, self._total - waiting, self._total)
+        self._on_progress(progress)
+
+
+def _sync_one(path: Path, order: _Order, senders: dict[str, Sender], meter: _Meter) -> SyncResult:
     run_id = path.parent.name
     try:
         spool = open_dead(path)
@@ -245,9 +304,11 @@ def _sync_one(
     before = {fate: _counted(spool, fate) for fate in ("delivered", "rejected")}
     why, is_refused, conflicts = "", False, list[str]()
     try:
-        target, why = _target(spool.meta, endpoint, api_key, to)
+        target, why = _target(spool.meta, order.endpoint, order.api_key, order.to)
         if target is not None:
-            why, is_refused = _deliver(spool, target, senders, end, conflicts)
+            meter.tell(spool)
+            wait = _Wait(order.end, lambda: meter.tell(spool))
+            why, is_refused = _deliver(spool, target, senders, wait, conflicts)
     finally:
         now = {fate: _difference(_counted(spool, fate), counts) for fate, counts in before.items()}
         waiting = _counted(spool, "waiting")
@@ -268,7 +329,7 @@ def _sync_one(
 
 
 def _deliver(
-    spool: Spool, target: Target, senders: dict[str, Sender], end: float, conflicts: list[str]
+    spool: Spool, target: Target, senders: dict[str, Sender], wait: _Wait, conflicts: list[str]
 ) -> tuple[str, bool]:
     """Send until all is answered or the time is over; return why something stays, and whether for the key."""
     sender = senders.get(target.origin)
@@ -293,13 +354,11 @@ def _deliver(
     uploads = uploads_of(spool, target, late.tell)
     resource = base64.b64decode(spool.meta.resource_b64)
     try:
-        is_sent = _drain(sender, source, refusals, end)
-        has_files = (
-            uploads is not None and not refusals and not uploads.drain(max(0.0, end - time.monotonic()))
-        )
+        is_sent = _drain(sender, source, refusals, wait)
+        has_files = uploads is not None and not refusals and not wait.until(uploads.delivered)
         is_done = (
             is_sent
-            and account.tell_rest(spool, resource, lambda: _drain(sender, source, refusals, end))
+            and account.tell_rest(spool, resource, lambda: _drain(sender, source, refusals, wait))
             and not has_files
         )
         report = sender.report(source)
@@ -333,15 +392,33 @@ def uploads_of(spool: Spool, target: Target, announce: Callable[[], None]) -> Up
 
     uploads = uploading.of_spool(spool, target, announce)
     uploads.wake()
+    uploads.hurry()
     return uploads
 
 
-def _drain(sender: Sender, source: RunSource, refusals: list[Pause], end: float) -> bool:
+@dataclass(frozen=True, slots=True)
+class _Wait:
+    """Waits until the time is over, and says now and then that it goes on."""
+
+    end: float
+    tick: Callable[[], None]
+
+    def until(self, is_done: Callable[[float], bool], stops: Callable[[], bool] = lambda: False) -> bool:
+        """Wait until it is done, which is given the seconds that it may take, or waiting is of no use."""
+        while not stops():
+            left_s = self.end - time.monotonic()
+            if is_done(min(PATIENCE_S, max(0.0, left_s))):
+                self.tick()
+                return True
+            if left_s <= 0:
+                return False
+            self.tick()
+        return False
+
+
+def _drain(sender: Sender, source: RunSource, refusals: list[Pause], wait: _Wait) -> bool:
     """Wait until all is answered; no longer than a moment once the key has been refused."""
-    while not refusals and time.monotonic() < end:
-        if sender.drain(min(PATIENCE_S, max(0.0, end - time.monotonic())), source=source):
-            return True
-    return False
+    return wait.until(lambda left_s: sender.drain(left_s, source=source), lambda: bool(refusals))
 
 
 def _target(

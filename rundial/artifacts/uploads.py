@@ -155,13 +155,17 @@ class Uploads:
         self.wake()
         return self._wait(lambda: not self._todo and not self._is_preparing, deadline_s)
 
+    def delivered(self, deadline_s: float) -> bool:
+        """Wait until everything is answered, and hurry nothing."""
+        return self._wait(self._is_through, deadline_s)
+
     def drain(self, deadline_s: float) -> bool:
         """Wait until everything is answered; without a server: until it is snapshotted."""
         if self._server is None:
             return self.prepared(deadline_s)
         self.wake()
         self.hurry()
-        if self._wait(self._is_through, min(deadline_s, QUIET_S)):
+        if self.delivered(min(deadline_s, QUIET_S)):
             return True
         if deadline_s > QUIET_S and not self._is_adopted:
             # A script that stands still for minutes should say what for; once a minute at most.
@@ -170,7 +174,7 @@ class Uploads:
                 f"run {self._run_id}: waiting for {count:,} artifacts to be uploaded; {sent:,.0f} MiB sent"
             )
             self._warn("waiting", words)
-        return self._wait(self._is_through, max(0.0, deadline_s - QUIET_S))
+        return self.delivered(max(0.0, deadline_s - QUIET_S))
 
     def _is_through(self) -> bool:
         return not (self._journal.waiting or self._busy or self._is_preparing)

@@ -9,7 +9,8 @@ import click
 
 from rundial.cli.failure import CommandError
 from rundial.cli.lazily import LazyCommands, Source
-from rundial.cli.options import Group
+from rundial.cli.names import artifact_names, run_ids
+from rundial.cli.options import Group, placed
 from rundial.cli.output import facts, shown, size, table, when
 from rundial.cli.progress import tracked
 from rundial.cli.target import Place, session_of
@@ -36,20 +37,12 @@ group = Group(
     ),
 )
 
-_WORKSPACE = click.option(
-    "--workspace", metavar="SLUG", help="Workspace; the profile's, else the key's only one."
-)
-_PROJECT = click.option(
-    "--project", metavar="SLUG", help="Project; the profile's, else the workspace's only one."
-)
-
 
 @group.command("ls")
-@_WORKSPACE
-@_PROJECT
+@placed
 @click.option("--type", metavar="TYPE", help="Only of this type, such as checkpoint.")
-@click.option("--name", metavar="NAME", help="Only of this name.")
-@click.option("--run", "run_id", metavar="RUN_ID", help="Only what this run made.")
+@click.option("--name", metavar="NAME", help="Only of this name.", shell_complete=artifact_names)
+@click.option("--run", "run_id", metavar="RUN_ID", shell_complete=run_ids, help="Only what this run made.")
 @click.option("--limit", type=click.IntRange(1, 1000), default=50, show_default=True, help="Most to print.")
 @click.pass_context
 def list_artifacts(ctx: click.Context, /, workspace: str | None, project: str | None, **query: Any) -> None:
@@ -57,14 +50,13 @@ def list_artifacts(ctx: click.Context, /, workspace: str | None, project: str | 
     session = session_of(ctx, workspace=workspace, project=project)
     with session.client() as client:
         place = session.place(client)
-        found = client.list_artifacts(**_at(place), **query)
+        found = client.list_artifacts(**place.slugs(), **query)
     session.output.result({"result": found}, lambda: artifacts_of(place, found))
 
 
 @group.command("show")
-@click.argument("artifact")
-@_WORKSPACE
-@_PROJECT
+@click.argument("artifact", shell_complete=artifact_names)
+@placed
 @click.option("--lineage", "with_lineage", is_flag=True, help="Also what it came from and who uses it.")
 @click.option(
     "--depth", type=click.IntRange(1, 10), default=3, show_default=True, help="Steps of the lineage."
@@ -83,17 +75,18 @@ def show(
     session = session_of(ctx, workspace=workspace, project=project)
     with session.client() as client:
         place = session.place(client)
-        found: dict[str, Any] = {**client.artifact(**_at(place), artifact_ref=artifact)}
+        found: dict[str, Any] = {**client.artifact(**place.slugs(), artifact_ref=artifact)}
         if with_lineage:
-            found["lineage"] = client.lineage(**_at(place), artifact_ref=found["artifactId"], depth=depth)
+            found["lineage"] = client.lineage(**place.slugs(), artifact_ref=found["artifactId"], depth=depth)
     session.output.result({"artifact": found}, lambda: details_of(found))
 
 
 @group.command("use")
-@click.argument("artifact")
-@_WORKSPACE
-@_PROJECT
-@click.option("--run", "run_id", metavar="RUN_ID", required=True, help="The run that uses it.")
+@click.argument("artifact", shell_complete=artifact_names)
+@placed
+@click.option(
+    "--run", "run_id", metavar="RUN_ID", shell_complete=run_ids, required=True, help="The run that uses it."
+)
 @click.pass_context
 def use(
     ctx: click.Context, /, artifact: str, workspace: str | None, project: str | None, run_id: str
@@ -102,15 +95,14 @@ def use(
     session = session_of(ctx, workspace=workspace, project=project)
     with session.client() as client:
         place = session.place(client)
-        found = client.note_artifact_use(**_at(place), artifact_ref=artifact, run_id=run_id)
+        found = client.note_artifact_use(**place.slugs(), artifact_ref=artifact, run_id=run_id)
     said = f"noted: {shown(run_id)} uses {named(found)}"
     session.output.result({"artifact": found}, lambda: [said])
 
 
 @group.command("rm")
-@click.argument("artifacts", nargs=-1, required=True)
-@_WORKSPACE
-@_PROJECT
+@click.argument("artifacts", nargs=-1, required=True, shell_complete=artifact_names)
+@placed
 @click.option("--force", is_flag=True, help="Also what an alias holds.")
 @click.pass_context
 def remove(
@@ -126,23 +118,22 @@ def remove(
     with session.client() as client:
         place = session.place(client)
         # All are looked up before the first is deleted: `model` means another version afterwards.
-        found = [client.artifact(**_at(place), artifact_ref=each, max_files=1) for each in artifacts]
+        found = [client.artifact(**place.slugs(), artifact_ref=each, max_files=1) for each in artifacts]
         for each in found:
-            client.delete_artifact(**_at(place), artifact_ref=each["artifactId"], force=force)
+            client.delete_artifact(**place.slugs(), artifact_ref=each["artifactId"], force=force)
     deleted = [{"artifactId": each["artifactId"], "name": named(each)} for each in found]
     session.output.result({"deleted": deleted}, lambda: [f"deleted {each['name']}" for each in deleted])
 
 
 @group.command("gc")
-@_WORKSPACE
-@_PROJECT
+@placed
 @click.option("--dry-run", is_flag=True, help="Only say what would go now.")
 @click.pass_context
 def collect(ctx: click.Context, /, workspace: str | None, project: str | None, dry_run: bool) -> None:
     """Free what nothing needs: expired versions, stale uploads, bytes without a version."""
     session = session_of(ctx, workspace=workspace, project=project)
     with session.client(timeout_s=VERIFY_S) as client:
-        found = client.collect_artifacts(**_at(session.place(client)), dry_run=dry_run)
+        found = client.collect_artifacts(**session.place(client).slugs(), dry_run=dry_run)
     verb = "would free" if dry_run else "freed"
     said = f"{verb} {size(found.get('bytesFreed'))} in {found.get('blobsDeleted')} files"
     ended = f"expired: {found.get('versionsExpired')} versions, {found.get('uploadsExpired')} uploads"
@@ -150,9 +141,8 @@ def collect(ctx: click.Context, /, workspace: str | None, project: str | None, d
 
 
 @group.command("verify")
-@click.argument("artifacts", nargs=-1)
-@_WORKSPACE
-@_PROJECT
+@click.argument("artifacts", nargs=-1, shell_complete=artifact_names)
+@placed
 @click.option("--all", "is_all", is_flag=True, help="Every version of the project.")
 @click.pass_context
 def verify(
@@ -171,7 +161,7 @@ def verify(
         place = session.place(client)
         wanted = _wanted(client, place, artifacts)
         results = [
-            {**client.verify_artifact(**_at(place), artifact_ref=each["artifactId"]), "name": named(each)}
+            {**client.verify_artifact(**place.slugs(), artifact_ref=each["artifactId"]), "name": named(each)}
             for each in tracked(session.output, "verifying", wanted, lambda each: int(each["sizeBytes"]))
         ]
     is_intact = all(each["intact"] for each in results)
@@ -182,19 +172,16 @@ def verify(
 
 def _wanted(client: Client, place: Place, artifacts: Sequence[str]) -> list[Mapping[str, Any]]:
     if artifacts:
-        return [client.artifact(**_at(place), artifact_ref=each, max_files=1) for each in artifacts]
-    return list(client.iter_artifacts(**_at(place)))
-
-
-def _at(place: Place) -> dict[str, Any]:
-    return {"workspace_slug": place.workspace, "project_slug": place.project}
+        return [client.artifact(**place.slugs(), artifact_ref=each, max_files=1) for each in artifacts]
+    return list(client.iter_artifacts(**place.slugs()))
 
 
 def artifacts_of(place: Place, found: Mapping[str, Any]) -> list[str]:
     """Return a page of versions as a table for a person."""
     rows = [row for row in found.get("artifacts") or [] if isinstance(row, dict)]
     if not rows:
-        return [f"no artifacts in {shown(place.workspace)}/{shown(place.project)}"]
+        where = f"{shown(place.workspace)}/{shown(place.project)}"
+        return [f"no artifacts in {where}; upload one: rundial artifact put PATH"]
     cells = [
         [
             named(row),

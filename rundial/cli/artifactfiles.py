@@ -10,7 +10,8 @@ import click
 
 from rundial.cli.artifact import named
 from rundial.cli.failure import CommandError
-from rundial.cli.options import Command
+from rundial.cli.names import artifact_names, run_ids
+from rundial.cli.options import Command, placed
 from rundial.cli.output import shown, size
 from rundial.cli.progress import counted
 from rundial.cli.target import session_of
@@ -22,13 +23,14 @@ _SUCH_AS = "Such as --metadata '{\"acc\": 0.9}'"
 
 @click.command("put", cls=Command)
 @click.argument("path", type=click.Path(exists=True, path_type=Path))
-@click.option("--workspace", metavar="SLUG", help="Workspace; the profile's, else the key's only one.")
-@click.option("--project", metavar="SLUG", help="Project; the profile's, else the workspace's only one.")
-@click.option("--name", metavar="NAME", help="Its name; the path's last part by default.")
+@placed
+@click.option(
+    "--name", metavar="NAME", help="Its name; the path's last part by default.", shell_complete=artifact_names
+)
 @click.option("--type", "artifact_type", metavar="TYPE", help="Such as model or dataset.")
 @click.option("--alias", "aliases", multiple=True, metavar="ALIAS", help="Further name; repeatable.")
 @click.option("--metadata", metavar="JSON", help="What is to be known of it, as a JSON object.")
-@click.option("--run", "run_id", metavar="RUN_ID", help="The run that made it.")
+@click.option("--run", "run_id", metavar="RUN_ID", shell_complete=run_ids, help="The run that made it.")
 @click.pass_context
 def put(
     ctx: click.Context,
@@ -57,9 +59,8 @@ def put(
 
 
 @click.command("get", cls=Command)
-@click.argument("artifact")
-@click.option("--workspace", metavar="SLUG", help="Workspace; the profile's, else the key's only one.")
-@click.option("--project", metavar="SLUG", help="Project; the profile's, else the workspace's only one.")
+@click.argument("artifact", shell_complete=artifact_names)
+@placed
 @click.option(
     "--to",
     type=click.Path(file_okay=False, path_type=Path),
@@ -67,7 +68,7 @@ def put(
     show_default=True,
     help="Directory to write to.",
 )
-@click.option("--run", "run_id", metavar="RUN_ID", help="The run that uses it.")
+@click.option("--run", "run_id", metavar="RUN_ID", shell_complete=run_ids, help="The run that uses it.")
 @click.pass_context
 def get(
     ctx: click.Context,

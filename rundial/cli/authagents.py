@@ -8,6 +8,7 @@ import click
 
 from rundial.cli.authkeys import key_lines, key_table, scope_option, wish_of
 from rundial.cli.failure import CommandError, nearest
+from rundial.cli.names import agent_names
 from rundial.cli.options import Group, in_workspace, placed
 from rundial.cli.output import shown, table, when
 from rundial.cli.target import session_of
@@ -21,7 +22,9 @@ agents = Group("agent", help="Make, list and end agents of a workspace.")
 keys = Group("key", help="Make and list API keys of an agent.")
 agents.add_command(keys)
 
-_agent = click.option("--agent", required=True, metavar="AGENT", help="Which one, by id or name.")
+_agent = click.option(
+    "--agent", required=True, metavar="AGENT", shell_complete=agent_names, help="Which one, by id or name."
+)
 
 
 def agent_of(client: Client, workspace: str, reference: str) -> str:

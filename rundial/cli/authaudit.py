@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from rundial.cli.authagents import agent_of
+from rundial.cli.names import agent_names
 from rundial.cli.options import Group, in_workspace
 from rundial.cli.output import shown, table, when
 from rundial.cli.target import session_of
@@ -17,7 +18,9 @@ audit = Group("audit", help="See what was done in a workspace.")
 
 @audit.command("list")
 @in_workspace
-@click.option("--agent", metavar="AGENT", help="Only what this agent did, by id or name.")
+@click.option(
+    "--agent", metavar="AGENT", shell_complete=agent_names, help="Only what this agent did, by id or name."
+)
 @click.option("--actor-kind", type=click.Choice(ACTORS), help="Only what such did.")
 @click.option("--limit", type=click.IntRange(1, 10_000), default=PAGE, show_default=True, help="Most events.")
 @click.pass_context

@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from rundial.cli.names import agent_names
 from rundial.cli.options import Group, placed, words_of
 from rundial.cli.output import shown, table, when
 from rundial.cli.target import session_of
@@ -84,7 +85,12 @@ def key_table(found: list[Any]) -> list[str]:
 
 @keys.command("create")
 @placed
-@click.option("--agent", metavar="AGENT", help="The agent that it belongs to, by id or name.")
+@click.option(
+    "--agent",
+    metavar="AGENT",
+    shell_complete=agent_names,
+    help="The agent that it belongs to, by id or name.",
+)
 @scope_option
 @click.pass_context
 def create(

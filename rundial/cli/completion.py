@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from typing import Final
 
 import click
 
@@ -15,6 +16,25 @@ _INTO = {
     "zsh": 'eval "$(rundial completion zsh)"         in ~/.zshrc',
     "fish": "rundial completion fish | source       in ~/.config/fish/config.fish",
 }
+# bash breaks words at colons, which names of versions have (`model:v3`): so the line as it was typed is what
+# is completed, and of each answer only what comes after the last colon is put into it.
+_BASH: Final = """\
+%(complete_func)s() {
+    local IFS=$'\\n' line="${COMP_LINE:0:COMP_POINT}" word=-1 before="" type value
+    [[ $line == *[[:space:]] ]] && word=9999
+    local current="${line##*[[:space:]]}"
+    [[ $current == *:* && $COMP_WORDBREAKS == *:* ]] && before="${current%%"${current##*:}"}"
+    COMPREPLY=()
+    while IFS=, read -r type value; do
+        case $type in
+            plain) COMPREPLY+=("${value#"$before"}") ;;
+            dir) compopt -o dirnames ;;
+            file) compopt -o default ;;
+        esac
+    done < <(COMP_WORDS="$line" COMP_CWORD=$word %(complete_var)s=bash_complete "$1")
+}
+complete -o nosort -F %(complete_func)s %(prog_name)s
+"""
 
 
 @click.command("completion", cls=Command)
@@ -29,5 +49,5 @@ def completion(ctx: click.Context, /, shell: str) -> None:
         raise click.UsageError(f"{shell} is not a shell that can be completed in")
     # Only the function is wanted: click's own `source` asks bash for its version first.
     text = made(ctx.find_root().command, {}, "rundial", VARIABLE)
-    script = text.source_template % text.source_vars()
+    script = (_BASH if shell == "bash" else text.source_template) % text.source_vars()
     write(sys.stdout, [f"# {_INTO[shell]}", *script.strip().splitlines()])

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from rundial.cli.failure import CommandError
+from rundial.cli.names import setting_names, setting_values
 from rundial.cli.options import Group
 from rundial.cli.output import facts, shown
 from rundial.cli.target import Session, session_of
@@ -43,8 +44,8 @@ def show(ctx: click.Context, /, *, shows_all: bool) -> None:
 
 
 @group.command("set")
-@click.argument("name")
-@click.argument("value")
+@click.argument("name", shell_complete=setting_names)
+@click.argument("value", shell_complete=setting_values)
 @click.pass_context
 def set_field(ctx: click.Context, /, name: str, value: str) -> None:
     """Set a field of the profile, such as `workspace` or `default_format`."""
@@ -57,7 +58,7 @@ def set_field(ctx: click.Context, /, name: str, value: str) -> None:
 
 
 @group.command("unset")
-@click.argument("name")
+@click.argument("name", shell_complete=setting_names)
 @click.pass_context
 def unset(ctx: click.Context, /, name: str) -> None:
     """Take a field out of the profile."""

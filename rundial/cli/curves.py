@@ -51,10 +51,18 @@ def plot(points: Sequence[tuple[float, float]], *, width: int, height: int, titl
     labels = [ends[0], *[""] * (len(rows) - 2), ends[1]]
     lines = [title] if title else []
     lines += [f"{label.rjust(margin)} │{row}".rstrip() for label, row in zip(labels, rows, strict=True)]
-    left, right = _number(min(xs)), _number(max(xs))
     lines.append(f"{' ' * margin} └{'─' * columns}")
-    lines.append(f"{' ' * margin}  {left}{right.rjust(max(1, columns - len(left)))}")
+    lines.append(_ends(min(xs), max(xs), margin + 2, columns))
     return lines
+
+
+def _ends(low: float, high: float, margin: int, columns: int) -> str:
+    """Return the line below a curve; ends that are too long for it begin further left, or are rounded."""
+    left, right = _number(low), _number(high)
+    if len(left) + 1 + len(right) > margin + columns:
+        left, right = f"{low:.3g}", f"{high:.3g}"
+    between = max(1, columns - len(left) - len(right))
+    return f"{left}{' ' * between}{right}".rjust(margin + columns)
 
 
 def _dots(points: Sequence[tuple[float, float]], columns: int, height: int) -> list[str]:

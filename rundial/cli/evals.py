@@ -10,7 +10,8 @@ import click
 
 from rundial.cli.evalreport import as_markdown, as_text, number
 from rundial.cli.failure import CommandError
-from rundial.cli.options import Group
+from rundial.cli.names import eval_runs, run_ids, suite_names
+from rundial.cli.options import Group, placed
 from rundial.cli.output import facts, shown, table, when
 from rundial.cli.target import Place, session_of
 
@@ -22,19 +23,15 @@ MAX_CONFIG = 20
 
 group = Group("evals", help="List evaluation runs, show one, compare two.")
 
-_WORKSPACE = click.option(
-    "--workspace", metavar="SLUG", help="Workspace; the profile's, else the key's only one."
-)
-_PROJECT = click.option(
-    "--project", metavar="SLUG", help="Project; the profile's, else the workspace's only one."
-)
-
 
 @group.command("ls")
-@_WORKSPACE
-@_PROJECT
-@click.option("--suite", metavar="NAME", help="Only of this suite, by name or id.")
-@click.option("--run", "run_id", metavar="RUN_ID", help="Only what is part of this run.")
+@placed
+@click.option(
+    "--suite", metavar="NAME", shell_complete=suite_names, help="Only of this suite, by name or id."
+)
+@click.option(
+    "--run", "run_id", metavar="RUN_ID", shell_complete=run_ids, help="Only what is part of this run."
+)
 @click.option("--limit", type=click.IntRange(1, 1000), default=25, show_default=True, help="Most to print.")
 @click.pass_context
 def list_eval_runs(ctx: click.Context, /, workspace: str | None, project: str | None, **query: Any) -> None:
@@ -47,9 +44,8 @@ def list_eval_runs(ctx: click.Context, /, workspace: str | None, project: str | 
 
 
 @group.command("show")
-@click.argument("eval_run")
-@_WORKSPACE
-@_PROJECT
+@click.argument("eval_run", shell_complete=eval_runs)
+@placed
 @click.pass_context
 def show(ctx: click.Context, /, eval_run: str, workspace: str | None, project: str | None) -> None:
     """Show one evaluation run: an id, or SUITE@latest, SUITE@previous."""
@@ -65,10 +61,9 @@ def show(ctx: click.Context, /, eval_run: str, workspace: str | None, project: s
 
 
 @group.command("diff")
-@click.argument("baseline_eval_run_id")
-@click.argument("candidate_eval_run_id")
-@_WORKSPACE
-@_PROJECT
+@click.argument("baseline_eval_run_id", shell_complete=eval_runs)
+@click.argument("candidate_eval_run_id", shell_complete=eval_runs)
+@placed
 @click.option("--scorer", metavar="NAME", help="Only this scorer.")
 @click.option(
     "--limit", type=click.IntRange(1, 1000), default=100, show_default=True, help="Most rows to print."
@@ -163,7 +158,11 @@ def _project_id(client: Client, place: Place) -> str:
 
 def _listed(place: Place, found: list[Any]) -> list[str]:
     if not found:
-        return [f"no evaluation runs in {shown(place.workspace)}/{shown(place.project)}"]
+        where = f"{shown(place.workspace)}/{shown(place.project)}"
+        return [
+            f"no evaluation runs in {where}",
+            "  Make one: rundial.eval.suite, or look elsewhere: rundial target ls",
+        ]
     cells = []
     for row in found:
         counts = row.get("counts") or {}

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
-from importlib.util import find_spec
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +12,8 @@ import click
 from rundial.cli.failure import CommandError
 from rundial.cli.names import run_ids
 from rundial.cli.options import Command, flags_of, placed, words_of
-from rundial.cli.output import Output, shown
+from rundial.cli.output import count, shown
+from rundial.cli.progress import counted
 from rundial.cli.target import Session, session_of
 from rundial.cli.times import Moment
 
@@ -115,8 +113,14 @@ def _export(
         total = counts.get(COUNTED[kind.name]) if not keys and start_ms is None and end_ms is None else None
         fetch = _fetcher(client.caller.post, wish, min(given["page_size"], MAX_PAGE[kind.name]))
         try:
-            with counting(session.output, out.name, total) as on_rows:
-                done = export(wish, out, fetch=fetch, window=_window(details), on_rows=on_rows)
+            with counted(session.output, out.name, shown=count) as on_progress:
+                done = export(
+                    wish,
+                    out,
+                    fetch=fetch,
+                    window=_window(details),
+                    on_rows=lambda rows: on_progress(rows, total),
+                )
         except KeyboardInterrupt as error:
             raise CommandError(
                 f"interrupted; the rows so far are kept beside {shown(out)}",
@@ -175,20 +179,3 @@ def _window(details: Mapping[str, Any]) -> tuple[int, int]:
     start = details.get("startedAtMs") or now
     end = details.get("finishedAtMs") or details.get("updatedAtMs") or now
     return max(0, int(start) - MARGIN_MS), int(end) + MARGIN_MS
-
-
-@contextmanager
-def counting(output: Output, what: str, total: int | None) -> Iterator[Callable[[int], None]]:
-    """Give a function that is told how many rows are there, and shows it on a terminal's stderr."""
-    is_shown = not output.is_json and not output.is_quiet and sys.stderr.isatty()
-    if not is_shown or find_spec("rich") is None:
-        yield lambda _: None
-        return
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    console = Console(stderr=True, no_color=not output.paints(sys.stderr))
-    with Progress(*columns, console=console, transient=True) as progress:
-        task = progress.add_task(what, total=total)
-        yield lambda done: progress.update(task, completed=done)

@@ -34,6 +34,7 @@ def init(ctx: click.Context, /, workspace: str | None, project: str | None, **gi
     this machine has stored, then the only workspace there is; without a project it takes `first-flight`.
     """
     session = session_of(ctx, workspace=workspace, project=project, makes_profile=True)
+    _need_server(session)
     login = log_in(session, given["api_key"], with_credentials=given["credentials"], email=given["email"])
     with _client(session, login) as client:
         place = session.workspace(client)
@@ -54,6 +55,18 @@ def init(ctx: click.Context, /, workspace: str | None, project: str | None, **gi
         "run": run,
     }
     session.output.result(found, lambda: _lines(found, endpoint, name_in(login.whoami)))
+
+
+def _need_server(session: Session) -> None:
+    """Find the server first: where there is none, it is no key that is wanted.
+
+    Raises:
+        RundialRequestError: It does not answer.
+    """
+    from rundial.api.client import Client
+
+    with Client(session.target.endpoint, request_timeout_seconds=10.0) as client:
+        client.health()
 
 
 def _client(session: Session, login: Login) -> Client:

@@ -10,13 +10,16 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from rundial.cli.failure import CommandError, nearest
 from rundial.cli.lazily import LazyCommands
 from rundial.cli.names import profile_names, project_slugs, workspace_slugs
+
+if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
 
 
 @dataclass(slots=True)
@@ -143,6 +146,16 @@ class Group(_TakesGlobals, click.Group):
             return
         with formatter.section("Commands"):
             formatter.write_dl(self.commands.lines())
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        """Offer the commands; those that are imported late are not imported for it."""
+        if not isinstance(self.commands, LazyCommands):
+            return super().shell_complete(ctx, incomplete)
+        from click.shell_completion import CompletionItem
+
+        known = [(name, line) for name, line in self.commands.lines() if name.startswith(incomplete)]
+        options = click.Command.shell_complete(self, ctx, incomplete)
+        return [*(CompletionItem(name, help=line) for name, line in known), *options]
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]

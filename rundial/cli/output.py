@@ -143,3 +143,8 @@ def size(number: object) -> str:
             return f"{value:.0f} {unit}" if unit == "B" else f"{value:.1f} {unit}"
         value /= 1024
     return f"{value:.1f} {UNITS[-1]}"
+
+
+def count(number: object) -> str:
+    """Return a whole number with separators, `-` when there is none."""
+    return f"{number:,}" if isinstance(number, int) else "-"

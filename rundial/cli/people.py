@@ -16,18 +16,16 @@ import click
 
 from rundial.api.calls import paths
 from rundial.cli.failure import CommandError
-from rundial.cli.options import Group, words_of
+from rundial.cli.names import project_slugs
+from rundial.cli.options import Group, in_workspace, words_of
 from rundial.cli.output import shown, table, when
 from rundial.cli.target import Session, session_of
 
 ROLES = ("owner", "member", "viewer")
 PASSWORD = "RUNDIAL_PASSWORD"
-_WORKSPACE = "Workspace; the profile's, else the key's only one."
 
 users = Group("user", help="Add, list and remove the people of a workspace.")
 keys = Group("key", help="Make API keys.")
-
-_workspace = click.option("--workspace", metavar="SLUG", help=_WORKSPACE)
 
 
 @users.command("add")
@@ -38,7 +36,7 @@ _workspace = click.option("--workspace", metavar="SLUG", help=_WORKSPACE)
 @click.option("--name", metavar="TEXT", help="What people call them.")
 @click.option("--existing", is_flag=True, help="The account exists: ask for no password.")
 @click.option("--password-stdin", is_flag=True, help="Read the password from the first line of stdin.")
-@_workspace
+@in_workspace
 @click.pass_context
 def add(ctx: click.Context, /, email: str, role: str, workspace: str | None, **wish: Any) -> None:
     """Add a person to a workspace, and make the account when there is none.
@@ -63,7 +61,7 @@ def add(ctx: click.Context, /, email: str, role: str, workspace: str | None, **w
 
 
 @users.command("ls")
-@_workspace
+@in_workspace
 @click.pass_context
 def listing(ctx: click.Context, /, workspace: str | None) -> None:
     """List the people of a workspace with their roles."""
@@ -72,6 +70,8 @@ def listing(ctx: click.Context, /, workspace: str | None) -> None:
         found = _members(client, session.workspace(client))
 
     def human() -> list[str]:
+        if not found:
+            return ["nobody yet, only keys; add a person: rundial server user add EMAIL"]
         columns = ("email", "role", "name", "userId")
         return table(columns, [[shown(row.get(name) or None) for name in columns] for row in found])
 
@@ -80,7 +80,7 @@ def listing(ctx: click.Context, /, workspace: str | None) -> None:
 
 @users.command("remove")
 @click.argument("email")
-@_workspace
+@in_workspace
 @click.pass_context
 def remove(ctx: click.Context, /, email: str, workspace: str | None) -> None:
     """Take a person out of a workspace; the API keys that they made there end too."""
@@ -98,7 +98,7 @@ def remove(ctx: click.Context, /, email: str, workspace: str | None) -> None:
 @users.command("password")
 @click.argument("email")
 @click.option("--password-stdin", is_flag=True, help="Read the password from the first line of stdin.")
-@_workspace
+@in_workspace
 @click.pass_context
 def password(ctx: click.Context, /, email: str, workspace: str | None, password_stdin: bool) -> None:
     """Give a person another password; all their sessions end."""
@@ -114,14 +114,17 @@ def password(ctx: click.Context, /, email: str, workspace: str | None, password_
 
 @keys.command("create")
 @click.option(
-    "--project", metavar="SLUG", help="Project that the key opens; without one, the whole workspace."
+    "--project",
+    metavar="SLUG",
+    help="Project that the key opens; without one, the whole workspace.",
+    shell_complete=project_slugs,
 )
 @click.option("--scope", "scopes", multiple=True, help="What it may do; repeatable, or a,b.")
 @click.option("--label", metavar="TEXT", help="What people call it.")
 @click.option(
     "--expires-in-days", type=click.IntRange(1, 36_500), help="When it ends; never, when not given."
 )
-@_workspace
+@in_workspace
 @click.pass_context
 def create(ctx: click.Context, /, workspace: str | None, project: str | None, **wish: Any) -> None:
     """Make an API key and print it, this once.

@@ -16,9 +16,9 @@ _T = TypeVar("_T")
 
 
 class OnProgress(Protocol):
-    """Is told how much of how much is done, and perhaps of what."""
+    """Is told how much of how much is done, None where nobody knows, and perhaps of what."""
 
-    def __call__(self, done: int, total: int, text: str = "") -> None:
+    def __call__(self, done: int, total: int | None, text: str = "") -> None:
         """Show it."""
         ...
 
@@ -57,11 +57,13 @@ def counted(output: Output, what: str, *, shown: Callable[[int], str] = size) ->
     from rundial.demo.render import ProgressBar
 
     bar: ProgressBar | None = None
+    length: int | None = None
 
-    def show(done: int, total: int, text: str = "") -> None:
-        nonlocal bar
-        # Its length is known with the first report.
-        bar = bar or ProgressBar(sys.stderr, total, label=what, shown=shown)
+    def show(done: int, total: int | None, text: str = "") -> None:
+        nonlocal bar, length
+        # Its length is known with the first report, and what has several parts has one of each.
+        if bar is None or total != length:
+            bar, length = ProgressBar(sys.stderr, total, label=what, shown=shown), total
         bar.update(done, text)
 
     try:

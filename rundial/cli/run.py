@@ -10,7 +10,7 @@ import click
 from rundial.cli.lazily import LazyCommands, Source
 from rundial.cli.names import run_ids
 from rundial.cli.options import Group, placed, words_of
-from rundial.cli.output import Output, facts, shown, table, when, when_short
+from rundial.cli.output import Output, count, facts, shown, table, when, when_short
 from rundial.cli.sparks import Sparks, sparks_of
 from rundial.cli.target import Place, session_of
 from rundial.cli.times import Moment
@@ -167,7 +167,7 @@ def runs_of(
             shown(row.get("runId")),
             shown(row.get("status")),
             shown(row.get("kind")),
-            shown(row.get("runName")),
+            shown(_name_of(row)),
             times(row.get("startedAtMs")),
             times(row.get("updatedAtMs")),
             *([sparks.lines.get(str(row.get("runId")), "")] if sparks else []),
@@ -188,10 +188,16 @@ def runs_of(
     return colored
 
 
+def _name_of(run: Mapping[str, Any]) -> object:
+    """Return what people call a run; None where that is its id."""
+    name = run.get("runName")
+    return None if name == run.get("runId") else name
+
+
 def details_of(output: Output, place: Place, found: Mapping[str, Any]) -> list[str]:
     """Return a run's details as lines for a person."""
     reason = found.get("reason")
-    name = found.get("runName")
+    name = _name_of(found)
     pairs = [
         ("run", shown(found.get("runId")) + (f" ({shown(name)})" if name else "")),
         ("status", output.status(found.get("status")) + (f": {shown(reason)}" if reason else "")),
@@ -251,8 +257,3 @@ def _losses(entry: Mapping[str, Any]) -> str:
     losses = dict(dropped) if isinstance(dropped, dict) else {}
     losses |= {name: entry.get(name) for name in ("missing", "evicted", "rejected")}
     return ", ".join(f"{count(number)} {shown(name)}" for name, number in losses.items() if number)
-
-
-def count(number: object) -> str:
-    """Return a whole number with separators, `-` when there is none."""
-    return f"{number:,}" if isinstance(number, int) else "-"

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from rundial.cli.options import Command, flags_of
-from rundial.cli.output import shown
-from rundial.cli.run import SIGNALS, count
+from rundial.cli.output import Output, count, shown
+from rundial.cli.progress import counted
 from rundial.cli.target import output_of
+from rundial.reasons import SIGNALS
 
 if TYPE_CHECKING:
-    from rundial.api.adopt import SyncResult
+    from rundial.api.adopt import OnProgress, SyncProgress, SyncResult
 
 ALL = (*SIGNALS, "artifacts")
 DEFAULT_DIRECTORY = ".rundial_spool"
@@ -44,13 +47,15 @@ def sync(ctx: click.Context, /, directories: tuple[Path, ...], to: str | None, t
     from rundial.api.adopt import sync as adopt
 
     output = output_of(ctx)
-    report = adopt(
-        directories or (default_directory(),),
-        endpoint=flags_of(ctx).endpoint or os.environ.get("RUNDIAL_ENDPOINT") or None,
-        api_key=os.environ.get("RUNDIAL_API_KEY") or None,
-        to=to,
-        timeout_s=timeout_s,
-    )
+    with _watched(output) as on_progress:
+        report = adopt(
+            directories or (default_directory(),),
+            endpoint=flags_of(ctx).endpoint or os.environ.get("RUNDIAL_ENDPOINT") or None,
+            api_key=os.environ.get("RUNDIAL_API_KEY") or None,
+            to=to,
+            timeout_s=timeout_s,
+            on_progress=on_progress,
+        )
     results = report.results
     found: dict[str, Any] = {"directories": [_facts(result) for result in results]}
     found |= {fate: _total(results, fate) for fate in ("rejected", "waiting")}
@@ -58,6 +63,24 @@ def sync(ctx: click.Context, /, directories: tuple[Path, ...], to: str | None, t
     if any(result.is_refused for result in results):
         return 2
     return 0 if all(_is_whole(result) for result in results) else 1
+
+
+@contextmanager
+def _watched(output: Output) -> Iterator[OnProgress]:
+    """Give what is told how far the sync is: a bar on a terminal, one line on stderr elsewhere."""
+    is_said = sys.stderr.isatty()
+
+    with counted(output, "syncing", shown=count) as on_records:
+
+        def tell(progress: SyncProgress) -> None:
+            nonlocal is_said
+            if not is_said:
+                output.note("delivering what ended processes left behind")
+                is_said = True
+            text = f"{shown(progress.run_id)} ({progress.number} of {progress.of})"
+            on_records(progress.answered, progress.total, text)
+
+        yield tell
 
 
 def default_directory() -> Path:

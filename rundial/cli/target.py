@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import sys
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -47,6 +47,10 @@ class Place:
 
     workspace: str
     project: str
+
+    def slugs(self) -> dict[str, Any]:
+        """Return both as the client's methods call them."""
+        return {"workspace_slug": self.workspace, "project_slug": self.project}
 
 
 @dataclass(frozen=True, slots=True)

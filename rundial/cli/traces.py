@@ -12,7 +12,8 @@ import click
 
 from rundial.cli.failure import CommandError
 from rundial.cli.follow import looks
-from rundial.cli.options import Group
+from rundial.cli.names import run_ids, trace_ids
+from rundial.cli.options import Group, placed
 from rundial.cli.output import Output, shown, when, write
 from rundial.cli.target import Place, session_of
 
@@ -30,9 +31,8 @@ Rows = list[dict[str, Any]]
 
 
 @group.command("tail")
-@click.argument("run_id")
-@click.option("--workspace", metavar="SLUG", help="Workspace; the profile's, else the key's only one.")
-@click.option("--project", metavar="SLUG", help="Project; the profile's, else the workspace's only one.")
+@click.argument("run_id", shell_complete=run_ids)
+@placed
 @click.option("--spans", type=click.IntRange(1, 1000), default=20, show_default=True, help="Most spans.")
 @click.option("--follow", is_flag=True, help="Go on printing new spans until the run is over.")
 @click.option(
@@ -61,11 +61,10 @@ def tail(
 
 
 @group.command("show")
-@click.argument("run_id")
-@click.option("--workspace", metavar="SLUG", help="Workspace; the profile's, else the key's only one.")
-@click.option("--project", metavar="SLUG", help="Project; the profile's, else the workspace's only one.")
+@click.argument("run_id", shell_complete=run_ids)
+@placed
 @click.option("--tree", "is_tree", is_flag=True, help="Print each trace as a tree.")
-@click.option("--trace", "trace_id", metavar="ID", help="Only this trace.")
+@click.option("--trace", "trace_id", metavar="ID", shell_complete=trace_ids, help="Only this trace.")
 @click.option("--spans", type=click.IntRange(1, 10_000), default=200, show_default=True, help="Most spans.")
 @click.pass_context
 def show(  # noqa: PLR0913 -- one argument an option
@@ -90,13 +89,12 @@ def show(  # noqa: PLR0913 -- one argument an option
 
 
 @group.command("export")
-@click.argument("run_id")
-@click.option("--workspace", metavar="SLUG", help="Workspace; the profile's, else the key's only one.")
-@click.option("--project", metavar="SLUG", help="Project; the profile's, else the workspace's only one.")
+@click.argument("run_id", shell_complete=run_ids)
+@placed
 @click.option(
     "--format", "form", type=click.Choice(["otlp-json"]), default="otlp-json", show_default=True, help="Form."
 )
-@click.option("--trace", "trace_id", metavar="ID", help="Only this trace.")
+@click.option("--trace", "trace_id", metavar="ID", shell_complete=trace_ids, help="Only this trace.")
 @click.option(
     "--output",
     "path",

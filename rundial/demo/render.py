@@ -41,7 +41,7 @@ class ProgressBar:
 
     Args:
         stream: Where to draw; nothing moves when it is no terminal.
-        total: Steps at the end, from 1.
+        total: Steps at the end, from 1; None where nobody knows: the steps are counted, without a bar.
         label: Stands before the bar.
         clock: Tests pass one that they advance.
         shown: Writes a number of steps.
@@ -50,14 +50,14 @@ class ProgressBar:
     def __init__(
         self,
         stream: TextIO,
-        total: int,
+        total: int | None,
         *,
         label: str,
         clock: Clock | None = None,
         shown: Callable[[int], str] = "{:,}".format,
     ) -> None:
         self._stream = stream
-        self._total = max(1, total)
+        self._total = None if total is None else max(1, total)
         self._label = label
         self._clock = clock or SystemClock()
         self._shown = shown
@@ -69,7 +69,7 @@ class ProgressBar:
     def update(self, done: int, text: str = "") -> None:
         """Draw so many steps done, if it is time to, with a few words behind the bar."""
         now_s = self._clock.monotonic_s()
-        if not self._is_moving or (now_s < self._due_s and done < self._total):
+        if not self._is_moving or (now_s < self._due_s and done != self._total):
             return
         self._due_s = now_s + _REDRAW_S
         self._stream.write("\r" + self.line(done, text) + "\x1b[K")
@@ -77,9 +77,11 @@ class ProgressBar:
 
     def line(self, done: int, text: str) -> str:
         """Return the bar as text that fits the terminal's width."""
+        room = columns() - 1
+        if self._total is None:
+            return f"{self._label} {self._shown(done)} {text}".rstrip()[:room]
         share = min(1.0, done / self._total)
         head, tail = f"{self._label} ", f" {self._shown(done)}/{self._shown(self._total)} {text}".rstrip()
-        room = columns() - 1
         width = max(8, min(40, room - len(head) - len(tail)))
         full = round(share * width)
         return (head + self._full * full + self._empty * (width - full) + tail)[:room]
@@ -88,9 +90,8 @@ class ProgressBar:
         """Replace the bar by one closing line."""
         elapsed_s = self._clock.monotonic_s() - self._started_s
         start = "\r\x1b[K" if self._is_moving else ""
-        self._stream.write(
-            f"{start}{self._label} {self._total:,} steps in {elapsed_s:.1f} s {text}".rstrip() + "\n"
-        )
+        steps = f"{self._label} {self._total or 0:,} steps in {elapsed_s:.1f} s {text}".rstrip()
+        self._stream.write(f"{start}{steps}\n")
         self._stream.flush()
 
     def clear(self) -> None:

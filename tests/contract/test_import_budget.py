@@ -156,7 +156,7 @@ def test_offline_init_and_the_first_records_load_no_module_that_they_can_do_with
     assert len([name for name in loaded if name.startswith("rundial.")]) <= 76
 
 
-@pytest.mark.parametrize("extra", ["rich", "keyring", "numpy", "starlette", "sqlalchemy", "uvicorn"])
+@pytest.mark.parametrize("extra", ["keyring", "numpy", "starlette", "sqlalchemy", "uvicorn"])
 def test_cli_without_an_extra_still_prints_its_help(extra: str) -> None:
     """The command line works with the plain installation, whatever extra is missing."""
     script = f"import sys; sys.modules[{extra!r}] = None; from rundial.cli.main import main; main()"

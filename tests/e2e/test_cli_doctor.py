@@ -1,4 +1,4 @@
-"""`rundial doctor` and what shells complete, against a real server."""
+"""`rundial doctor`, against a real server."""
 
 from __future__ import annotations
 
@@ -12,35 +12,6 @@ import pytest
 from tests.support.account import Account
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(120)]
-
-
-def test_completion_offers_commands_and_names(account: Account) -> None:
-    """Tab completes what exists: commands, runs, projects, profiles."""
-
-    def offered(*words: str) -> list[str]:
-        typed = {"COMP_WORDS": " ".join(("rundial", *words)), "COMP_CWORD": str(len(words))}
-        done = account.rundial(_RUNDIAL_COMPLETE="bash_complete", **typed)
-        return [line.partition(",")[2] for line in done.stdout.splitlines()]
-
-    assert "list" in offered("run", "l")
-    assert offered("run", "status", "run_") == [account.run_id] or account.run_id in offered(
-        "run", "status", "run_"
-    )
-    assert "digits" in offered("run", "list", "--project", "dig")
-    assert offered("run", "list", "--profile", "lo") == ["local"]
-    assert "--project" in offered("run", "list", "--pro")
-
-
-@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
-def test_completion_script_is_one_that_the_shell_takes(account: Account, shell: str, tmp_path: Path) -> None:
-    """What is printed can be loaded; shells that are not here are not asked."""
-    done = account.rundial("completion", shell)
-    assert done.status == 0
-    assert "_RUNDIAL_COMPLETE" in done.stdout
-    if shell == "bash":
-        script = tmp_path / "script"
-        script.write_text(done.stdout)
-        subprocess.run(["bash", "-n", str(script)], check=True, timeout=20)
 
 
 def test_doctor_finds_nothing_wrong_where_all_is_well(account: Account) -> None:

@@ -9,6 +9,7 @@ import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -22,6 +23,7 @@ from tests.support.terminal import Terminal
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(120)]
 
+FILE = "model.bin"
 PLACE = ("--workspace", "default-workspace", "--project", "digits")
 # By the command's path: what it takes besides; RUN stands for the run's id.
 COMMANDS: dict[str, tuple[str, ...]] = {
@@ -55,6 +57,25 @@ COMMANDS: dict[str, tuple[str, ...]] = {
     "metrics export": ("RUN", "--out", "m.json", *PLACE),
     "logs tail": ("RUN", *PLACE),
     "logs export": ("RUN", "--out", "l.json", *PLACE),
+    "traces tail": ("RUN", *PLACE),
+    "traces show": ("RUN", "--tree", *PLACE),
+    "traces export": ("RUN", *PLACE),
+    "artifact ls": PLACE,
+    "artifact show": ("model", *PLACE),
+    "artifact use": ("model", "--run", "RUN", *PLACE),
+    "artifact rm": ("model", *PLACE),
+    "artifact gc": ("--dry-run", *PLACE),
+    "artifact verify": ("model", *PLACE),
+    "artifact put": (FILE, *PLACE),
+    "artifact get": ("model", *PLACE),
+    "evals ls": PLACE,
+    "evals show": ("main", *PLACE),
+    "evals diff": ("main", "branch", *PLACE),
+    "server user add": ("ada@example.org", *PLACE[:2]),
+    "server user ls": PLACE[:2],
+    "server user remove": ("ada@example.org", *PLACE[:2]),
+    "server user password": ("ada@example.org", *PLACE[:2]),
+    "server key create": PLACE,
     "doctor-capabilities": (),
     "init": ("--non-interactive", *PLACE),
 }
@@ -72,6 +93,8 @@ ELSEWHERE = {
         "sync",
     ),
     *("profile ls", "profile create", "profile use", "profile delete"),
+    # On the data of a server of this machine.
+    *("server backup", "server copy"),
 }
 # Those that change nothing, so that they can be run at will.
 READING = [
@@ -80,6 +103,7 @@ READING = [
     if name.split()[-1]
     in ("whoami", "list", "ls", "status", "watch", "compare", "tag", "tail", "plot", "export")
     and "agent key" not in name
+    and name != "traces export"  # its requests are the output
 ]
 
 
@@ -88,9 +112,11 @@ def _args(name: str, account: Account) -> list[str]:
 
 
 @pytest.fixture(autouse=True)
-def work(home: Path) -> None:
-    """Files that are written land in the test's own directory."""
+def work(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Files that are written land in the test's own directory; what is uploaded and a password are there."""
     os.chdir(home / "work")
+    Path(FILE).write_text("1")
+    monkeypatch.setenv("RUNDIAL_PASSWORD", "open sesame, please")
 
 
 @contextmanager
@@ -167,8 +193,7 @@ def test_every_command_that_talks_to_a_server_is_in_the_list() -> None:
         else:
             yield path
 
-    left_out = re.compile(r"server|artifact|evals|traces")
-    assert {path for path in paths(main, "") if not left_out.match(path)} == set(COMMANDS) | ELSEWHERE
+    assert set(paths(main, "")) == set(COMMANDS) | ELSEWHERE
 
 
 @pytest.mark.parametrize("name", COMMANDS)
@@ -278,6 +303,34 @@ def test_empty_results_say_what_to_try(account: Account) -> None:
     assert "rundial" in account.rundial("run", "list", "--status", "failed").stdout
     assert "rundial run status" in account.rundial("metrics", "tail", account.run_id, "--keys", "no").stdout
     assert "rundial" in account.rundial("auth", "agent", "list").stdout
+    assert "rundial artifact put" in account.rundial("artifact", "ls", *PLACE).stdout
+    assert "rundial target ls" in account.rundial("evals", "ls", *PLACE).stdout
+
+
+def test_run_without_a_name_is_not_called_by_its_id_twice(account: Account) -> None:
+    """An id is long, and said once; its name is a dash."""
+    made = account.rundial("run", "start", "--project", "unnamed", "--json").found["run"]["runId"]
+    place = ("--workspace", "default-workspace", "--project", "unnamed")
+
+    assert account.rundial("run", "status", made, *place).stdout.count(made) == 1
+    assert account.rundial("run", "list", *place).stdout.count(made) == 1
+    account.rundial("run", "finish", made, *place)
+    account.rundial("target", "use", "--project", "digits")
+
+
+def test_workspace_of_nobody_says_how_people_are_added(account: Account) -> None:
+    """The owner's key is there from the first start, and no person is."""
+    assert "rundial server user add" in account.rundial("server", "user", "ls", *PLACE[:2]).stdout
+
+
+def test_init_without_a_server_asks_for_one_and_not_for_a_key(home: Path, account: Account) -> None:
+    """Who begins with `rundial init` is told to start a server, which makes the key."""
+    newcomer = replace(account, config=home / "none")
+    done = newcomer.rundial("init", "--endpoint", "http://127.0.0.1:9", "--non-interactive")
+
+    assert done.status == 1
+    _is_a_failure(done.stderr)
+    assert "rundial server" in done.stderr
 
 
 def test_quiet_prints_nothing_and_verbose_says_where_it_went(account: Account) -> None:

@@ -1,4 +1,4 @@
-"""The command `rundial` on a pseudo-terminal, as a person sits before it."""
+"""The command `rundial`, or another, on a pseudo-terminal, as a person sits before it."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import subprocess
 import sys
 import termios
 import time
+from collections.abc import Sequence
 from fcntl import ioctl
 from types import TracebackType
 
@@ -21,7 +22,8 @@ class Terminal:
     """One command on a terminal of its own.
 
     Args:
-        args: Of `rundial`.
+        args: Of the program.
+        program: What is run; `rundial` by default.
         columns: How wide it is.
         lines: How high it is.
         environment: Variables beside the test's own.
@@ -31,7 +33,12 @@ class Terminal:
     """
 
     def __init__(
-        self, *args: str, columns: int = 100, lines: int = 40, environment: dict[str, str] | None = None
+        self,
+        *args: str,
+        program: Sequence[str] = (sys.executable, "-m", "rundial"),
+        columns: int = 100,
+        lines: int = 40,
+        environment: dict[str, str] | None = None,
     ) -> None:
         self.text = ""
         self._ours, theirs = pty.openpty()
@@ -41,7 +48,7 @@ class Terminal:
         for name in ("COLUMNS", "LINES"):
             variables.pop(name, None)
         self._child = subprocess.Popen(
-            [sys.executable, "-m", "rundial", *args],
+            [*program, *args],
             stdin=theirs,
             stdout=theirs,
             stderr=theirs,
@@ -69,10 +76,10 @@ class Terminal:
         """Send SIGINT, as `kill -INT` does."""
         self._child.send_signal(signal.SIGINT)
 
-    def wait_for(self, words: str) -> str:
-        """Wait until the command has shown these words; return all that it showed."""
+    def wait_for(self, words: str, *, begin: int = 0) -> str:
+        """Wait until the command has shown these words, from a place on; return all that it showed."""
         end_s = time.monotonic() + TIMEOUT_S
-        while words not in self.text:
+        while words not in self.text[begin:]:
             if not self._read(end_s):
                 raise AssertionError(f"{words!r} was not shown: {self.text!r}")
         return self.text
