@@ -140,7 +140,7 @@ class LLMCall(GenAISpan):
         try:
             piece = text(chunk)
             if piece is not None and not isinstance(piece, str):
-                raise TypeError(f"the text of a piece is {type(piece).__name__}, not a str")  # noqa: TRY301
+                raise TypeError(f"the text of a piece is {type(piece).__name__}, not a str")
             return piece or ""
         except Exception as error:  # noqa: BLE001 - the user's own function; the answer goes on
             let_through(error)

@@ -327,7 +327,7 @@ def test_the_default_leaves_the_applications_providers_alone(spool_dir: Any) -> 
 
 
 def test_detaching_takes_no_longer_than_it_is_given(start: Start) -> None:
-    """What is left of the run's end is what the application's last collection gets, not seconds of its own."""
+    """The last collection gets what is left of the end of the run, and no seconds of its own."""
     run = start(system_metrics=False)
     providers = run._otel()
     given: list[float] = []
