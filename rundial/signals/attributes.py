@@ -118,15 +118,6 @@ def as_body(value: object) -> Any:
     return _as_body(value, 0, _Room(MAX_NODES, MAX_ITEMS, MAX_DEPTH))
 
 
-def as_whole(value: object) -> str | None:
-    """Return a value as JSON text with nothing left out, None where it is too much; never raises.
-
-    NaN and infinities are there by their names.
-    """
-    body, was_cut = as_bounded(value)
-    return None if was_cut else as_json(body)
-
-
 def as_bounded(value: object) -> tuple[Any, bool]:
     """Return a value as a body of at most `MAX_WHOLE_NODES` values, and whether `…` stands in it for more."""
     room = _Room(MAX_WHOLE_NODES, MAX_WHOLE_NODES, MAX_WHOLE_DEPTH)
