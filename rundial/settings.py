@@ -266,16 +266,22 @@ def _path(value: Any) -> str:
     return path.rstrip("/") or "/"
 
 
+def _parsed(kind: type[Any], value: Any, what: str) -> Any:
+    try:
+        if isinstance(value, bool):
+            raise ValueError
+        return kind(value)
+    except ValueError:
+        raise ValueError(f"must be {what}") from None
+
+
 def _integer(value: Any) -> int:
-    if isinstance(value, bool):
-        raise ValueError("must be a whole number")
-    return int(value)
+    number: int = _parsed(int, value, "a whole number")
+    return number
 
 
 def _number(value: Any) -> float:
-    if isinstance(value, bool):
-        raise ValueError("must be a number")
-    number = float(value)
+    number: float = _parsed(float, value, "a number")
     if number > MAX_SECONDS:
         raise ValueError(f"must be at most {MAX_SECONDS:,}")
     return number
@@ -462,26 +468,17 @@ def _read(option: Option, value: object, source: str) -> object:
     try:
         read = option.read(value)
     except (ValueError, TypeError, OverflowError) as error:
-        # A URL's user name and password are secrets wherever they were meant to go.
-        shown = "" if option.unit == "secret" else f" {_without_user(str(value))[:80]!r}"
-        raise ConfigError(f"{source}{shown} {_why(error)}; nothing was started") from error
+        # Costs an import that a program without a mistake never pays for.
+        from rundial import refusals
+
+        why = refusals.said(source, value, error, is_secret=option.unit == "secret")
+        raise ConfigError(why) from error
     if option.minimum is not None and isinstance(read, (int, float)) and not read >= option.minimum:
         raise ConfigError(
             f"{source} {value!r} is below its minimum of {option.minimum:,.15g} {option.unit}; "
             "nothing was started"
         )
     return read
-
-
-def _without_user(text: str) -> str:
-    import re
-
-    return re.sub(r"[^/\s]*@", "…@", text)
-
-
-def _why(error: Exception) -> str:
-    text = str(error)
-    return text if text.startswith("must") else f"cannot be read ({text})"
 
 
 def _refuse_unknown(arguments: Mapping[str, object]) -> None:

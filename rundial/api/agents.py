@@ -13,9 +13,12 @@ from typing import Any, TypeVar
 from rundial.api.span import Span
 from rundial.interrupts import let_through
 from rundial.signals import genai, semconv
+from rundial.signals.attributes import as_bounded, as_json, cut_short
+from rundial.signals.preview import ORIGINAL_BYTES_SUFFIX
+from rundial.signals.redaction import redact
 
 T = TypeVar("T")
-# Of an answer that comes in pieces; what is beyond it is counted in `gen_ai.output.messages`' length alone.
+# Of an answer that comes in pieces; for what is beyond it stands a mark, and it is counted beside it.
 MAX_STREAM_CHARS = 8 << 20
 
 
@@ -113,16 +116,19 @@ class LLMCall(GenAISpan):
             text: Returns the text of a piece; None where it has none.
         """
         said: list[str] = []
-        room = MAX_STREAM_CHARS
+        room, lost_bytes = MAX_STREAM_CHARS, 0
         try:
             for chunk in chunks:
                 self._began()
                 piece = self._text_of(text, chunk)
                 said.append(piece[:room])
+                lost_bytes += _json_bytes(piece[room:])
                 room -= min(room, len(piece))
                 yield chunk
         finally:
-            self.output("".join(said))
+            self._put(lambda: _answered("".join(said) + ("…" if lost_bytes else ""), None))
+            if lost_bytes:
+                self._put(lambda: _original("".join(said), lost_bytes))
 
     def _began(self) -> None:
         if not self._has_begun_to_answer:
@@ -132,7 +138,10 @@ class LLMCall(GenAISpan):
 
     def _text_of(self, text: Callable[[T], str | None], chunk: T) -> str:
         try:
-            return text(chunk) or ""
+            piece = text(chunk)
+            if piece is not None and not isinstance(piece, str):
+                raise TypeError(f"the text of a piece is {type(piece).__name__}, not a str")
+            return piece or ""
         except Exception as error:  # noqa: BLE001 - the user's own function; the answer goes on
             let_through(error)
             self._failed("read a piece of an answer", error)
@@ -144,26 +153,53 @@ class Tool(GenAISpan):
 
     def arguments(self, arguments: object) -> None:
         """Record what the tool was given."""
-        self.set_attrs({semconv.GEN_AI_TOOL_ARGUMENTS: genai.plain(arguments)})
+        self._put(lambda: told(semconv.GEN_AI_TOOL_ARGUMENTS, arguments))
 
     def result(self, result: T) -> T:
         """Record what the tool answered, and return it."""
-        self.set_attrs({semconv.GEN_AI_TOOL_RESULT: genai.plain(result)})
+        self._put(lambda: told(semconv.GEN_AI_TOOL_RESULT, result))
         return result
 
     def called(self, function: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> None:
         """Record a decorated function's arguments by their names."""
-        import inspect
-
-        try:
-            self.arguments(dict(inspect.signature(function).bind(*args, **kwargs).arguments))
-        except (TypeError, ValueError):
-            # The call is about to say what is wrong with them.
-            self.arguments({**kwargs, "args": list(args)})
+        self._put(lambda: told(semconv.GEN_AI_TOOL_ARGUMENTS, _by_name(function, args, kwargs)))
 
     def returned(self, result: object) -> None:
         """Record a decorated function's result."""
         self.result(result)
+
+
+def told(name: str, value: object) -> dict[str, object]:
+    """Return the attributes of what a tool was given or answered, without secrets."""
+    body, was_cut = as_bounded(genai.plain(value))
+    clean = redact(body)
+    return cut_short(name, value, clean) if was_cut else {name: clean}
+
+
+def _by_name(
+    function: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]
+) -> dict[str, object]:
+    import inspect
+
+    try:
+        named = dict(inspect.signature(function).bind(*args, **kwargs).arguments)
+    except (TypeError, ValueError):
+        # The call is about to say what is wrong with them.
+        return {**kwargs, "args": list(args)}
+    first = next(iter(named), None)
+    if first in ("self", "cls"):
+        # The object that a method is of: no argument of the model's, and full of what is nobody's business.
+        del named[first]
+    return named
+
+
+def _json_bytes(text: str) -> int:
+    return len(as_json(text).encode("utf-8", "replace")) - 2 if text else 0
+
+
+def _original(kept: str, lost_bytes: int) -> dict[str, object]:
+    messages = as_json(genai.messages(kept, "assistant")).encode("utf-8", "replace")
+    return {semconv.GEN_AI_OUTPUT_MESSAGES + ORIGINAL_BYTES_SUFFIX: len(messages) + lost_bytes}
 
 
 def asked(messages: object, system: object) -> dict[str, object]:

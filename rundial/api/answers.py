@@ -16,7 +16,7 @@ from rundial.errors import RundialRequestError
 _EXCERPT = 300
 
 _ADVICE = {
-    401: "Set RUNDIAL_API_KEY to a key of this server, or use a profile that holds one",
+    401: "Give a key of this server as api_key= or RUNDIAL_API_KEY, or use a profile that holds one",
     403: "This key may not do that; ask an owner of the workspace for a key with that scope",
     404: "Check the id, the workspace and the project",
     405: "Check that the endpoint is the address of a Rundial server",
@@ -69,7 +69,11 @@ def _refused(
     details = error.get("details")
     hint = _text(details.get("hint")) if isinstance(details, dict) else None
     said = ": ".join(part for part in (code, message) if part) or "no reason given"
-    advice = hint or _ADVICE.get(answer.status) or "Look at the server's log, then try again"
+    if answer.status == 401 and hint and "authorization:" in hint.lower():
+        # A header is for who writes requests; here it is an argument or a variable.
+        advice = _ADVICE[401]
+    else:
+        advice = hint or _ADVICE.get(answer.status) or "Look at the server's log, then try again"
     line = f"{what} failed with HTTP {answer.status} ({said.rstrip('.')}). {advice.rstrip('.')}"
     return RundialRequestError(line, answer.status, code, message, hint)
 

@@ -21,8 +21,8 @@ from typing import Any
 from rundial.api.jobs import new_token
 from rundial.media.snapshots import Part, Snapshot
 from rundial.signals import semconv
-from rundial.signals.attributes import MAX_ITEMS, as_whole
-from rundial.signals.preview import ORIGINAL_BYTES_SUFFIX, cut_utf8
+from rundial.signals.attributes import MAX_ITEMS, as_bounded, as_json, cut_short
+from rundial.signals.preview import ORIGINAL_BYTES_SUFFIX, ORIGINAL_ITEMS_SUFFIX, cut_utf8
 
 MIN_BYTES = 16 * 1024
 PREVIEW_BYTES = 1_024
@@ -41,15 +41,31 @@ def offloaded(attrs: Mapping[str, object], offer: Offer) -> Mapping[str, object]
     """
     found: dict[str, object] = {}
     for key, value in attrs.items():
-        content, kind = _content_of(value)
-        # A key that is cut could be another one's.
-        is_plain = not isinstance(key, str) or len(key) > MAX_KEY_CHARS
-        if content is None or is_plain or not _is_cut(value, content):
-            found[key] = value
-            continue
-        reference = _kept(key, content, kind, offer)
-        found.update(reference if reference is not None else {key: value})
+        # A key that is cut could be another one's; a value that was cut is not whole.
+        is_left = not isinstance(key, str) or len(key) > MAX_KEY_CHARS or _was_cut(key, attrs)
+        found.update({key: value} if is_left else _referred(key, value, offer))
     return found
+
+
+def _was_cut(key: str, attrs: Mapping[str, object]) -> bool:
+    return key + ORIGINAL_BYTES_SUFFIX in attrs or key + ORIGINAL_ITEMS_SUFFIX in attrs
+
+
+def _referred(key: str, value: object, offer: Offer) -> dict[str, object]:
+    if isinstance(value, _NESTED):
+        # Once: what is too much is told from what was read to find that out.
+        body, was_cut = as_bounded(value)
+        if was_cut:
+            return cut_short(key, value, body)
+        content, kind = as_json(body).encode("utf-8", "replace"), "application/json"
+    else:
+        given, kind = _content_of(value)
+        if given is None:
+            return {key: value}
+        content = given
+    if not _is_cut(value, content):
+        return {key: value}
+    return _kept(key, content, kind, offer) or {key: value}
 
 
 def is_long(value: object) -> bool:
@@ -69,10 +85,6 @@ def _content_of(value: object) -> tuple[bytes | None, str]:
         return bytes(value), "application/octet-stream"
     if isinstance(value, str):
         return str.__str__(value).encode("utf-8", "replace"), "text/plain; charset=utf-8"
-    if isinstance(value, _NESTED):
-        text = as_whole(value)
-        if text is not None:
-            return text.encode("utf-8", "replace"), "application/json"
     return None, ""
 
 

@@ -8,6 +8,7 @@ Threads: a meter provider has OpenTelemetry's own, which collects.
 
 from __future__ import annotations
 
+import time
 import weakref
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
@@ -59,7 +60,7 @@ class Providers:
         self._before_finish = before_finish
         self._logger_provider: Any = None
         self._meter_provider: Any = None
-        self._attached: dict[str, Callable[[], None]] = {}
+        self._attached: dict[str, Callable[[float], None]] = {}
 
     @property
     def logger_provider(self) -> LogsProvider:
@@ -91,7 +92,7 @@ class Providers:
         if self._tracing.is_silent:
             return ()
         if not self._attached:
-            self._before_finish.append(lambda _timeout_s: self.detach())
+            self._before_finish.append(self.detach)
         for signal, attach in (
             ("traces", self._attach_traces),
             ("logs", self._attach_logs),
@@ -103,36 +104,37 @@ class Providers:
                     self._attached[signal] = taken_off
         return tuple(self._attached)
 
-    def detach(self) -> None:
-        """Take the run off the global providers. Idempotent."""
+    def detach(self, timeout_s: float = FINISH_S) -> None:
+        """Take the run off the global providers, within a deadline in seconds. Idempotent."""
+        until_s = time.monotonic() + timeout_s
         while self._attached:
-            self._attached.popitem()[1]()
+            self._attached.popitem()[1](max(0.0, until_s - time.monotonic()))
 
-    def _attach_traces(self) -> Callable[[], None] | None:
+    def _attach_traces(self) -> Callable[[float], None] | None:
         provider = trace.get_tracer_provider()
         own = self._tracing.provider()
         if provider is own or not hasattr(provider, "add_span_processor"):
             return None
         relay = _relay_of(provider, SpanRelay, provider.add_span_processor)
-        return relay.add(self._tracing.processor)  # type: ignore[no-any-return]  # a relay of either kind
+        return _at_once(relay.add(self._tracing.processor))
 
-    def _attach_logs(self) -> Callable[[], None] | None:
+    def _attach_logs(self) -> Callable[[float], None] | None:
         provider = _logs.get_logger_provider()
         if provider is self._logger_provider or not hasattr(provider, "add_log_record_processor"):
             return None
         relay = _relay_of(provider, LogRelay, provider.add_log_record_processor)
-        return relay.add(self._log_processor())  # type: ignore[no-any-return]  # as above
+        return _at_once(relay.add(self._log_processor()))
 
-    def _attach_metrics(self) -> Callable[[], None] | None:
+    def _attach_metrics(self) -> Callable[[float], None] | None:
         provider = metrics.get_meter_provider()
         if provider is self._meter_provider or not hasattr(provider, "remove_metric_reader"):
             return None
         reader = self._reader()
         provider.add_metric_reader(reader)  # type: ignore[attr-defined]  # where one can be removed
 
-        def take_off() -> None:
+        def take_off(timeout_s: float) -> None:
             # First: a reader that was taken off cannot collect a last time.
-            reader.end(FINISH_S)
+            reader.end(timeout_s)
             provider.remove_metric_reader(reader)
 
         return take_off
@@ -167,6 +169,10 @@ class _Reader(PeriodicExportingMetricReader):
     def end(self, timeout_s: float) -> None:
         """The same, with a deadline in seconds."""
         self.shutdown(timeout_s * 1000)
+
+
+def _at_once(take_off: Callable[[], None]) -> Callable[[float], None]:
+    return lambda _timeout_s: take_off()
 
 
 def _relay_of(provider: Any, made: Callable[[], Any], add: Callable[[Any], object]) -> Any:

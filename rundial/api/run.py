@@ -371,8 +371,9 @@ class Run(Spans):
     def _stop_parts(self, timeout_s: float) -> None:
         if self._stop is not None:
             self._stop.close()
+        until_s = time.monotonic() + timeout_s
         for stop in reversed(self.before_finish[:]):
-            self._stop_part(stop, timeout_s)
+            self._stop_part(stop, max(0.0, until_s - time.monotonic()))
         # Not before: what a Ctrl-C has kept from stopping is stopped by the next call, or at the exit.
         self.before_finish.clear()
 

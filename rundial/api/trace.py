@@ -378,9 +378,9 @@ class Spans(Outputs):
                 semconv.GEN_AI_TOOL_TYPE: type,
                 semconv.GEN_AI_TOOL_CALL_ID: call_id,
                 semconv.GEN_AI_TOOL_DESCRIPTION: description,
-                semconv.GEN_AI_TOOL_ARGUMENTS: arguments,
             },
             attrs,
+            arguments=arguments,
             kind="tool",
             step=step,
             parent=parent,
@@ -398,13 +398,15 @@ class Spans(Outputs):
         parent: object,
         input: object = None,
         system: object = None,
+        arguments: object = None,
     ) -> S:
         whole = {**(attrs or {}), **{key: value for key, value in facts.items() if value is not None}}
-        if input is not None or system is not None:
-            from rundial.api.agents import asked
+        if input is not None or system is not None or arguments is not None:
+            from rundial.api.agents import asked, told
 
             try:
                 whole |= asked(input, system)
+                whole |= told(semconv.GEN_AI_TOOL_ARGUMENTS, arguments) if arguments is not None else {}
             except Exception as error:  # noqa: BLE001 - the user's own objects; the span is worth more
                 let_through(error)
                 self._tracing.on_failure("record messages", error)

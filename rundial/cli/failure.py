@@ -21,6 +21,9 @@ _LOG_IN = (
     "an owner's key is in owner.key in the server's data directory"
 )
 
+_KEY_OPTIONS = ("--api-key", "--apikey", "--api_key", "--key", "--token")
+_KEYS = "Keys are read from RUNDIAL_API_KEY, or kept by `rundial auth login`"
+
 
 class CommandError(Exception):
     """A command cannot do what it was asked.
@@ -90,6 +93,9 @@ def _usage(error: click.UsageError) -> Failure:
     program = error.ctx.command_path if error.ctx is not None else "rundial"
     if isinstance(error, click.NoSuchOption):
         known = _options(error.ctx) if error.ctx is not None else list(error.possibilities or ())
+        if error.option_name in _KEY_OPTIONS:
+            # Others can read a command line.
+            return Failure(f"no option {error.option_name} in `{program}`", _KEYS, FAILED)
         close = nearest(error.option_name, known)
         hint = f"Did you mean {close}? " if close else ""
         return Failure(

@@ -137,7 +137,10 @@ class OwnSpan(otel.Span):
     def begin(self, attributes: Mapping[str, Any], start_unix_ns: int) -> None:
         """Record that it has begun."""
         self.start_time = start_unix_ns
-        self.attributes.update(attributes)
+        if len(attributes) <= MAX_ATTRIBUTES:
+            self.attributes.update(attributes)
+        else:
+            self._take(attributes)
         self._processor.begin(self._context.span_id, self._plain() or self._data(0))
 
     def set_attribute(self, key: str, value: Any) -> None:
@@ -156,6 +159,9 @@ class OwnSpan(otel.Span):
         if not cleaning.is_plain(attributes):
             attributes, lost = cleaning.clean_attributes(attributes)
             self._dropped[0] += lost
+        self._take(attributes)
+
+    def _take(self, attributes: Mapping[str, Any]) -> None:
         known = self.attributes
         for key, value in attributes.items():
             room = MAX_ALL_ATTRIBUTES if key.startswith(_CONVENTIONS) else MAX_ATTRIBUTES

@@ -6,7 +6,8 @@ the nearest of them: a numpy scalar its number, a mapping its JSON text (event b
 mapping), an object its `str()`. A value whose own code fails becomes words that say so.
 
 Runs on the caller's thread, so work is bounded: `MAX_ITEMS` of a sequence, `MAX_VALUE_BYTES` of a
-string, `MAX_NODES` of a nested body; what was cut says so in an attribute beside it.
+string, `MAX_NODES` of a nested body, `MAX_WHOLE_NODES` of one that is kept whole beside its span; what was
+cut says so in an attribute beside it.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from collections.abc import Iterable, Mapping, Sequence, Set
 from itertools import islice
 
 from rundial.interrupts import let_through
-from rundial.signals.preview import ORIGINAL_ITEMS_SUFFIX, cut_values
+from rundial.signals.preview import ORIGINAL_ITEMS_SUFFIX, cut_utf8, cut_values
 from rundial.signals.values import plain_number, type_name
 from rundial.typed import Any, TypeAlias
 
@@ -36,7 +37,9 @@ MAX_DEPTH = 16
 MAX_NODES = 20_000
 # What is kept whole beside its span may be this much; a value that contains itself has no end.
 MAX_WHOLE_DEPTH = 64
-MAX_WHOLE_NODES = 2_000_000
+MAX_WHOLE_NODES = 100_000
+# Of one that is more; short enough that no record's own bound takes the mark off.
+MAX_CUT_BYTES = 8 * 1024
 
 _INT64_MAX = 2**63 - 1
 _INT64_MIN = -(2**63)
@@ -115,14 +118,24 @@ def as_body(value: object) -> Any:
     return _as_body(value, 0, _Room(MAX_NODES, MAX_ITEMS, MAX_DEPTH))
 
 
-def as_whole(value: object) -> str | None:
-    """Return a value as JSON text with nothing left out, None where it is too much; never raises.
-
-    NaN and infinities are there by their names.
-    """
+def as_bounded(value: object) -> tuple[Any, bool]:
+    """Return a value as a body of at most `MAX_WHOLE_NODES` values, and whether `…` stands in it for more."""
     room = _Room(MAX_WHOLE_NODES, MAX_WHOLE_NODES, MAX_WHOLE_DEPTH)
-    body = _as_body(value, 0, room)
-    return None if room.was_cut else json.dumps(finite(body), ensure_ascii=False)
+    return _as_body(value, 0, room), room.was_cut
+
+
+def as_json(body: Any) -> str:
+    """Return a body as JSON text; NaN and infinities are there by their names."""
+    return json.dumps(finite(body), ensure_ascii=False)
+
+
+def cut_short(key: str, value: object, body: Any) -> dict[str, Any]:
+    """Return the attributes of a value that was too much: how it begins, and how many items it has."""
+    data = as_json(body).encode("utf-8", "replace")
+    return {
+        key: cut_utf8(data, MAX_CUT_BYTES).decode() + _TOO_DEEP,
+        key + ORIGINAL_ITEMS_SUFFIX: _length(value),
+    }
 
 
 def finite(body: Any) -> Any:
@@ -236,6 +249,14 @@ def _is_listable(value: object, most: int = MAX_ITEMS) -> bool:
     return len(shape) == 1 or math.prod(shape) <= most
 
 
+def _frame(value: object) -> str | None:
+    """Describe a table or the like, whose `str()` takes long; None where a value is none."""
+    shape = getattr(value, "shape", None)
+    if not isinstance(shape, tuple) or len(shape) != 2 or hasattr(value, "tolist"):
+        return None
+    return f"{type_name(value)} of shape {shape}"
+
+
 def _items(value: Any, most: int) -> Iterable[object]:
     if isinstance(value, (list, tuple, Set, range)):
         return value
@@ -260,12 +281,12 @@ def _is_dataclass(value: object) -> bool:
 
 
 def _as_body(value: object, depth: int, room: _Room) -> Any:
-    if value is None or type(value) in (bool, float):
-        return value
     room.nodes -= 1
     if room.nodes < 0 or depth > room.depth:
         room.was_cut = True
         return _TOO_DEEP
+    if value is None or type(value) in (bool, float):
+        return value
     try:
         return _nested_body(value, depth, room)
     except Exception as error:  # noqa: BLE001  # the value's own code runs here, and may raise anything
@@ -289,4 +310,4 @@ def _nested_body(value: object, depth: int, room: _Room) -> Any:
     if _is_listable(value, room.items):
         room.was_cut |= _length(value) > min(most, room.items)
         return [_as_body(item, depth + 1, room) for item in islice(_items(value, room.items), most)]
-    return as_text(value)
+    return _frame(value) or as_text(value)

@@ -33,11 +33,11 @@ _REASONING = ("completion_tokens_details", "output_tokens_details")
 
 def plain(value: object) -> Any:
     """Return an answer of a provider's library as plain values; other values as they are."""
-    dump = getattr(value, "model_dump", None) or getattr(value, "to_dict", None)
-    if not callable(dump) or isinstance(value, type):
-        return value
     try:
-        return dump()
+        # A table's or an array's `to_dict` is all of it, which takes seconds.
+        has_shape = getattr(value, "shape", None) is not None
+        dump = getattr(value, "model_dump", None) or (not has_shape and getattr(value, "to_dict", None))
+        return dump() if callable(dump) and not isinstance(value, type) else value
     except Exception as error:  # noqa: BLE001 - the object's own code; without it its text is kept
         let_through(error)
         return value

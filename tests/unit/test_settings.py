@@ -417,3 +417,12 @@ def test_a_provider_that_cannot_be_called_is_refused(provider: object) -> None:
     """What cannot be called is an error in `init`, not at the first sample."""
     with pytest.raises(ConfigError, match=r"system_metrics_provider .* must be .*; nothing was started"):
         of({"system_metrics_provider": provider})
+
+
+@pytest.mark.parametrize(
+    ("name", "what"), [("flush_interval_seconds", "a number"), ("ring_bytes", "a whole number")]
+)
+def test_a_text_that_is_no_number_is_told_so(name: str, what: str) -> None:
+    """Without the words of Python's own parsers."""
+    with pytest.raises(ConfigError, match=rf"{name} 'soon' must be {what}; nothing was started"):
+        of({name: "soon"})

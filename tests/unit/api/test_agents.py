@@ -262,3 +262,154 @@ def test_a_disabled_run_takes_all_of_it(start: Start) -> None:
         agent.output("x")
         call.usage(input_tokens=1)
         assert call.response("x") == tool.result("x") == "x"
+
+
+def test_a_tool_that_is_a_method_tells_no_secret(run: Run, read: Read) -> None:
+    """The object it is of is no argument, and known shapes and names of secrets are taken out."""
+
+    class Search:
+        def __repr__(self) -> str:
+            return "Search(hidden)"
+
+        @run.tool("search")
+        def find(self, query: str, api_key: str) -> dict[str, str]:
+            return {"password": api_key, "found": query}
+
+    Search().find("rings", "hunter2-9")
+    with run.tool("given", arguments={"api_key": "hunter2-9"}):
+        pass
+
+    found = read(run)
+    span = one(found, "execute_tool search")
+    assert said(span, "gen_ai.tool.call.arguments") == {"query": "rings", "api_key": "[redacted]"}
+    assert said(span, "gen_ai.tool.call.result") == {"password": "[redacted]", "found": "rings"}
+    given = one(found, "execute_tool given")
+    assert said(given, "gen_ai.tool.call.arguments") == {"api_key": "[redacted]"}
+
+
+@pytest.mark.parametrize("piece", [b"bytes", 7])
+def test_a_piece_that_is_no_text_costs_itself_alone(
+    start: Start, read: Read, piece: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The answer is passed on whole, its texts are kept, and the loss is counted and told once."""
+    run = start(strict=False)
+    with run.llm_call(model="m") as call:
+        assert list(call.stream(["a", piece, piece, "b"], text=lambda given: given)) == [
+            "a",
+            piece,
+            piece,
+            "b",
+        ]
+
+    assert len([record for record in caplog.records if record.exc_info]) == 1
+    span = one(read(run), "chat m")
+    assert said(span, "gen_ai.output.messages")[0]["parts"][0]["content"] == "ab"
+
+
+def test_a_result_whose_code_raises_goes_back_to_its_caller(run: Run, read: Read) -> None:
+    """Looking at what a tool answered breaks nothing of the program's."""
+
+    class Hostile:
+        def __getattr__(self, name: str) -> object:
+            raise RuntimeError(name)
+
+    hostile = Hostile()
+    with run.tool("t") as tool:
+        assert tool.result(hostile) is hostile
+
+    assert "Hostile" in one(read(run), "execute_tool t").attributes["gen_ai.tool.call.result"]
+
+
+def test_a_stream_beyond_its_bound_says_how_much_there_was(
+    run: Run, read: Read, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is not kept is marked, and counted to the byte as the whole answer would have been."""
+    monkeypatch.setattr("rundial.api.agents.MAX_STREAM_CHARS", 4)
+    with run.llm_call(model="m") as call:
+        list(call.stream(["abc", 'd"é', "f"], text=str))
+
+    span = one(read(run), "chat m")
+    whole = [{"role": "assistant", "parts": [{"type": "text", "content": 'abcd"éf'}]}]
+    assert said(span, "gen_ai.output.messages")[0]["parts"][0]["content"] == "abcd…"
+    size = len(json.dumps(whole, ensure_ascii=False).encode())
+    assert span.attributes["gen_ai.output.messages.rundial.original_bytes"] == size
+
+
+def test_a_tools_huge_result_is_read_no_further_than_its_bound(run: Run, read: Read) -> None:
+    """Its caller does not wait for two million values; what was left out is marked and counted."""
+    seen: list[int] = []
+
+    class Counted:
+        def __str__(self) -> str:
+            seen.append(1)
+            return "x"
+
+    with run.tool("t") as tool:
+        tool.result([Counted()] * 300_000)
+
+    span = one(read(run), "execute_tool t")
+    assert len(seen) <= 100_000
+    assert span.attributes["gen_ai.tool.call.result"].endswith("…")
+    assert span.attributes["gen_ai.tool.call.result.rundial.original_items"] == 300_000
+
+
+def test_a_table_is_told_by_its_shape(run: Run, read: Read) -> None:
+    """No frame is turned into values for a span."""
+
+    class Frame:
+        shape = (1_000_000, 3)
+
+        def to_dict(self) -> object:
+            raise AssertionError
+
+        def __str__(self) -> str:
+            raise AssertionError
+
+    with run.tool("t") as tool:
+        tool.result(Frame())
+
+    assert (
+        one(read(run), "execute_tool t").attributes["gen_ai.tool.call.result"]
+        == "Frame of shape (1000000, 3)"
+    )
+
+
+def test_a_tool_that_is_a_generator_records_arguments_and_how_many_values(run: Run, read: Read) -> None:
+    """As for a function, but that its values are not kept; also where it is left half way."""
+
+    @run.tool("count")
+    def count(upto: int) -> Iterator[int]:
+        yield from range(upto)
+
+    @run.tool("stream")
+    async def stream(upto: int) -> Any:
+        for number in range(upto):
+            yield number
+
+    async def consume() -> list[int]:
+        return [number async for number in stream(2)]
+
+    assert list(count(3)) == [0, 1, 2]
+    left = count(5)
+    next(left)
+    left.close()
+    assert asyncio.run(consume()) == [0, 1]
+
+    spans = [span for span in read(run).spans if span.name.startswith("execute_tool")]
+    told = [
+        (said(span, "gen_ai.tool.call.arguments"), span.attributes["gen_ai.tool.call.result"])
+        for span in spans
+    ]
+    assert told == [({"upto": 3}, 3), ({"upto": 5}, 1), ({"upto": 2}, 2)]
+
+
+def test_attributes_given_at_the_start_are_bounded_as_later_ones(run: Run, read: Read) -> None:
+    """What a program makes up before takes no room of the conventions, and what is dropped is counted."""
+    with run.trace("full", attrs={f"a{number}": number for number in range(200)}) as span:
+        span.set_attrs({"gen_ai.response.model": "m"})
+
+    (found,) = [span for span in read(run).spans if span.name == "full"]
+    assert found.attributes["gen_ai.response.model"] == "m"
+    assert "a127" in found.attributes
+    assert "a128" not in found.attributes
+    assert span._started()._dropped[0] == 72  # type: ignore[attr-defined]  # one of ours

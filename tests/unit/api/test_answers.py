@@ -97,3 +97,13 @@ def test_any_answer_is_an_object_or_a_request_error(status: int, body: bytes) ->
 
     assert isinstance(found, dict)
     assert told == status
+
+
+def test_a_hint_of_headers_is_told_as_an_argument() -> None:
+    """Who calls `init` has a key to give, and no header to send."""
+    details = {"hint": "send `authorization: Bearer rdk_…`, or log in"}
+    told = {"error": {"code": "UNAUTHORIZED", "message": "no key", "details": details}}
+    error = str(_error(Answer(401, {}, json.dumps(told).encode())))
+
+    assert "api_key= or RUNDIAL_API_KEY" in error
+    assert "Bearer" not in error

@@ -63,6 +63,19 @@ def test_a_parent_may_be_another_span(run: Run, read: Read) -> None:
     assert parents(found)["of theirs"] == f"{theirs.get_span_context().span_id:016x}"
 
 
+def test_an_unreadable_parent_costs_the_span_that_place_alone(
+    start: Callable[..., Run], read: Read, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It lies below the current span, or in a trace of its own, and the program is told."""
+    run = start(strict=False)
+    with run.trace("here"):
+        run.trace("below", parent={"traceparent": "00-zz-1-01"}).finish()
+    run.trace("alone", parent={"traceparent": "00-zz-1-01"}).finish()
+
+    assert "take its parent" in caplog.text
+    assert parents(read(run)) == {"here": "", "below": "here", "alone": ""}
+
+
 def test_headers_without_a_parent_change_nothing(run: Run, read: Read) -> None:
     """A request that came without a trace is served below the current span."""
     with run.trace("here"):

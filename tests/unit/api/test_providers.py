@@ -324,3 +324,15 @@ def test_the_default_leaves_the_applications_providers_alone(spool_dir: Any) -> 
     assert done.returncode == 0, done.stderr
 
     assert [span.name for span in recorded.read(spool_dir).spans] == ["ours"]
+
+
+def test_detaching_takes_no_longer_than_it_is_given(start: Start) -> None:
+    """The last collection gets what is left of the end of the run, and no seconds of its own."""
+    run = start(system_metrics=False)
+    providers = run._otel()
+    given: list[float] = []
+    providers._attached = {"metrics": given.append, "logs": given.append}
+    providers.detach(0.25)
+
+    assert len(given) == 2
+    assert all(0 <= each <= 0.25 for each in given)

@@ -130,6 +130,7 @@ def test_traceback_is_printed_with_debug_only() -> None:
         (["rum"], ["no command 'rum'", "rundial run"]),
         (["run", "lst"], ["no command 'lst'", "rundial run list"]),
         (["run", "list", "--projekt", "x"], ["no option --projekt", "--project"]),
+        (["--api-key", "x", "run", "list"], ["no option --api-key", "RUNDIAL_API_KEY", "rundial auth login"]),
         (["run", "list", "--jsom"], ["no option --jsom", "--json"]),
         (["--endpont", "x"], ["no option --endpont", "--endpoint"]),
         (["run"], ["list, ", "status, "]),
