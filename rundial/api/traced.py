@@ -58,7 +58,8 @@ def wrapped(function: Function, begin: Begin) -> Function:
 def _generator(function: Function, begin: Begin) -> Function:
     @functools.wraps(function)
     def traced_generator(*args: Any, **kwargs: Any) -> Generator[Any, Any, Any]:
-        span, generator = begin(), function(*args, **kwargs)
+        # First, for arguments that do not fit raise here, and no span begins.
+        generator, span = function(*args, **kwargs), begin()
         span.called(function, args, kwargs)
         step: Function = generator.send
         given: Any = None
@@ -92,7 +93,7 @@ def _generator(function: Function, begin: Begin) -> Function:
 def _stream(function: Function, begin: Begin) -> Function:
     @functools.wraps(function)
     async def traced_stream(*args: Any, **kwargs: Any) -> AsyncGenerator[Any, Any]:
-        span, stream = begin(), function(*args, **kwargs)
+        stream, span = function(*args, **kwargs), begin()
         span.called(function, args, kwargs)
         step: Function = stream.asend
         given: Any = None

@@ -35,6 +35,8 @@ MAX_PLAIN_ATTRIBUTES = 32
 MAX_PLAIN_CHARS = 1_024
 MAX_DEPTH = 16
 MAX_NODES = 20_000
+# Numbers, truths and nulls cost less to read and to store than what holds them.
+MAX_LEAVES = 100_000
 # What is kept whole beside its span may be this much; a value that contains itself has no end.
 MAX_WHOLE_DEPTH = 64
 MAX_WHOLE_NODES = 100_000
@@ -115,12 +117,12 @@ def as_body(value: object) -> Any:
     Keys become strings. Deeper than `MAX_DEPTH` levels or beyond `MAX_NODES` values, `…` stands
     for the rest. A dataclass is the mapping of its fields.
     """
-    return _as_body(value, 0, _Room(MAX_NODES, MAX_ITEMS, MAX_DEPTH))
+    return _as_body(value, 0, _Room(MAX_NODES, MAX_LEAVES, MAX_ITEMS, MAX_DEPTH))
 
 
 def as_bounded(value: object) -> tuple[Any, bool]:
     """Return a value as a body of at most `MAX_WHOLE_NODES` values, and whether `…` stands in it for more."""
-    room = _Room(MAX_WHOLE_NODES, MAX_WHOLE_NODES, MAX_WHOLE_DEPTH)
+    room = _Room(MAX_WHOLE_NODES, MAX_WHOLE_NODES, MAX_WHOLE_NODES, MAX_WHOLE_DEPTH)
     return _as_body(value, 0, room), room.was_cut
 
 
@@ -153,16 +155,17 @@ class _Room:
     """What a body may still take in.
 
     Attributes:
-        nodes: Values.
+        nodes: Values that are texts or hold others.
+        leaves: Numbers, truths and nulls.
         items: Elements of one array.
         depth: Levels.
         was_cut: Whether something did not fit.
     """
 
-    __slots__ = ("depth", "items", "nodes", "was_cut")
+    __slots__ = ("depth", "items", "leaves", "nodes", "was_cut")
 
-    def __init__(self, nodes: int, items: int, depth: int) -> None:
-        self.nodes, self.items, self.depth = nodes, items, depth
+    def __init__(self, nodes: int, leaves: int, items: int, depth: int) -> None:
+        self.nodes, self.leaves, self.items, self.depth = nodes, leaves, items, depth
         self.was_cut = False
 
 
@@ -281,11 +284,17 @@ def _is_dataclass(value: object) -> bool:
 
 
 def _as_body(value: object, depth: int, room: _Room) -> Any:
-    room.nodes -= 1
-    if room.nodes < 0 or depth > room.depth:
+    is_leaf = value is None or type(value) in (bool, float)
+    if is_leaf:
+        room.leaves -= 1
+        fits = room.leaves >= 0
+    else:
+        room.nodes -= 1
+        fits = room.nodes >= 0 and depth <= room.depth
+    if not fits:
         room.was_cut = True
         return _TOO_DEEP
-    if value is None or type(value) in (bool, float):
+    if is_leaf:
         return value
     try:
         return _nested_body(value, depth, room)

@@ -13,6 +13,7 @@ Source:
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final
 
@@ -20,6 +21,9 @@ Message = dict[str, Any]
 MAX_MESSAGES: Final = 1_000
 # Deeper than any convention nests a name.
 _MAX_DEPTH: Final = 8
+# Levels that a text which is read as JSON may have: far from what Python's own recursion bears.
+_MAX_LEVELS: Final = 100
+_SURROGATE: Final = re.compile(r"\\u[dD][89a-fA-F]")
 _TEXT_PARTS: Final = frozenset({"text", "input_text", "output_text"})
 # Older conventions said so by the event's name.
 _ROLES: Final = {
@@ -33,13 +37,34 @@ EVENTS: Final = frozenset({*_ROLES, CHOICE})
 
 
 def loaded(value: object) -> Any:
-    """A value that may be written as JSON text; a text that is none stays one."""
+    """A value that may be written as JSON text; a text that is none, or is nested too deep, stays one.
+
+    Half a surrogate pair, which JSON can write and UTF-8 cannot, becomes a question mark.
+    """
     if not isinstance(value, str) or value.lstrip()[:1] not in ("{", "["):
         return value
     try:
-        return json.loads(value)
+        found = json.loads(value)
+        if _SURROGATE.search(value):
+            found = json.loads(json.dumps(found, ensure_ascii=False).encode("utf-8", "replace"))
     except (ValueError, RecursionError):
         return value
+    return found if _is_shallow(found) else value
+
+
+def _is_shallow(value: Any) -> bool:
+    """Whether a value has no more levels than what reads it further can bear."""
+    level = [value]
+    for _ in range(_MAX_LEVELS):
+        level = [
+            item
+            for held in level
+            if isinstance(held, (dict, list))
+            for item in (held.values() if isinstance(held, dict) else held)
+        ]
+        if not level:
+            return True
+    return False
 
 
 def structured(value: object, role: str) -> list[Message]:
@@ -122,8 +147,8 @@ def _parts(item: Mapping[str, Any], role: str) -> Iterator[dict[str, Any]]:
     if call_id and role == "tool":
         yield {"type": "tool_call_response", "id": call_id, "response": loaded(content)}
     elif content not in (None, ""):
-        several = loaded(content)
-        yield from map(_part, several) if isinstance(several, list) else [_text(content)]
+        several = content if isinstance(content, list) else _written_parts(content)
+        yield from [_text(content)] if several is None else map(_part, several)
     yield from (_content(each) for each in _listed(item.get("contents")))
     yield from (_call(each) for each in _listed(loaded(item.get("tool_calls"))))
     legacy = loaded(item.get("function_call"))
@@ -131,11 +156,20 @@ def _parts(item: Mapping[str, Any], role: str) -> Iterator[dict[str, Any]]:
         yield _call(legacy)
 
 
+def _written_parts(content: object) -> list[Any] | None:
+    """Parts that are written as JSON text; None for a text, as an answer that is JSON is."""
+    found = loaded(content)
+    is_parts = isinstance(found, list) and all(
+        isinstance(part, dict) and isinstance(part.get("type"), str) for part in found
+    )
+    return found if is_parts and found else None
+
+
 def _part(part: object) -> dict[str, Any]:
     if not isinstance(part, dict):
         return _text(part)
     kind = part.get("type")
-    if kind in _TEXT_PARTS:
+    if isinstance(kind, str) and kind in _TEXT_PARTS:
         return _text(part.get("content", part.get("text")))
     if kind == "tool_call":
         return {**part, "arguments": loaded(part.get("arguments"))}

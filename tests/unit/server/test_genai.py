@@ -300,3 +300,33 @@ def test_calls_of_tools_in_an_answer_are_listed() -> None:
 
     assert found is not None
     assert found["toolCalls"] == [{"id": "call_1", "name": "weather", "arguments": {"city": "Paris"}}]
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        [{"role": "user", "parts": [{"type": ["text"], "content": "hello"}]}],
+        '[{"role": "user", "parts": [{"type": "text", "content": "hello \\ud800"}]}]',
+        [{"role": "user", "parts": [{"type": "tool_result", "content": f"{'[' * 900}NaN{']' * 900}"}]}],
+    ],
+    ids=["a type that is no text", "half a surrogate pair", "nested too deep"],
+)
+def test_a_span_is_shown_whatever_one_of_its_messages_holds(said: object) -> None:
+    """Its trace would otherwise not be shown either, ever."""
+    attributes = {"gen_ai.operation.name": "chat", "gen_ai.input.messages": said}
+
+    shown = view_json("chat", json.dumps(attributes), "")
+
+    (message,) = json.loads(shown.encode())["inputMessages"]
+    assert message["role"] == "user"
+
+
+@pytest.mark.parametrize("answer", ['["a", "b"]', '[{"city": "Paris"}]', "[1, 2]", "[]"])
+def test_an_answer_that_is_json_is_a_text(answer: str) -> None:
+    """Only what says of each part which kind it is, is parts."""
+    said = [{"role": "assistant", "content": answer}]
+
+    found = view("chat", {"gen_ai.operation.name": "chat", "gen_ai.output.messages": said})
+
+    assert found is not None
+    assert found["outputMessages"][0]["parts"] == [{"type": "text", "content": answer}]
