@@ -140,9 +140,11 @@ def test_a_hanging_endpoint_costs_the_loop_nothing(
 
 def test_no_key_goes_to_another_place(collectors: tuple[Collector, Collector], tmp_path: Path) -> None:
     """The run's key is for its server; each OTLP endpoint gets the headers that were said for it."""
-    collectors[0].rules = [lambda request: 404 if request.path.startswith("/api/") else None]
     server, other = collectors
-    server.rules = [key_required("rdk_secret")]
+    server.rules = [
+        lambda request: 404 if request.path.startswith("/api/") else None,
+        key_required("rdk_secret"),
+    ]
     with own_parts():
         run = init(
             tmp_path / "spool",

@@ -16,6 +16,7 @@ import rundial as rd
 from rundial.api.adopt import sync
 from rundial.api.client import Client
 from rundial.api.run import Run
+from tests.support.collector import Collector
 from tests.support.mounts import image_mounted, mounted, remount
 from tests.support.processes import own_parts
 from tests.support.program import ServerProgram
@@ -149,6 +150,35 @@ def test_a_program_that_ends_on_a_full_disk_leaves_the_rest_to_sync(
     assert_books(found)
     assert_one_hole(numbers_of(found), accepted)
     assert [path for path in disk.rglob("*") if path.is_file()] == []
+
+
+def test_on_a_disk_that_takes_nothing_the_rest_waits_for_every_endpoint(tmp_path: Path) -> None:
+    """Also for one whose spool holds nothing yet: what only the ring holds is to reach it, too."""
+    with Collector() as one, Collector() as two:
+        script = start_script(
+            """
+            import resource
+            run = rd.init(project="disk", **given, ring_bytes=1 << 20, system_metrics=False,
+                          finish_timeout_seconds=0.5)
+            assert run.flush(10)
+            # Every write to a file fails from here on, and files can be removed as ever.
+            resource.setrlimit(resource.RLIMIT_FSIZE, (0, resource.getrlimit(resource.RLIMIT_FSIZE)[1]))
+            for step in range(50):
+                assert run.log({"loss": float(step)}, step=step)
+            """,
+            spool_directory=str(tmp_path / "spool"),
+            otlp_endpoint=[one.url, two.url],
+        )
+        done = end_of(script)
+        assert done.status == 0, done.stderr
+        before = [len(place.points) for place in (one, two)]
+        report = sync([tmp_path / "spool"], timeout_s=30)
+
+        assert before == [0, 0]
+        assert [result.why for result in report.results if result.why] == []
+        for place in (one, two):
+            steps = [int(each.attributes["rundial.step"]) for each in place.points if each.name == "loss"]
+            assert sorted(steps) == list(range(50))
 
 
 def fill_up(disk: Path) -> Path:
