@@ -17,6 +17,7 @@ from __future__ import annotations
 import atexit
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from opentelemetry.sdk.metrics.export import AggregationTemporality, MetricExporter, MetricExportResult
@@ -91,12 +92,12 @@ class _Part:
 
     def export_all(self, signal: Signal, encoders: Iterable[Callable[[], bytes]]) -> bool:
         """Record all, waiting for room, until they are on disk; False where one was refused or time is up."""
-        is_taken = True
+        is_taken, end = True, monotonic() + EXPORT_S
         for encode in encoders:
-            if self._station.is_crowded:
-                self._station.seal(EXPORT_S)
+            if self._station.is_crowded and monotonic() < end:
+                self._station.seal(end - monotonic())
             is_taken &= self.offer(signal, encode)
-        return is_taken and not self._is_shut_down and self._station.seal(EXPORT_S)
+        return is_taken and not self._is_shut_down and self._station.seal(max(0.0, end - monotonic()))
 
     def flush(self, timeout_millis: float) -> bool:
         """Wait until everything is answered; offline, is on disk."""

@@ -187,7 +187,7 @@ class Branch:
         if self._ends_sender and self.sender is not None:
             self.sender.stop(STOP_S)
         with suppress(RundialError, OSError):
-            # Of a run that has not written its last frame, the ring holds the rest: it is for this place, too.
+            # Before a run has written its last frame the ring holds the rest, which is for this place, too.
             is_settled = spool.meta.state == "closed"
             if self.sender is not None and is_settled and spool.exists() and spool.is_empty():
                 spool.remove()

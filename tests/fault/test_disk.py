@@ -181,6 +181,37 @@ def test_on_a_disk_that_takes_nothing_the_rest_waits_for_every_endpoint(tmp_path
             assert sorted(steps) == list(range(50))
 
 
+def test_an_export_to_a_disk_that_takes_nothing_waits_once(tmp_path: Path) -> None:
+    """However many spans one export holds, it takes the time of one, and says that they are not kept."""
+    script = start_script(
+        """
+        import resource, time
+        from opentelemetry.sdk.trace import TracerProvider
+        from opentelemetry.sdk.trace.export import SpanExportResult
+        from rundial import otel
+        otel.EXPORT_S = 0.3
+        exporter = otel.SpoolingSpanExporter(**given, ring_bytes=1 << 20, finish_timeout_seconds=0.1)
+        tracer = TracerProvider().get_tracer("a program")
+        spans = [tracer.start_span(str(number), attributes={"long": "x" * 50_000}) for number in range(100)]
+        for span in spans:
+            span.end()
+        resource.setrlimit(resource.RLIMIT_FSIZE, (0, resource.getrlimit(resource.RLIMIT_FSIZE)[1]))
+        start = time.monotonic()
+        is_done = exporter.export(spans) is SpanExportResult.SUCCESS
+        print(json.dumps([is_done, time.monotonic() - start]))
+        """,
+        spool_directory=str(tmp_path / "spool"),
+        otlp_endpoint="http://127.0.0.1:9",
+    )
+    done = end_of(script)
+    assert done.status == 0, done.stderr
+    is_done, took_s = json.loads(done.stdout)
+
+    assert not is_done
+    # Of the 100, some 90 find the ring more than half full.
+    assert took_s < 10 * 0.3
+
+
 def fill_up(disk: Path) -> Path:
     """Take every free byte of a disk; return the file that holds them."""
     filler = disk / "filler"

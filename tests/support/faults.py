@@ -125,6 +125,12 @@ FAULTS: dict[str, dict[str, Fault]] = {
         "test_a_disk_without_one_free_byte_takes_more_once_all_is_answered": Fault(
             "a disk without one free byte", POINTS, ONLINE
         ),
+        "test_an_export_to_a_disk_that_takes_nothing_waits_once": Fault(
+            "export of OpenTelemetry spans to a disk that takes nothing", SPANS, ONLINE
+        ),
+        "test_on_a_disk_that_takes_nothing_the_rest_waits_for_every_endpoint": Fault(
+            "exit on a disk that takes nothing, with two endpoints", POINTS, ONLINE
+        ),
         "test_a_disk_that_takes_nothing_costs_the_oldest_and_is_used_again": Fault(
             "disk full, then room again", LINES, ONLINE
         ),
