@@ -20,7 +20,7 @@ from rundial.api.client import Client
 from rundial.api.key import Key
 from rundial.api.late import LateAnnouncement
 from rundial.api.pipeline import make_sender
-from rundial.api.target import RunSource, Target
+from rundial.api.target import RunSource, Target, said_headers
 from rundial.errors import RundialError, RundialRequestError, SegmentCorruptError, SpoolLockedError
 from rundial.export.outcome import Outcome, Pause
 from rundial.export.sender import Sender
@@ -447,7 +447,11 @@ def _collector(meta: Meta, url: str, key: str | None) -> tuple[Target | None, st
     if url != meta.endpoint.rstrip("/"):
         return None, f"recorded for the OTLP endpoint {meta.endpoint}; send it to {url} with --to {url}"
     # What the environment says of a Collector is for the one that it names, which the target sees to.
-    target = Target.of_collector(url, Key(key), os.environ)
+    try:
+        headers = said_headers(url, os.environ)
+    except ValueError as error:
+        return None, f"RUNDIAL_OTLP_HEADERS {error}"
+    target = Target.of_collector(url, Key(key), os.environ, headers)
     return target.with_urls(meta.lane_endpoints), ""
 
 

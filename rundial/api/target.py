@@ -126,6 +126,22 @@ def collector_of(settings: Settings, endpoint: str, key: Key) -> Target:
     return Target.of_collector(endpoint, key, os.environ, headers)
 
 
+def said_headers(endpoint: str, environ: Mapping[str, str]) -> Mapping[str, str] | None:
+    """Return what `RUNDIAL_OTLP_HEADERS` says for an OTLP endpoint; None for nothing.
+
+    They are for the endpoint that the environment names, and go nowhere else: one may be a key.
+
+    Raises:
+        ValueError: They cannot be read; the text says why and holds none of them.
+    """
+    from rundial import otlpenv, otlpvalues
+
+    text = environ.get("RUNDIAL_OTLP_HEADERS", "").strip()
+    named = environ.get("RUNDIAL_OTLP_ENDPOINT", "").strip() or otlpenv.endpoint(environ) or ""
+    is_named = named.rstrip("/") == endpoint
+    return otlpvalues.headers(text, str).get("") if text and is_named else None
+
+
 class RunSource:
     """One spool and its target, as the sender asks for them.
 

@@ -163,6 +163,29 @@ def test_no_key_goes_to_another_place(collectors: tuple[Collector, Collector], t
     assert {request.headers.get("x-token") for request in server.requests} == {None}
 
 
+def test_sync_sends_a_collectors_headers_to_that_collector_alone(
+    collectors: tuple[Collector, Collector], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`RUNDIAL_OTLP_HEADERS` counts for the endpoint that the environment names, as it does for a run."""
+    one, two = collectors
+    for each in collectors:
+        each.rules = [lambda request: None if request.headers.get("x-token") == "secret" else 401]
+    with own_parts():
+        for each in collectors:
+            run = init(tmp_path / "spool", endpoint=None, otlp_endpoint=each.url, mode="offline")
+            record(run)
+            run.finish()
+    monkeypatch.setenv("RUNDIAL_OTLP_HEADERS", "X-Token=secret")
+    monkeypatch.setenv("RUNDIAL_OTLP_ENDPOINT", one.url)
+
+    report = sync([tmp_path / "spool"], timeout_s=5)
+
+    assert len([result for result in report.results if result.why == ""]) == 1
+    assert is_whole(one)
+    assert two.points == []
+    assert {request.headers.get("x-token") for request in two.requests} == {None}
+
+
 def test_a_deleted_spool_directory_is_made_again_for_every_endpoint(
     collectors: tuple[Collector, Collector], tmp_path: Path
 ) -> None:
