@@ -413,3 +413,19 @@ def test_a_clickhouse_that_cannot_be_reached_is_named_without_its_password(tmp_p
 
     assert "the events in clickhouse://127.0.0.1:1/x cannot be used" in said
     assert "hunter2" not in said
+
+
+def test_a_grant_that_is_missing_is_named(tmp_path: Path) -> None:
+    """Whoever gives the server its user reads what to grant, and not that something failed."""
+    with HttpClickHouse(tmp_path / "events") as clickhouse:
+        clickhouse.fail("denied")
+        said = refused(tmp_path / "data", "--events", clickhouse.url)
+
+    assert "GRANT CREATE TABLE ON rundial.points" in said
+    assert f"{clickhouse_place(clickhouse)} cannot be used" in said
+    assert "s3cret" not in said
+
+
+def clickhouse_place(clickhouse: HttpClickHouse) -> str:
+    """Its URL as messages have it."""
+    return "clickhouse://" + clickhouse.url.rpartition("@")[2]

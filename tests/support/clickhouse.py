@@ -101,9 +101,15 @@ class HttpClickHouse:
             child.kill()
             child.communicate(timeout=30)
 
-    def fail(self, inserts: Literal["lost", "refused", "none"]) -> None:
-        """Let inserts happen without an answer, or fail before they happen, or be as they should."""
+    def fail(self, inserts: Literal["lost", "refused", "denied", "none"]) -> None:
+        """Let inserts happen unanswered, or fail before they happen, or nobody make tables; or end that."""
         with urlopen(
             Request(f"http://127.0.0.1:{self._port}/fail?insert={inserts}", method="POST"), timeout=30
         ):
             pass
+
+    def greatest(self) -> tuple[int, int]:
+        """Bytes of the longest answer and of the longest request since this was asked before."""
+        with urlopen(Request(f"http://127.0.0.1:{self._port}/greatest", method="POST"), timeout=30) as answer:
+            longest_answer, longest_request = map(int, answer.read().split())
+        return longest_answer, longest_request

@@ -5,8 +5,8 @@ keeps, in the commit that acknowledges them, the greatest numbers; rows with gre
 any reader (`mark`).
 
 The sorting keys hold each row's identity, so that a row which was somehow inserted twice becomes one row:
-points by (series, step, instance, time), lines by (instance, seq), spans by (trace id, span id). Ids are
-hexadecimal text, empty for none.
+points by (series, step, instance, time), lines by (run, time, instance, seq), spans by (run, trace id, span
+id). Ids are hexadecimal text, empty for none.
 """
 
 from __future__ import annotations
