@@ -275,6 +275,33 @@ def test_rows_whose_answer_was_lost_are_seen_by_nobody(tmp_path: Path) -> None:
     assert after == ([(0, 1.0), (1, 2.0)], ["two", "one"], ["a", "b"])
 
 
+def test_points_that_are_sent_again_are_asked_for_by_their_keys(tmp_path: Path) -> None:
+    """Late points at both ends of a long series read two rows; a long request is asked for in parts."""
+    owner = otlp.resource("run")
+    points = [otlp.point(step, float(step), time=otlp.T0 + step) for step in range(LONG)]
+    ends = otlp.metrics((owner, [otlp.gauge("loss", [points[-1], points[0]])]))
+    mixed = otlp.metrics((owner, [otlp.gauge("loss", Random(3).sample(points, LONG))]))
+    new = [otlp.point(step, 0.0, time=otlp.T0 + step) for step in (LONG + 1, LONG)]
+    with HttpClickHouse(tmp_path / "events") as clickhouse:
+        options = ("--events", clickhouse.url)
+        with ServerProgram(tmp_path / "data", options=options) as program:
+            server = Caller(program.url, program.key)
+            assert server.export("metrics", otlp.metrics((owner, [otlp.gauge("loss", points)]))).status == 200
+            clickhouse.greatest()
+            assert server.export("metrics", ends).status == 200
+            answer, _ = clickhouse.greatest()
+            assert server.export("metrics", mixed).status == 200
+            _, request = clickhouse.greatest()
+            assert server.export("metrics", otlp.metrics((owner, [otlp.gauge("loss", new)]))).status == 200
+            counts = server.details("run")["counts"]
+            server.hang_up()
+
+    assert counts["points"] == LONG + 2
+    assert answer < 1_000
+    # 5,000 keys of 4 numbers, which are at most 45 bytes together.
+    assert request < 5_000 * 45
+
+
 def tellable(numbers: list[float], texts: list[str], names: list[str]) -> dict[str, bytes]:
     """A request of each signal."""
     owner = otlp.resource("run")
