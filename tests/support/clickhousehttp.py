@@ -8,8 +8,9 @@ that fail or never come, and not how a real server answers. One statement at a t
 
 says its port on stdout (0 takes a free one). POST `/fail?insert=lost` makes each further insert happen and be
 left without an answer, `refused` makes it fail before it happens, `denied` takes the grants to make tables
-away, `none` ends that. POST `/greatest` answers with the bytes of the longest answer and of the longest
-request since it was asked before. Every other request needs the user `tester` and `s3cret`.
+away, `async` is a user's profile with `async_insert` and without waiting, of a server that loses what waits
+in its memory, `none` ends that. POST `/greatest` answers with the bytes of the longest answer and of the
+longest request since it was asked before. Every other request needs the user `tester` and `s3cret`.
 """
 
 from __future__ import annotations
@@ -81,6 +82,9 @@ class _Handler(BaseHTTPRequestHandler):
             return
         if is_insert and self.failing == "refused":
             self._answer(500, b"Code: 252. DB::Exception: Too many parts. (TOO_MANY_PARTS)")
+            return
+        if is_insert and self.failing == "async" and asked.get("async_insert") != "0":
+            self._answer(200, b"")
             return
         try:
             with self.lock:

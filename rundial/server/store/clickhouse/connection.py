@@ -22,6 +22,8 @@ _log: Final = logging.getLogger("rundial.server")
 
 _CONNECT_TIMEOUT_S: Final = 5
 _TIMEOUT_S: Final = 60
+# What a user's profile may say otherwise: an insert is stored when it is answered.
+_AT_ONCE: Final = {"async_insert": 0, "wait_for_async_insert": 1}
 _UNKNOWN_DATABASE: Final = 81
 # What ClickHouse says of a privilege that a user has not: names alone, no values.
 _GRANT: Final = re.compile(r"necessary to have the grant ([A-Z ]+(?:\([\w`, ]+\))? ON [\w`*]+(?:\.[\w`*]+)?)")
@@ -134,6 +136,7 @@ class ClickHouse:
                 column_names=list(types),
                 column_type_names=list(types.values()),
                 column_oriented=True,
+                settings=_AT_ONCE,
             )
 
     def rows(self, sql: str, **values: object) -> Sequence[tuple[Any, ...]]:
