@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import math
 import sqlite3
-import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -19,7 +17,14 @@ from rundial.cli.main import main
 from rundial.errors import ConfigError
 from rundial.server.store.clickhouse.connection import address_of
 from tests.support import otlp
-from tests.support.clickhouse import ClickHouseServer, HttpClickHouse, events_url
+from tests.support.clickhouse import (
+    ClickHouseServer,
+    HttpClickHouse,
+    asked,
+    events_url,
+    inside,
+    refused,
+)
 from tests.support.clock import ManualClock
 from tests.support.postgres import Postgres
 from tests.support.program import ServerProgram
@@ -42,13 +47,6 @@ def tell(both: tuple[Caller, Caller], signal: str, body: bytes) -> None:
     """Send both the same."""
     for each in both:
         assert each.export(signal, body).status == 200
-
-
-def asked(server: Caller, path: str, run: str, **more: object) -> Any:
-    """What a query answers, but for the ids of pages, which are each server's own."""
-    found = server.post(path, {"projectId": server.project_id(), "runId": run, **more})
-    assert found.status == 200, found.json
-    return {name: value for name, value in found.json.items() if name != "page"}
 
 
 def paged(server: Caller, path: str, run: str, **more: object) -> list[Any]:
@@ -224,67 +222,31 @@ def test_a_request_that_is_refused_half_way_leaves_nothing(clickhouse: ClickHous
     assert clickhouse.curve(kept, "loss") == [(7, 2.0)]
 
 
-def test_rows_that_were_never_acknowledged_are_seen_by_nobody_and_go(tmp_path: Path) -> None:
-    """A server killed between ClickHouse and its catalog leaves rows behind; what follows them is right."""
-    with ClickHouseServer(tmp_path) as server:
-        assert server.export("metrics", otlp.curve("run", "loss", [1.0, 2.0])).status == 200
-        server.program.stop()
-        inside(
-            tmp_path / "events",
-            "INSERT INTO points SELECT series, step + 5, instance, time_unix_ns + 1, attempt, 9, 1000000 "
-            "FROM points",
-        )
-        server.start()
-        before = server.curve("run", "loss")
-        assert server.export("metrics", otlp.curve("run", "loss", [1.0, 2.0, 3.0])).status == 200
-        after = server.curve("run", "loss")
-        server.program.stop()
-
-    assert (before, after) == ([(0, 1.0), (1, 2.0)], [(0, 1.0), (1, 2.0), (2, 3.0)])
-    assert inside(tmp_path / "events", "SELECT count() FROM points WHERE value = 9") == "0"
-
-
-def test_rows_whose_answer_was_lost_are_seen_by_nobody(tmp_path: Path) -> None:
-    """What was refused is not shown in between either, whether it is sent again or never."""
-
-    def seen() -> tuple[list[Any], list[str], list[str]]:
-        rows = asked(server, "/api/v1/query/logs", "run")["rows"]
-        spans = [each["name"] for each in server.spans("run")]
-        return server.curve("run", "loss"), [row["message"] for row in rows], spans
-
-    first = [*tellable([1.0], ["one"], ["a"]).items()]
-    more = [*tellable([1.0, 2.0], ["one", "two"], ["a", "b"]).items()]
+def test_points_that_are_sent_again_are_asked_for_by_their_keys(tmp_path: Path) -> None:
+    """Late points at both ends of a long series read two rows; a long request is asked for in parts."""
+    owner = otlp.resource("run")
+    points = [otlp.point(step, float(step), time=otlp.T0 + step) for step in range(LONG)]
+    ends = otlp.metrics((owner, [otlp.gauge("loss", [points[-1], points[0]])]))
+    mixed = otlp.metrics((owner, [otlp.gauge("loss", Random(3).sample(points, LONG))]))
+    new = [otlp.point(step, 0.0, time=otlp.T0 + step) for step in (LONG + 1, LONG)]
     with HttpClickHouse(tmp_path / "events") as clickhouse:
         options = ("--events", clickhouse.url)
         with ServerProgram(tmp_path / "data", options=options) as program:
             server = Caller(program.url, program.key)
-            assert [server.export(*each).status for each in first] == [200] * 3
-            before = seen()
-            clickhouse.fail("lost")
-            refused_ones = [(server.export(*each).status, seen()) for each in more]
-            clickhouse.fail("none")
-            other = server.export("metrics", otlp.curve("other", "loss", [5.0])).status
-            meanwhile = seen()
-            again = [server.export(*each).status for each in more]
-            after = seen()
+            assert server.export("metrics", otlp.metrics((owner, [otlp.gauge("loss", points)]))).status == 200
+            clickhouse.greatest()
+            assert server.export("metrics", ends).status == 200
+            answer, _ = clickhouse.greatest()
+            assert server.export("metrics", mixed).status == 200
+            _, request = clickhouse.greatest()
+            assert server.export("metrics", otlp.metrics((owner, [otlp.gauge("loss", new)]))).status == 200
+            counts = server.details("run")["counts"]
             server.hang_up()
 
-    assert before == ([(0, 1.0)], ["one"], ["a"])
-    assert refused_ones == [(503, before)] * 3
-    assert (other, meanwhile, again) == (200, before, [200] * 3)
-    assert after == ([(0, 1.0), (1, 2.0)], ["two", "one"], ["a", "b"])
-
-
-def tellable(numbers: list[float], texts: list[str], names: list[str]) -> dict[str, bytes]:
-    """A request of each signal."""
-    owner = otlp.resource("run")
-    lines = [otlp.line(seq, text) for seq, text in enumerate(texts)]
-    spans = [otlp.span(number, name) for number, name in enumerate(names, 1)]
-    return {
-        "metrics": otlp.curve("run", "loss", numbers),
-        "logs": otlp.logs(owner, lines),
-        "traces": otlp.spans(owner, spans),
-    }
+    assert counts["points"] == LONG + 2
+    assert answer < 1_000
+    # 5,000 keys of 4 numbers, which are at most 45 bytes together.
+    assert request < 5_000 * 45
 
 
 def test_a_deleted_run_leaves_no_row_and_takes_no_others(tmp_path: Path) -> None:
@@ -303,25 +265,6 @@ def test_a_deleted_run_leaves_no_row_and_takes_no_others(tmp_path: Path) -> None
     counted = "SELECT (SELECT count() FROM points), (SELECT count() FROM lines), (SELECT count() FROM spans)"
 
     assert inside(tmp_path / "events", counted) == "2\t1\t1"
-
-
-def inside(directory: Path, sql: str) -> str:
-    """Run a statement in an embedded ClickHouse that no server uses; in a process of its own."""
-    program = (
-        "import sys, chdb; c = chdb.connect(sys.argv[1]); c.query('USE rundial'); "
-        "print(c.query(sys.argv[2], 'TabSeparated'), end=''); c.close()"
-    )
-    command = [sys.executable, "-c", program, str(directory), sql]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
-    assert done.returncode == 0, done.stderr
-    return done.stdout.strip()
-
-
-def refused(data: Path, *options: str) -> str:
-    """What a server says that does not start."""
-    with pytest.raises(RuntimeError) as caught, ServerProgram(data, options=options):
-        pass
-    return str(caught.value)
 
 
 def test_a_catalog_and_its_clickhouse_keep_to_each_other(tmp_path: Path, clock: ManualClock) -> None:
@@ -413,3 +356,19 @@ def test_a_clickhouse_that_cannot_be_reached_is_named_without_its_password(tmp_p
 
     assert "the events in clickhouse://127.0.0.1:1/x cannot be used" in said
     assert "hunter2" not in said
+
+
+def test_a_grant_that_is_missing_is_named(tmp_path: Path) -> None:
+    """Whoever gives the server its user reads what to grant, and not that something failed."""
+    with HttpClickHouse(tmp_path / "events") as clickhouse:
+        clickhouse.fail("denied")
+        said = refused(tmp_path / "data", "--events", clickhouse.url)
+
+    assert "GRANT CREATE TABLE ON rundial.points" in said
+    assert f"{clickhouse_place(clickhouse)} cannot be used" in said
+    assert "s3cret" not in said
+
+
+def clickhouse_place(clickhouse: HttpClickHouse) -> str:
+    """Its URL as messages have it."""
+    return "clickhouse://" + clickhouse.url.rpartition("@")[2]

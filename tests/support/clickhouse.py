@@ -10,9 +10,12 @@ import subprocess
 import sys
 from pathlib import Path
 from types import TracebackType
-from typing import Literal
+from typing import Any, Literal
 from urllib.request import Request, urlopen
 
+import pytest
+
+from tests.support import otlp
 from tests.support.program import ServerProgram
 from tests.support.server import Caller
 
@@ -101,9 +104,60 @@ class HttpClickHouse:
             child.kill()
             child.communicate(timeout=30)
 
-    def fail(self, inserts: Literal["lost", "refused", "none"]) -> None:
-        """Let inserts happen without an answer, or fail before they happen, or be as they should."""
+    def fail(self, inserts: Literal["lost", "refused", "denied", "async", "none"]) -> None:
+        """Begin one of the failures that `tests.support.clickhousehttp` names, or end it."""
         with urlopen(
             Request(f"http://127.0.0.1:{self._port}/fail?insert={inserts}", method="POST"), timeout=30
         ):
             pass
+
+    def greatest(self) -> tuple[int, int]:
+        """Bytes of the longest answer and of the longest request since this was asked before."""
+        with urlopen(Request(f"http://127.0.0.1:{self._port}/greatest", method="POST"), timeout=30) as answer:
+            longest_answer, longest_request = map(int, answer.read().split())
+        return longest_answer, longest_request
+
+
+def asked(server: Caller, path: str, run: str, **more: object) -> Any:
+    """What a query answers, but for the ids of pages, which are each server's own."""
+    found = server.post(path, {"projectId": server.project_id(), "runId": run, **more})
+    assert found.status == 200, found.json
+    return {name: value for name, value in found.json.items() if name != "page"}
+
+
+def seen(server: Caller, run: str = "run") -> tuple[list[Any], list[str], list[str]]:
+    """A run's curve, lines and spans."""
+    rows = asked(server, "/api/v1/query/logs", run)["rows"]
+    spans = [each["name"] for each in server.spans(run)]
+    return server.curve(run, "loss"), [row["message"] for row in rows], spans
+
+
+def tellable(numbers: list[float], texts: list[str], names: list[str]) -> dict[str, bytes]:
+    """A request of each signal."""
+    owner = otlp.resource("run")
+    lines = [otlp.line(seq, text) for seq, text in enumerate(texts)]
+    spans = [otlp.span(number, name) for number, name in enumerate(names, 1)]
+    return {
+        "metrics": otlp.curve("run", "loss", numbers),
+        "logs": otlp.logs(owner, lines),
+        "traces": otlp.spans(owner, spans),
+    }
+
+
+def inside(directory: Path, sql: str) -> str:
+    """Run a statement in an embedded ClickHouse that no server uses; in a process of its own."""
+    program = (
+        "import sys, chdb; c = chdb.connect(sys.argv[1]); c.query('USE rundial'); "
+        "print(c.query(sys.argv[2], 'TabSeparated'), end=''); c.close()"
+    )
+    command = [sys.executable, "-c", program, str(directory), sql]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout.strip()
+
+
+def refused(data: Path, *options: str) -> str:
+    """What a server says that does not start."""
+    with pytest.raises(RuntimeError) as caught, ServerProgram(data, options=options):
+        pass
+    return str(caught.value)

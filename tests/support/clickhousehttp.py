@@ -7,8 +7,10 @@ that fail or never come, and not how a real server answers. One statement at a t
     python -m tests.support.clickhousehttp DIRECTORY PORT
 
 says its port on stdout (0 takes a free one). POST `/fail?insert=lost` makes each further insert happen and be
-left without an answer, `refused` makes it fail before it happens, `none` ends that. Every other request needs
-the user `tester` and `s3cret`.
+left without an answer, `refused` makes it fail before it happens, `denied` takes the grants to make tables
+away, `async` is a user's profile with `async_insert` and without waiting, of a server that loses what waits
+in its memory, `none` ends that. POST `/greatest` answers with the bytes of the longest answer and of the
+longest request since it was asked before. Every other request needs the user `tester` and `s3cret`.
 """
 
 from __future__ import annotations
@@ -27,6 +29,10 @@ import chdb
 import lz4.frame
 
 _AUTHORIZATION = "Basic " + base64.b64encode(b"tester:s3cret").decode()
+_DENIED = (
+    b"Code: 497. DB::Exception: tester: Not enough privileges. To execute this query, it's necessary to have "
+    b"the grant CREATE TABLE ON rundial.points. (ACCESS_DENIED) (version 26.5.1.1)"
+)
 _CODE = re.compile(r"Code: (\d+)")
 
 
@@ -36,6 +42,7 @@ class _Handler(BaseHTTPRequestHandler):
     # Held while the engine is used: its database is a state of the connection.
     lock = threading.Lock()
     failing = "none"
+    longest_answer = longest_request = 0
 
     def do_GET(self) -> None:
         """Answer a probe."""
@@ -48,6 +55,12 @@ class _Handler(BaseHTTPRequestHandler):
         body = self.rfile.read(int(self.headers.get("content-length", "0")))
         if self.headers.get("transfer-encoding") == "chunked":
             body = self._chunks()
+        if url.path == "/greatest":
+            found = f"{_Handler.longest_answer} {_Handler.longest_request}"
+            _Handler.longest_answer = _Handler.longest_request = 0
+            self._answer(200, found.encode())
+            return
+        _Handler.longest_request = max(_Handler.longest_request, len(body))
         if url.path == "/fail":
             _Handler.failing = asked["insert"]
             self._answer(200, b"")
@@ -64,8 +77,14 @@ class _Handler(BaseHTTPRequestHandler):
         is_insert = body.startswith(b"INSERT")
         head, _, rows = body.partition(b"\n") if is_insert else (body, b"", b"")
         sql = asked.get("query") or head.decode()
+        if self.failing == "denied" and sql.startswith("CREATE TABLE"):
+            self._answer(403, _DENIED)
+            return
         if is_insert and self.failing == "refused":
             self._answer(500, b"Code: 252. DB::Exception: Too many parts. (TOO_MANY_PARTS)")
+            return
+        if is_insert and self.failing == "async" and asked.get("async_insert") != "0":
+            self._answer(200, b"")
             return
         try:
             with self.lock:
@@ -76,6 +95,7 @@ class _Handler(BaseHTTPRequestHandler):
         if is_insert and self.failing == "lost":
             self.close_connection = True
             return
+        _Handler.longest_answer = max(_Handler.longest_answer, len(found))
         self._answer(200, found)
 
     def _query(self, sql: str, asked: dict[str, str], rows: bytes) -> bytes:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -21,7 +22,11 @@ _log: Final = logging.getLogger("rundial.server")
 
 _CONNECT_TIMEOUT_S: Final = 5
 _TIMEOUT_S: Final = 60
+# What a user's profile may say otherwise: an insert is stored when it is answered.
+_AT_ONCE: Final = {"async_insert": 0, "wait_for_async_insert": 1}
 _UNKNOWN_DATABASE: Final = 81
+# What ClickHouse says of a privilege that a user has not: names alone, no values.
+_GRANT: Final = re.compile(r"necessary to have the grant ([A-Z ]+(?:\([\w`, ]+\))? ON [\w`*]+(?:\.[\w`*]+)?)")
 _DEFAULT_DATABASE: Final = "rundial"
 _ADVICE: Final = "write clickhouse://user:password@host:8123/database"
 
@@ -107,9 +112,7 @@ class ClickHouse:
             # Of its own: the embedded engine does one thing at a time on each connection.
             self._reading: Final = _client(address, address.database)
         except (*self._errors, ImportError) as error:
-            raise ConfigError(
-                f"the events in {address.where} cannot be used: {_cause(error)}; nothing was changed"
-            ) from error
+            raise unusable(address.where, error) from error
 
     def command(self, sql: str, **values: object) -> None:
         """Run a statement that changes something.
@@ -133,6 +136,7 @@ class ClickHouse:
                 column_names=list(types),
                 column_type_names=list(types.values()),
                 column_oriented=True,
+                settings=_AT_ONCE,
             )
 
     def rows(self, sql: str, **values: object) -> Sequence[tuple[Any, ...]]:
@@ -197,9 +201,17 @@ def _client(address: Address, database: str | None) -> Any:
     return create_client(**address.options, database=database)
 
 
+def unusable(where: str, error: BaseException) -> ConfigError:
+    """What a server says that cannot start with its ClickHouse, for a failure of that."""
+    return ConfigError(f"the events in {where} cannot be used: {_cause(error)}; nothing was changed")
+
+
 def _cause(error: BaseException) -> str:
     """What failed, by ClickHouse's own name for it: its whole text quotes statements and their values."""
     code, name = getattr(error, "code", None), getattr(error, "name", None)
+    grant = _GRANT.search(str(error))
+    if grant:
+        return f"its user may not do that; GRANT {grant[1].strip()} TO the user that --events names"
     if code:
         return f"error {code} {name or ''}".strip()
     return type(error).__name__

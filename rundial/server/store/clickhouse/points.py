@@ -31,6 +31,7 @@ from rundial.server.store.tables import series
 _MAX_CACHED: Final = 200_000
 # As many as are named in one query.
 _SERIES_AT_ONCE: Final = 1_000
+_KEYS_AT_ONCE: Final = 5_000
 _ROWS_AT_ONCE: Final = 50_000
 # So many points are read faster than their buckets are asked for.
 _FEW: Final = 4_096
@@ -42,8 +43,8 @@ GROUP BY series
 """
 _KNOWN: Final = """
 SELECT series, step, time_unix_ns FROM points
-WHERE series IN {series:Array(Int64)} AND instance = {instance:Int64} AND n <= {mark:Int64}
-AND step BETWEEN {low:Int64} AND {high:Int64} AND time_unix_ns BETWEEN {start:Int64} AND {end:Int64}
+WHERE (series, step, instance, time_unix_ns) IN {keys:Array(Tuple(Int64, Int64, Int64, Int64))}
+AND n <= {mark:Int64}
 """
 _STEPLESS: Final = """
 SELECT step, time_unix_ns, value FROM points FINAL
@@ -242,22 +243,16 @@ class ClickHousePoints:
     def _known(
         self, connection: Connection, sender: Sender, doubtful: Sequence[tuple[int, SeriesBlock]]
     ) -> set[tuple[int, int, int]]:
-        """Series, step and time of what is stored or gathered already, in the range of some blocks."""
+        """Series, step and time of what is stored or gathered already of some blocks."""
         seen: set[tuple[int, int, int]] = set()
         mark = mark_of(connection).points
-        for some in _chunks(doubtful, _SERIES_AT_ONCE):
-            times = [(min(block.times), max(block.times)) for _, block in some]
-            steps = [(min(block.steps), max(block.steps)) for _, block in some]
-            given = {
-                "series": [series_id for series_id, _ in some],
-                "instance": sender.instance,
-                "mark": mark,
-                "low": min(low for low, _ in steps),
-                "high": max(high for _, high in steps),
-                "start": min(start for start, _ in times),
-                "end": max(end for _, end in times),
-            }
-            seen.update(self._database.rows(_KNOWN, **given))
+        keys = [
+            (series_id, step, sender.instance, time)
+            for series_id, block in doubtful
+            for step, time in zip(block.steps, block.times, strict=True)
+        ]
+        for some in _chunks(keys, _KEYS_AT_ONCE):
+            seen.update(self._database.rows(_KNOWN, keys=some, mark=mark))
         ids = {series_id for series_id, _ in doubtful}
         for block in self._group.points:
             if block.sender.instance == sender.instance and block.series in ids:

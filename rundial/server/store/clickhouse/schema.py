@@ -5,15 +5,21 @@ keeps, in the commit that acknowledges them, the greatest numbers; rows with gre
 any reader (`mark`).
 
 The sorting keys hold each row's identity, so that a row which was somehow inserted twice becomes one row:
-points by (series, step, instance, time), lines by (instance, seq), spans by (trace id, span id). Ids are
-hexadecimal text, empty for none.
+points by (series, step, instance, time), lines by (run, time, instance, seq), spans by (run, trace id, span
+id, state). Ids are hexadecimal text, empty for none.
+
+The first schema had spans without their state in the key, and no row waited for the disk.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Final
 
+from rundial.errors import ConfigError
 from rundial.server.store.clickhouse.connection import ClickHouse
+
+_VERSION: Final = 2
 
 POINTS: Final = {
     "series": "Int64",
@@ -65,41 +71,99 @@ _BY_TIME: Final = "INDEX by_time time_unix_ns TYPE minmax GRANULARITY 1"
 _BY_SEQ: Final = "INDEX by_seq seq TYPE bloom_filter GRANULARITY 4"
 
 
-def _definition(
-    name: str, types: dict[str, str], indexes: tuple[str, ...], engine: str, key: tuple[str, ...]
-) -> str:
-    columns = [
-        f"{column} {kind} CODEC({_CODECS[column]})"
-        if column in _CODECS and not kind.startswith("Nullable")
-        else f"{column} {kind}"
-        for column, kind in types.items()
-    ]
-    inside = ", ".join([*columns, *indexes])
-    return f"CREATE TABLE IF NOT EXISTS {name} ({inside}) ENGINE = {engine} ORDER BY ({', '.join(key)})"
-
-
-_TABLES: Final = (
-    "CREATE TABLE IF NOT EXISTS owner (server_id String) ENGINE = MergeTree ORDER BY server_id",
-    _definition(
-        "points",
-        POINTS,
-        (_BY_NUMBER, _BY_TIME),
-        "ReplacingMergeTree",
-        ("series", "step", "instance", "time_unix_ns"),
-    ),
-    _definition(
-        "lines",
-        LINES,
-        (_BY_NUMBER, _BY_SEQ),
-        "ReplacingMergeTree",
-        ("run", "time_unix_ns", "instance", "seq"),
-    ),
-    # Of a span's rows the one with the most final state stays.
-    _definition("spans", SPANS, (_BY_NUMBER,), "ReplacingMergeTree(state)", ("run", "trace_id", "span_id")),
+# A success makes the client delete the only other copy: a row is on disk before it is answered, and a merged
+# part before those that it was made of are deleted. ClickHouse leaves all of it to the operating system.
+_DURABLE: Final = (
+    "SETTINGS fsync_after_insert = 1, fsync_part_directory = 1, "
+    "min_rows_to_fsync_after_merge = 1, min_compressed_bytes_to_fsync_after_merge = 1"
 )
 
 
+@dataclass(frozen=True, slots=True)
+class _Table:
+    """One table of the stream.
+
+    Attributes:
+        name: Its name.
+        types: Its columns.
+        indexes: What else narrows a search.
+        key: The sorting key, which holds the identity of a row.
+    """
+
+    name: str
+    types: dict[str, str]
+    indexes: tuple[str, ...]
+    key: tuple[str, ...]
+
+    def definition(self, name: str) -> str:
+        """The statement that makes it under a name."""
+        columns = [
+            f"{column} {kind} CODEC({_CODECS[column]})"
+            if column in _CODECS and not kind.startswith("Nullable")
+            else f"{column} {kind}"
+            for column, kind in self.types.items()
+        ]
+        inside = ", ".join([*columns, *self.indexes])
+        # Of equal rows the one stays that was numbered last: what was acknowledged is numbered after every
+        # attempt that was given up, whenever that arrives.
+        engine = f"ReplacingMergeTree(n) ORDER BY ({', '.join(self.key)}) {_DURABLE}"
+        return f"CREATE TABLE IF NOT EXISTS {name} ({inside}) ENGINE = {engine}"
+
+
+_TABLES: Final = (
+    _Table("points", POINTS, (_BY_NUMBER, _BY_TIME), ("series", "step", "instance", "time_unix_ns")),
+    _Table("lines", LINES, (_BY_NUMBER, _BY_SEQ), ("run", "time_unix_ns", "instance", "seq")),
+    # The state is of the key: a more final one that was never acknowledged takes no other one's place.
+    _Table("spans", SPANS, (_BY_NUMBER,), ("run", "trace_id", "span_id", "state")),
+)
+_SMALL: Final = (
+    f"CREATE TABLE IF NOT EXISTS owner (server_id String) ENGINE = MergeTree ORDER BY server_id {_DURABLE}",
+    "CREATE TABLE IF NOT EXISTS schema_version (version Int64) "
+    f"ENGINE = MergeTree ORDER BY version {_DURABLE}",
+)
+_NAMES: Final = "SELECT name FROM system.tables WHERE database = currentDatabase()"
+
+
 def make_tables(database: ClickHouse) -> None:
-    """Make what is missing."""
+    """Make what is missing, and bring what an earlier version made to this schema.
+
+    Raises:
+        ConfigError: A newer server made it; nothing was changed.
+        StoreProblem: 503, ClickHouse failed; the same call goes on where it was.
+    """
+    names = {name for (name,) in database.rows(_NAMES)}
+    version = 0
+    if "schema_version" in names:
+        ((version,),) = database.rows("SELECT max(version) FROM schema_version")
+    if version > _VERSION:
+        raise ConfigError(
+            f"{database.where} was made by a newer server: its schema is {version}, and this one knows "
+            f"{_VERSION}; nothing was changed; update this one"
+        )
+    for statement in _SMALL:
+        database.command(statement)
     for table in _TABLES:
-        database.command(table)
+        if version < _VERSION and table.name in names:
+            _rebuild(database, table)
+        else:
+            database.command(table.definition(table.name))
+    if version < _VERSION:
+        database.insert("schema_version", {"version": "Int64"}, [[_VERSION]])
+
+
+def _rebuild(database: ClickHouse, table: _Table) -> None:
+    """Put a table of this schema in the place of one of the first, with its rows.
+
+    A kill between any two statements leaves a whole table under the name, and the next start begins again.
+    """
+    name, new = table.name, f"{table.name}_new"
+    database.command(f"DROP TABLE IF EXISTS {new}")
+    database.command(table.definition(new))
+    if table.name == "spans":
+        columns = ", ".join(table.types)
+        database.command(f"INSERT INTO {new} ({columns}) SELECT {columns} FROM {name}")
+    else:
+        # The keys are as they were, so the files stay what they are.
+        database.command(f"ALTER TABLE {new} ATTACH PARTITION ALL FROM {name}")
+    database.command(f"EXCHANGE TABLES {name} AND {new}")
+    database.command(f"DROP TABLE {new}")

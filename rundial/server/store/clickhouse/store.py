@@ -13,7 +13,8 @@ from typing import Final
 from sqlalchemy import Connection, select
 
 from rundial.errors import ConfigError
-from rundial.server.store.clickhouse.connection import ClickHouse, address_of
+from rundial.server.problems import StoreProblem
+from rundial.server.store.clickhouse.connection import ClickHouse, address_of, unusable
 from rundial.server.store.clickhouse.group import WRITER, Group, Place
 from rundial.server.store.clickhouse.lines import ClickHouseLines
 from rundial.server.store.clickhouse.mark import FACT, Mark, mark_of, set_mark
@@ -106,8 +107,8 @@ def open_clickhouse(url: str, engines: Engines, server_id: str) -> ClickHouseEve
     """Open a catalog's ClickHouse, or give a catalog without points one.
 
     Raises:
-        ConfigError: The URL names none, it cannot be reached or is another server's, another process writes
-            there, or the catalog has points of its own.
+        ConfigError: The URL names none, it cannot be reached or is another server's, its user lacks a grant,
+            another process writes there, or the catalog has points of its own.
     """
     address = address_of(url)
     held = hold(engines.reading)
@@ -136,6 +137,9 @@ def _opened(
             # In this order: whoever writes there yet is done, or sees that it is over.
             set_fact(connection, facts, WRITER, writer)
             store.prepare(connection)
+    except StoreProblem as problem:
+        store.close()
+        raise unusable(database.where, problem.__cause__ or problem) from problem
     except BaseException:
         store.close()
         raise
