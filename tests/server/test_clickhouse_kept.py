@@ -6,6 +6,20 @@ from pathlib import Path
 
 import pytest
 
+from rundial.server.store.clickhouse.mark import (
+    BLOCK,
+    FACT,
+    SEEN,
+    Gap,
+    Mark,
+    Numbers,
+    numbers_of,
+    seen_of,
+    set_numbers,
+)
+from rundial.server.store.dialect import set_fact
+from rundial.server.store.engine import open_engines
+from rundial.server.store.tables import facts
 from tests.support import otlp
 from tests.support.clickhouse import (
     ClickHouseServer,
@@ -83,6 +97,45 @@ def test_rows_whose_answer_was_lost_are_seen_by_nobody(tmp_path: Path) -> None:
     assert refused_ones == [(503, before)] * 3
     assert (other, meanwhile, again) == (200, before, [200] * 3)
     assert after == ([(0, 1.0), (1, 2.0)], ["two", "one"], ["a", "b"])
+
+
+@pytest.mark.parametrize("is_killed", [False, True])
+def test_an_insert_that_arrives_after_it_was_given_up_is_seen_by_nobody(
+    tmp_path: Path, is_killed: bool
+) -> None:
+    """A late insert shows in no run, hides nothing, and stops nobody from sending the same again."""
+    gone = [*tellable([7.0, 8.0, 9.0], ["seven", "eight", "nine"], ["x", "y", "z"], "gone").items()]
+    other = [*tellable([5.0], ["five"], ["o"], "other").items()]
+    with HttpClickHouse(tmp_path / "events") as clickhouse:
+        options = ("--events", clickhouse.url)
+        with ServerProgram(tmp_path / "data", options=options) as program:
+            server = Caller(program.url, program.key)
+            clickhouse.fail("late")
+            assert [server.export(*each).status for each in gone] == [503] * 3
+            clickhouse.fail("none")
+            server.hang_up()
+            if is_killed:
+                program.kill()
+                program.start()
+            server = Caller(program.url, program.key)
+            # It is given the ids that the refused run would have had.
+            assert [server.export(*each).status for each in other] == [200] * 3
+            before = seen(server, "other")
+            clickhouse.arrive()
+            after = seen(server, "other")
+            assert [server.export(*each).status for each in gone] == [200] * 3
+            clickhouse.kill()
+            for table in ("points", "lines", "spans"):
+                inside(tmp_path / "events", f"OPTIMIZE TABLE {table} FINAL")
+            clickhouse.start()
+            server.hang_up()
+            server = Caller(program.url, program.key)
+            both = seen(server, "other"), seen(server, "gone")
+            server.hang_up()
+
+    assert before == ([(0, 5.0)], ["five"], ["o"])
+    assert after == before
+    assert both == (before, ([(0, 7.0), (1, 8.0), (2, 9.0)], ["nine", "eight", "seven"], ["x", "y", "z"]))
 
 
 def test_rows_are_on_disk_when_they_are_acknowledged(tmp_path: Path) -> None:
@@ -170,3 +223,48 @@ def test_tables_of_a_newer_schema_are_left_alone(tmp_path: Path) -> None:
     said = refused(tmp_path / "data", "--events", events_url(tmp_path / "events"))
 
     assert "was made by a newer server: its schema is 1000, and this one knows 2; nothing was changed" in said
+
+
+DAY_S = 86_400
+
+
+def test_numbers_that_were_given_up_again_and_again_are_one_gap() -> None:
+    """An outage of a thousand inserts, over any number of restarts, costs a query one comparison."""
+    numbers = Numbers().moved(Mark(10, 0, 5))
+    for turn, greatest in enumerate((Mark(20, 0, 5), Mark(30, 7, 5), Mark(90, 7, 6)), 1):
+        numbers = numbers.given_up(greatest, turn)
+
+    assert numbers.gaps == ((Gap(10, 90, 3),), (Gap(0, 7, 3),), (Gap(5, 6, 3),))
+    assert seen_of(numbers.moved(Mark(95, 7, 7)), "points").only(f"WHERE {SEEN} LIMIT 1") == (
+        "WHERE n <= 95 AND n NOT BETWEEN 11 AND 90 LIMIT 1"
+    )
+
+
+def test_a_gap_is_kept_for_a_day() -> None:
+    """No request lasts so long; what never ends would make every query longer."""
+    early = Numbers().given_up(Mark(points=3), 0).moved(Mark(points=9))
+    assert early.given_up(Mark(points=9), DAY_S - 1).gaps[0] == (Gap(0, 3, 0),)
+    assert early.given_up(Mark(points=12), DAY_S).gaps[0] == (Gap(9, 12, DAY_S),)
+
+
+def test_a_process_uses_no_number_that_the_next_one_would_take_for_its_own() -> None:
+    """What a process may use is written before it does, and the next one begins behind that."""
+    numbers = Numbers().reserved(Mark())
+
+    assert numbers.has_room(Mark(BLOCK, 1, 1))
+    assert not numbers.has_room(Mark(0, BLOCK + 1, 0))
+
+
+def test_a_mark_of_the_first_schema_is_read(tmp_path: Path) -> None:
+    """A catalog of before there were gaps says the mark alone."""
+    engines = open_engines(tmp_path)
+    with engines.writing.begin() as connection:
+        set_fact(connection, facts, FACT, "5 6 7")
+        old = numbers_of(connection)
+        set_numbers(connection, old.given_up(Mark(8, 6, 7), 1))
+        new = numbers_of(connection)
+    engines.close()
+
+    assert (old.mark, old.gaps) == (Mark(5, 6, 7), ((), (), ()))
+    assert old.given == Mark(BLOCK + 5, BLOCK + 6, BLOCK + 7)
+    assert new == old.given_up(Mark(8, 6, 7), 1)

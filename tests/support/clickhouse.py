@@ -104,11 +104,16 @@ class HttpClickHouse:
             child.kill()
             child.communicate(timeout=30)
 
-    def fail(self, inserts: Literal["lost", "refused", "denied", "async", "none"]) -> None:
+    def fail(self, inserts: Literal["lost", "late", "refused", "denied", "async", "none"]) -> None:
         """Begin one of the failures that `tests.support.clickhousehttp` names, or end it."""
         with urlopen(
             Request(f"http://127.0.0.1:{self._port}/fail?insert={inserts}", method="POST"), timeout=30
         ):
+            pass
+
+    def arrive(self) -> None:
+        """Let the inserts happen that are late."""
+        with urlopen(Request(f"http://127.0.0.1:{self._port}/arrive", method="POST"), timeout=30):
             pass
 
     def greatest(self) -> tuple[int, int]:
@@ -132,13 +137,13 @@ def seen(server: Caller, run: str = "run") -> tuple[list[Any], list[str], list[s
     return server.curve(run, "loss"), [row["message"] for row in rows], spans
 
 
-def tellable(numbers: list[float], texts: list[str], names: list[str]) -> dict[str, bytes]:
+def tellable(numbers: list[float], texts: list[str], names: list[str], run: str = "run") -> dict[str, bytes]:
     """A request of each signal."""
-    owner = otlp.resource("run")
+    owner = otlp.resource(run)
     lines = [otlp.line(seq, text) for seq, text in enumerate(texts)]
     spans = [otlp.span(number, name) for number, name in enumerate(names, 1)]
     return {
-        "metrics": otlp.curve("run", "loss", numbers),
+        "metrics": otlp.curve(run, "loss", numbers),
         "logs": otlp.logs(owner, lines),
         "traces": otlp.spans(owner, spans),
     }

@@ -6,11 +6,17 @@ that fail or never come, and not how a real server answers. One statement at a t
 
     python -m tests.support.clickhousehttp DIRECTORY PORT
 
-says its port on stdout (0 takes a free one). POST `/fail?insert=lost` makes each further insert happen and be
-left without an answer, `refused` makes it fail before it happens, `denied` takes the grants to make tables
-away, `async` is a user's profile with `async_insert` and without waiting, of a server that loses what waits
-in its memory, `none` ends that. POST `/greatest` answers with the bytes of the longest answer and of the
-longest request since it was asked before. Every other request needs the user `tester` and `s3cret`.
+says its port on stdout (0 takes a free one). POST `/fail?insert=…` begins a failure:
+
+- `lost` makes each further insert happen and be left without an answer,
+- `late` leaves it without an answer, too, and lets it happen once POST `/arrive` is asked,
+- `refused` makes it fail before it happens,
+- `denied` takes the grants to make tables away,
+- `async` is a user's profile with `async_insert` and without waiting, of a server that loses what waits,
+- `none` ends that.
+
+POST `/greatest` answers with the bytes of the longest answer and of the longest request since it was asked
+before. Every other request needs the user `tester` and `s3cret`.
 """
 
 from __future__ import annotations
@@ -22,7 +28,7 @@ import tempfile
 import threading
 from email.parser import BytesParser
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any
+from typing import Any, ClassVar
 from urllib.parse import parse_qs, urlsplit
 
 import chdb
@@ -43,6 +49,7 @@ class _Handler(BaseHTTPRequestHandler):
     lock = threading.Lock()
     failing = "none"
     longest_answer = longest_request = 0
+    late: ClassVar[list[tuple[str, dict[str, str], bytes]]] = []
 
     def do_GET(self) -> None:
         """Answer a probe."""
@@ -59,6 +66,13 @@ class _Handler(BaseHTTPRequestHandler):
             found = f"{_Handler.longest_answer} {_Handler.longest_request}"
             _Handler.longest_answer = _Handler.longest_request = 0
             self._answer(200, found.encode())
+            return
+        if url.path == "/arrive":
+            with self.lock:
+                for sql, given, rows in _Handler.late:
+                    self._query(sql, given, rows)
+            _Handler.late.clear()
+            self._answer(200, b"")
             return
         _Handler.longest_request = max(_Handler.longest_request, len(body))
         if url.path == "/fail":
@@ -82,6 +96,10 @@ class _Handler(BaseHTTPRequestHandler):
             return
         if is_insert and self.failing == "refused":
             self._answer(500, b"Code: 252. DB::Exception: Too many parts. (TOO_MANY_PARTS)")
+            return
+        if is_insert and self.failing == "late":
+            _Handler.late.append((sql, asked, rows))
+            self.close_connection = True
             return
         if is_insert and self.failing == "async" and asked.get("async_insert") != "0":
             self._answer(200, b"")

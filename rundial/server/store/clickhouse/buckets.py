@@ -13,6 +13,7 @@ from typing import Any, Final
 
 from rundial.server.buckets import MAX_SHIFT, Bucket, fitting_shift, merged
 from rundial.server.store.clickhouse.connection import ClickHouse
+from rundial.server.store.clickhouse.mark import Seen
 from rundial.server.store.parts import Span
 
 _SIGN: Final = 2**63
@@ -59,35 +60,37 @@ GROUP BY intDiv(toUInt64(step), {{width:UInt64}}) AS bucket ORDER BY bucket
 
 
 def fitting_buckets(
-    database: ClickHouse, series: int, span: Span, most: int, mark: int
+    database: ClickHouse, series: int, span: Span, most: int, seen: Seen
 ) -> list[Bucket] | None:
     """Return what the steps of a range show, in at most so many buckets of the least width that fits.
 
     Returns:
         None when a mean leaves the range of a float: the points tell it then.
     """
-    given = {"series": series, "low": max(0, span.low), "high": span.high, "mark": mark}
-    ((first, last, count),) = database.rows(_ENDS, **given)
+    given = {"series": series, "low": max(0, span.low), "high": span.high}
+    ((first, last, count),) = database.rows(_ENDS, seen, **given)
     if not count:
         return []
     given |= {"start": span.start_unix_ns, "end": span.end_unix_ns}
     shift = 0
     while (last >> shift) - (first >> shift) >= _FINER * most:
         shift += 1
-    found = _read(database, given, shift)
+    found = _read(database, seen, given, shift)
     if shift and len(found) <= most:
         # A few points far away have made it too wide.
-        shift = _fitting_shift(database, given, most)
-        found = _read(database, given, shift)
+        shift = _fitting_shift(database, seen, given, most)
+        found = _read(database, seen, given, shift)
     elif len(found) > most:
         shift = fitting_shift([each.first_x >> shift << shift for each in found], most)
         found = merged(found, shift)
     return found if all(math.isfinite(each.mean) for each in found) else None
 
 
-def _fitting_shift(database: ClickHouse, given: dict[str, int], most: int) -> int:
+def _fitting_shift(database: ClickHouse, seen: Seen, given: dict[str, int], most: int) -> int:
     """The least shift with at most so many buckets, as `rundial.server.buckets.fitting_shift`."""
-    partings = {int(highest).bit_length(): count for highest, count in database.rows(_PARTINGS, **given)}
+    partings = {
+        int(highest).bit_length(): count for highest, count in database.rows(_PARTINGS, seen, **given)
+    }
     filled, shift = 1, MAX_SHIFT
     while shift and filled + partings.get(shift, 0) <= most:
         filled += partings.get(shift, 0)
@@ -95,8 +98,8 @@ def _fitting_shift(database: ClickHouse, given: dict[str, int], most: int) -> in
     return shift
 
 
-def _read(database: ClickHouse, given: dict[str, int], shift: int) -> list[Bucket]:
-    return [_bucket(row) for row in database.rows(_BUCKETS, width=1 << shift, **given)]
+def _read(database: ClickHouse, seen: Seen, given: dict[str, int], shift: int) -> list[Bucket]:
+    return [_bucket(row) for row in database.rows(_BUCKETS, seen, width=1 << shift, **given)]
 
 
 def _bucket(row: tuple[Any, ...]) -> Bucket:

@@ -17,6 +17,7 @@ from urllib.parse import SplitResult, parse_qs, unquote, urlsplit
 
 from rundial.errors import ConfigError
 from rundial.server.problems import StoreProblem
+from rundial.server.store.clickhouse.mark import Seen
 
 _log: Final = logging.getLogger("rundial.server")
 
@@ -139,24 +140,30 @@ class ClickHouse:
                 settings=_AT_ONCE,
             )
 
-    def rows(self, sql: str, **values: object) -> Sequence[tuple[Any, ...]]:
+    def rows(self, sql: str, seen: Seen | None = None, **values: object) -> Sequence[tuple[Any, ...]]:
         """Run a query and return its rows.
 
+        Args:
+            sql: The query; one of the stream says which rows it means by `mark.SEEN`.
+            seen: Those.
+            values: Its parameters.
+
         Raises:
             StoreProblem: 503, it failed.
         """
         with self._told():
-            found: Sequence[tuple[Any, ...]] = self._reading.query(sql, parameters=values).result_rows
+            text = sql if seen is None else seen.only(sql)
+            found: Sequence[tuple[Any, ...]] = self._reading.query(text, parameters=values).result_rows
             return found
 
-    def columns(self, sql: str, **values: object) -> Sequence[Sequence[Any]]:
-        """Run a query and return its columns; none at all when it has no rows.
+    def columns(self, sql: str, seen: Seen, **values: object) -> Sequence[Sequence[Any]]:
+        """Run a query as `rows` and return its columns; none at all when it has no rows.
 
         Raises:
             StoreProblem: 503, it failed.
         """
         with self._told():
-            found = self._reading.query(sql, parameters=values, column_oriented=True)
+            found = self._reading.query(seen.only(sql), parameters=values, column_oriented=True)
             shown: Sequence[Sequence[Any]] = found.result_columns if found.row_count else ()
             return shown
 

@@ -1,8 +1,9 @@
 """The rows of one group of jobs on their way to ClickHouse: gathered, inserted together, or undone together.
 
 Threads: the writer's alone.
-After a crash: what was inserted and not committed has greater numbers than the mark, and is deleted before
-the next insert; nothing that was acknowledged does.
+After a crash: what was inserted and not committed has greater numbers than the mark; nothing that was
+acknowledged does. It is deleted before the next insert, and what of it arrives later still is left out by
+readers (`mark`).
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from rundial.clock import SystemClock
 from rundial.server.problems import StoreProblem
 from rundial.server.rows import SpanRow
 from rundial.server.store.clickhouse.connection import ClickHouse
-from rundial.server.store.clickhouse.mark import Mark, locked_mark, set_mark
+from rundial.server.store.clickhouse.mark import BLOCK, Mark, Numbers, locked_numbers, seen_of, set_numbers
 from rundial.server.store.clickhouse.schema import LINES, POINTS, SPANS
 from rundial.server.store.events import Sender
 from rundial.server.store.tables import facts
@@ -69,21 +70,32 @@ class Group:
         self.lines: Final[list[Row]] = []
         self.spans: Final[list[NewSpan]] = []
         self._numbers = Mark()
+        # As the catalog has them, and gaps that it is going to have.
+        self._known = Numbers()
+        # Whether this process has used no number yet.
+        self._is_new = True
         # Whether ClickHouse may hold rows that were never committed.
         self._is_doubtful = True
         self._next_s = 0.0
 
     def ready(self, connection: Connection) -> None:
-        """Delete what was never committed, where there may be any; before anything is added."""
+        """Give up what was never committed, where there may be any; before anything is added."""
         if not self._is_doubtful:
             return
-        mark = locked_mark(connection)
-        for table, greatest in zip(Mark._fields, mark, strict=True):
-            beyond = f"FROM {table} WHERE n > {{n:Int64}}"
-            if self._database.rows(f"SELECT 1 {beyond} LIMIT 1", n=greatest):
-                self._database.command(f"DELETE {beyond}", n=greatest)
-        # Numbers are never used twice, so that nobody takes one row for another that was undone.
-        self._numbers = Mark._make(map(max, self._numbers, mark))
+        known = locked_numbers(connection)
+        for table in Mark._fields:
+            refused = f"FROM {table} WHERE {seen_of(known, table).refused}"
+            if self._database.rows(f"SELECT 1 {refused} LIMIT 1"):
+                self._database.command(f"DELETE {refused}")
+        # Of what another process used, the bound alone is known.
+        greatest = Mark._make(map(max, known.mark, known.given if self._is_new else self._numbers))
+        # What arrives from now on is not deleted before the next insert: readers leave it out.
+        known = known.given_up(greatest, self._clock.time_unix_ns() // 10**9)
+        if self._is_new:
+            known = known.reserved(greatest)
+            set_numbers(connection, known)
+            self._is_new = False
+        self._known, self._numbers = known, greatest
         self._is_doubtful = False
 
     def number_points(self, count: int) -> int:
@@ -118,16 +130,18 @@ class Group:
         """
         if not any(self.place()):
             return
-        # First of all: what cannot be known any more after this line is deleted before the next insert.
+        # First of all: what cannot be known any more after this line is given up before the next insert.
         self._is_doubtful = True
         self._check_alone(connection)
+        self._check_room()
         if self.points:
             self._database.insert("points", POINTS, _point_columns(self.points))
         if self.lines:
             self._database.insert("lines", LINES, list(zip(*self.lines, strict=True)))
         if self.spans:
             self._database.insert("spans", SPANS, list(zip(*map(_span_values, self.spans), strict=True)))
-        set_mark(connection, self._numbers)
+        self._known = self._known.moved(self._numbers)
+        set_numbers(connection, self._known)
         self.rewind((0, 0, 0))
         self._is_doubtful = False
         self._next_s = self._clock.monotonic_s() + _GAP_S
@@ -140,6 +154,16 @@ class Group:
     def pause_s(self) -> float:
         """How long the next group should gather, so that inserts are some way apart."""
         return max(0.0, self._next_s - self._clock.monotonic_s())
+
+    def _check_room(self) -> None:
+        """A later process would take numbers behind the bound for its own."""
+        if not self._known.has_room(self._numbers):
+            raise StoreProblem(
+                503,
+                f"{BLOCK:,} rows were refused since the last that were stored",
+                "restart the server; clients send again what was refused",
+                retry_after_s=60,
+            )
 
     def _check_alone(self, connection: Connection) -> None:
         """Two processes would give the same numbers to different rows."""

@@ -15,7 +15,7 @@ from sqlalchemy import Connection
 from rundial.server.rows import TextRow
 from rundial.server.store.clickhouse.connection import ClickHouse
 from rundial.server.store.clickhouse.group import Group
-from rundial.server.store.clickhouse.mark import mark_of
+from rundial.server.store.clickhouse.mark import Seen, mark_of, seen_by
 from rundial.server.store.events import SAID, LineFilter, Sender, StoredLine
 
 _MAX_CACHED: Final = 200_000
@@ -101,9 +101,9 @@ class ClickHouseLines:
         last = min(wanted.end_unix_ns, time) if is_newest_first else wanted.end_unix_ns
         return self._lines(
             _BACKWARDS if is_newest_first else _FORWARDS,
+            seen_by(connection, "lines"),
             run=run,
             severity=wanted.min_severity,
-            mark=mark_of(connection).lines,
             time=time,
             after=number,
             limit=limit,
@@ -119,8 +119,8 @@ class ClickHouseLines:
         self, connection: Connection, run: int, min_severity: int, after: int, limit: int
     ) -> Sequence[StoredLine]:
         """Lines of a run in the order in which they were stored, behind a number."""
-        mark = mark_of(connection).lines
-        return self._lines(_SINCE, run=run, severity=min_severity, mark=mark, after=after, limit=limit)
+        seen = seen_by(connection, "lines")
+        return self._lines(_SINCE, seen, run=run, severity=min_severity, after=after, limit=limit)
 
     def said(
         self, connection: Connection, runs: Sequence[int], traces: Sequence[bytes], limit: int
@@ -128,9 +128,9 @@ class ClickHouseLines:
         """Lines of some traces that are GenAI events, by time."""
         return self._lines(
             _SAID,
+            seen_by(connection, "lines"),
             runs=list(runs),
             traces=[trace_id.hex() for trace_id in traces],
-            mark=mark_of(connection).lines,
             said=SAID,
             limit=limit,
         )
@@ -152,8 +152,8 @@ class ClickHouseLines:
         if self._database.rows(_SOME, run=run):
             self._database.command(_DELETE, run=run)
 
-    def _lines(self, sql: str, **given: object) -> list[StoredLine]:
-        return [_line(row) for row in self._database.rows(sql, **given)]
+    def _lines(self, sql: str, seen: Seen, **given: object) -> list[StoredLine]:
+        return [_line(row) for row in self._database.rows(sql, seen, **given)]
 
     def _fresh(self, connection: Connection, sender: Sender, texts: Sequence[TextRow]) -> Sequence[TextRow]:
         """The lines that are not there already."""
@@ -173,23 +173,21 @@ class ClickHouseLines:
         if len(self._newest) > _MAX_CACHED:
             self._newest.clear()
         if sender.instance not in self._newest:
-            mark = mark_of(connection).lines
-            stored = self._database.rows(_NEWEST, run=sender.run, instance=sender.instance, mark=mark)
+            seen = seen_by(connection, "lines")
+            stored = self._database.rows(_NEWEST, seen, run=sender.run, instance=sender.instance)
             gathered = [row[2] for row in self._group.lines if row[1] == sender.instance]
             self._newest[sender.instance] = max([-1, *(row[0] for row in stored), *gathered])
         return self._newest[sender.instance]
 
     def _known(self, connection: Connection, sender: Sender, seqs: Sequence[int]) -> set[int]:
         """Which numbers are stored or gathered already."""
-        mark = mark_of(connection).lines
-        seen = {row[2] for row in self._group.lines if row[1] == sender.instance}
+        seen = seen_by(connection, "lines")
+        known = {row[2] for row in self._group.lines if row[1] == sender.instance}
         for start in range(0, len(seqs), _SEQS_AT_ONCE):
             some = list(seqs[start : start + _SEQS_AT_ONCE])
-            found = self._database.rows(
-                _KNOWN, run=sender.run, instance=sender.instance, mark=mark, seqs=some
-            )
-            seen.update(row[0] for row in found)
-        return seen
+            found = self._database.rows(_KNOWN, seen, run=sender.run, instance=sender.instance, seqs=some)
+            known.update(row[0] for row in found)
+        return known
 
 
 def _values(sender: Sender, text: TextRow, number: int) -> tuple[Any, ...]:

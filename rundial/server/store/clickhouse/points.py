@@ -21,7 +21,7 @@ from rundial.server.rows import NO_STEP, SeriesBlock
 from rundial.server.store.clickhouse.buckets import SHOWN, fitting_buckets
 from rundial.server.store.clickhouse.connection import ClickHouse
 from rundial.server.store.clickhouse.group import Group, PointBlock
-from rundial.server.store.clickhouse.mark import mark_of
+from rundial.server.store.clickhouse.mark import seen_by
 from rundial.server.store.events import Sender, Steps, StoredPoint
 from rundial.server.store.inserts import fold_news
 from rundial.server.store.parts import END_OF_STEPS, Part, Span, fitted, within
@@ -113,8 +113,8 @@ class ClickHousePoints:
     def part(self, connection: Connection, series_id: int, count: int, span: Span, most: int) -> Part:
         """What the steps of a range show, in at most so many buckets."""
         if count > _FEW:
-            mark = mark_of(connection).points
-            buckets = fitting_buckets(self._database, series_id, span, most, mark)
+            seen = seen_by(connection, "points")
+            buckets = fitting_buckets(self._database, series_id, span, most, seen)
             if buckets is not None:
                 return Part(buckets, None)
         points = within(self.stepped(connection, series_id, span.low, span.high), span)
@@ -172,9 +172,9 @@ class ClickHousePoints:
             return Steps()
         names = {each.id: each.name for each in series_of(connection, run, ())}
         highest: dict[bool, int] = {}
-        mark = mark_of(connection).points
+        seen = seen_by(connection, "points")
         for some in _chunks(list(names), _SERIES_AT_ONCE):
-            for series_id, step in self._database.rows(_HIGHEST, series=some, attempt=attempt, mark=mark):
+            for series_id, step in self._database.rows(_HIGHEST, seen, series=some, attempt=attempt):
                 is_system = names[series_id].startswith(SYSTEM)
                 highest[is_system] = max(step, highest.get(is_system, NO_STEP))
         shown = {name: step for name, step in highest.items() if step >= 0}
@@ -188,7 +188,7 @@ class ClickHousePoints:
 
     def _curve(self, connection: Connection, sql: str, **given: object) -> Curve:
         found = Curve()
-        columns = self._database.columns(sql, mark=mark_of(connection).points, **given)
+        columns = self._database.columns(sql, seen_by(connection, "points"), **given)
         if columns:
             found.extend(*columns)
         return found
@@ -198,8 +198,8 @@ class ClickHousePoints:
     ) -> Sequence[tuple[Any, ...]]:
         place = dict(zip("spit", after, strict=True))
         bounds = {"start": times[0], "end": times[1], "limit": limit}
-        mark = mark_of(connection).points
-        return self._database.rows(_PAGE, series=ids, mark=mark, **place, **bounds)
+        seen = seen_by(connection, "points")
+        return self._database.rows(_PAGE, seen, series=ids, **place, **bounds)
 
     def _fresh(
         self, connection: Connection, sender: Sender, ids: list[int], blocks: list[SeriesBlock]
@@ -231,10 +231,10 @@ class ClickHousePoints:
         if not unknown:
             return
         newest = dict.fromkeys(unknown, 0)
-        mark = mark_of(connection).points
+        seen = seen_by(connection, "points")
         for some in _chunks(unknown, _SERIES_AT_ONCE):
-            given = {"series": some, "instance": sender.instance, "mark": mark}
-            newest.update(dict(self._database.rows(_NEWEST, **given)))
+            given = {"series": some, "instance": sender.instance}
+            newest.update(dict(self._database.rows(_NEWEST, seen, **given)))
         for block in self._group.points:
             if block.sender.instance == sender.instance and block.series in newest:
                 newest[block.series] = max(newest[block.series], max(block.times))
@@ -244,20 +244,20 @@ class ClickHousePoints:
         self, connection: Connection, sender: Sender, doubtful: Sequence[tuple[int, SeriesBlock]]
     ) -> set[tuple[int, int, int]]:
         """Series, step and time of what is stored or gathered already of some blocks."""
-        seen: set[tuple[int, int, int]] = set()
-        mark = mark_of(connection).points
+        found: set[tuple[int, int, int]] = set()
+        seen = seen_by(connection, "points")
         keys = [
             (series_id, step, sender.instance, time)
             for series_id, block in doubtful
             for step, time in zip(block.steps, block.times, strict=True)
         ]
         for some in _chunks(keys, _KEYS_AT_ONCE):
-            seen.update(self._database.rows(_KNOWN, keys=some, mark=mark))
+            found.update(self._database.rows(_KNOWN, seen, keys=some))
         ids = {series_id for series_id, _ in doubtful}
         for block in self._group.points:
             if block.sender.instance == sender.instance and block.series in ids:
-                seen.update((block.series, *pair) for pair in zip(block.steps, block.times, strict=True))
-        return seen
+                found.update((block.series, *pair) for pair in zip(block.steps, block.times, strict=True))
+        return found
 
 
 def _follows(newest: int, times: Sequence[int]) -> bool:

@@ -10,7 +10,7 @@ from sqlalchemy import Connection
 from rundial.server.rows import SPAN_INTERRUPTED, SpanRow
 from rundial.server.store.clickhouse.connection import ClickHouse
 from rundial.server.store.clickhouse.group import Group, NewSpan
-from rundial.server.store.clickhouse.mark import mark_of
+from rundial.server.store.clickhouse.mark import seen_by
 from rundial.server.store.events import Branch, Sender, StoredSpan
 
 _SPANS_AT_ONCE: Final = 2_000
@@ -116,8 +116,8 @@ class ClickHouseSpans:
         start, number = after or _ENDS[is_newest_first]
         rows = self._database.rows(
             _BACKWARDS if is_newest_first else _FORWARDS,
+            seen_by(connection, "spans"),
             run=run,
-            mark=mark_of(connection).spans,
             trace=branch.trace_id.hex() if branch.trace_id else "",
             parent=branch.parent_span_id.hex() if branch.parent_span_id else "",
             is_top=branch.is_top,
@@ -132,12 +132,13 @@ class ClickHouseSpans:
         self, connection: Connection, runs: Sequence[int], trace_id: bytes, *, limit: int
     ) -> tuple[Sequence[StoredSpan], int]:
         """The first spans of a trace by their start, of those runs, and how many there are in all."""
-        given = {"runs": list(runs), "trace": trace_id.hex(), "mark": mark_of(connection).spans}
-        rows = self._database.rows(_TRACE, **given, limit=limit)
+        given = {"runs": list(runs), "trace": trace_id.hex()}
+        seen = seen_by(connection, "spans")
+        rows = self._database.rows(_TRACE, seen, **given, limit=limit)
         found = [_span(row) for row in rows]
         if len(found) < limit:
             return found, len(found)
-        return found, int(self._database.rows(_COUNT, **given)[0][0])
+        return found, int(self._database.rows(_COUNT, seen, **given)[0][0])
 
     def clear(self, run: int) -> None:
         """Delete a run's spans."""
@@ -150,12 +151,12 @@ class ClickHouseSpans:
         """State and id of those that are stored or gathered already."""
         wanted = {(span.trace_id, span.span_id) for span in arrived}
         found: dict[tuple[bytes, bytes], tuple[int, int]] = {}
-        mark = mark_of(connection).spans
+        seen = seen_by(connection, "spans")
         for start in range(0, len(arrived), _SPANS_AT_ONCE):
             some = arrived[start : start + _SPANS_AT_ONCE]
             traces = sorted({span.trace_id.hex() for span in some})
             spans = sorted({span.span_id.hex() for span in some})
-            rows = self._database.rows(_KNOWN, run=sender.run, mark=mark, traces=traces, spans=spans)
+            rows = self._database.rows(_KNOWN, seen, run=sender.run, traces=traces, spans=spans)
             for trace_id, span_id, state, number in rows:
                 found[bytes.fromhex(trace_id), bytes.fromhex(span_id)] = state, number
         for new in self._group.spans:

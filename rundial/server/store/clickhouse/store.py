@@ -17,7 +17,7 @@ from rundial.server.problems import StoreProblem
 from rundial.server.store.clickhouse.connection import ClickHouse, address_of, unusable
 from rundial.server.store.clickhouse.group import WRITER, Group, Place
 from rundial.server.store.clickhouse.lines import ClickHouseLines
-from rundial.server.store.clickhouse.mark import FACT, Mark, mark_of, set_mark
+from rundial.server.store.clickhouse.mark import FACT, Mark, Numbers, mark_of, set_numbers
 from rundial.server.store.clickhouse.points import ClickHousePoints
 from rundial.server.store.clickhouse.schema import make_tables
 from rundial.server.store.clickhouse.spans import ClickHouseSpans
@@ -181,6 +181,6 @@ def _pair(connection: Connection, database: ClickHouse, server_id: str) -> None:
                     f"there are {table.name} in the catalog's own database, and --events would hide them; "
                     "start without it, or with an empty catalog"
                 )
-        set_mark(connection, Mark())
+        set_numbers(connection, Numbers())
     if not owners:
         database.insert("owner", {"server_id": "String"}, [[server_id]])
