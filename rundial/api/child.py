@@ -12,10 +12,13 @@ from collections.abc import Mapping
 
 from rundial.api.disabled import DisabledDelivery
 from rundial.api.firstrecord import FirstRecord
+from rundial.errors import RundialError
+from rundial.logger import logger
 from rundial.typed import TYPE_CHECKING, Any
 from rundial.value import changed
 
 if TYPE_CHECKING:
+    from rundial.api.nowhere import Nowhere
     from rundial.api.pipeline import Attached
     from rundial.api.run import Run
     from rundial.api.session import Session
@@ -42,6 +45,7 @@ class ChildSide:
         self._parent_ring = after
         self._identity = run.identity
         self._session = session
+        self._nowhere: Nowhere | None = None
 
     @classmethod
     def of(cls, run: Run, attached: Attached, parts: Parts, session: Session) -> ChildSide:
@@ -53,6 +57,35 @@ class ChildSide:
         return FirstRecord(self._begin), _Nothing(self._target.key)
 
     def _begin(self) -> Sink:
+        """Begin, or have the run go nowhere; the program never hears of it but by a warning."""
+        if self._nowhere is not None:
+            return self._nowhere
+        try:
+            return self._begun()
+        except (RundialError, OSError) as error:
+            return self._go_nowhere(error)
+
+    def _go_nowhere(self, error: Exception) -> Sink:
+        from rundial.api.nowhere import Losses, Nowhere, NowhereDelivery
+
+        losses = Losses()
+
+        def again() -> Sink:
+            try:
+                sink = self._begun()
+            except (RundialError, OSError):
+                return nowhere
+            self._nowhere = None
+            losses.move_to(sink.drop)
+            return sink
+
+        self._nowhere = nowhere = Nowhere(again, losses)
+        why = f"a forked process cannot record, and what it logs is lost and counted: {error}"
+        self._run.rewire(nowhere, NowhereDelivery(self._target.key, losses, why))
+        logger.warning("run %s: %s", self._identity["run_id"], why)
+        return nowhere
+
+    def _begun(self) -> Sink:
         from rundial.api import leaving, start
         from rundial.api.delivery import RunDelivery
         from rundial.api.session import install_hooks

@@ -21,6 +21,7 @@ from weakref import WeakSet
 from rundial.api import session, start
 from rundial.api.adoption import adopt_for
 from rundial.api.branches import drained
+from rundial.api.nowhere import AGAIN_S, Losses
 from rundial.api.pipeline import Attached, Pipeline
 from rundial.api.target import target_of
 from rundial.errors import ConfigError, RundialError, SpoolError
@@ -60,6 +61,8 @@ class Station:
         self._lock = RLock()
         self.users = 0
         self._pid = os.getpid()
+        self._losses = Losses()
+        self._again_s = 0.0
         self._pipeline, self._attached = self._open(None)
 
     @property
@@ -70,21 +73,25 @@ class Station:
     @property
     def is_crowded(self) -> bool:
         """Whether whoever can wait should."""
-        return self._pipeline.ring.filled > 0.5
+        return self._pid == os.getpid() and self._pipeline.ring.filled > 0.5
 
     def record(self, signal: Signal, request: bytes) -> bool:
         """Offer a request of one record; a refused one is counted. Waits for nothing."""
-        if self._pid != os.getpid():
-            self._reopen()
+        if not self._is_own():
+            self._losses.add(signal)
+            return False
         return self._attached.recorder.request(signal, request)
 
     def drop(self, signal: Signal, units: int = 1) -> None:
         """Count records that could not be encoded."""
-        self._attached.recorder.drop(signal, "internal_error", units)
+        if self._is_own():
+            self._attached.recorder.drop(signal, "internal_error", units)
+        else:
+            self._losses.add(signal, units)
 
     def seal(self, timeout_s: float) -> bool:
         """Wait until everything recorded before is on disk."""
-        return self._pipeline.encoder.seal(timeout_s)
+        return self._is_own() and self._pipeline.encoder.seal(timeout_s)
 
     def flush(self, timeout_s: float) -> bool:
         """Wait until everything recorded before is answered; offline, is on disk."""
@@ -101,11 +108,13 @@ class Station:
 
     def ledger(self) -> Ledger:
         """Return the exact account of this process's records."""
-        return self._attached.recorder.ledger()
+        return self._attached.recorder.ledger() if self._pid == os.getpid() else self._losses.ledger()
 
     def close(self) -> bool:
         """Send for at most `finish_timeout_seconds`, end the threads, and leave the rest on disk."""
         with self._lock:
+            if self._pid != os.getpid():
+                return not any(each.logged for each in self._losses.ledger().telemetry())
             self._attached.recorder.close()
             is_done = self.flush(self._settings.finish_timeout_seconds)
             ledger = self._attached.recorder.ledger()
@@ -133,13 +142,30 @@ class Station:
     def abandon_in_child(self) -> None:
         """After a fork: nothing of the parent's is ours."""
         self._lock = RLock()
+        self._losses = Losses()
+        self._again_s = 0.0
         self._pipeline.abandon_in_child()
 
-    def _reopen(self) -> None:
+    def _is_own(self) -> bool:
+        """Whether the ring is this process's; a forked child's is made here, and tried again now and then."""
+        if self._pid == os.getpid():
+            return True
         with self._lock:
-            if self._pid != os.getpid():
-                self._pipeline, self._attached = self._open(self._pipeline)
-                self._pid = os.getpid()
+            if self._pid != os.getpid() and time.monotonic() >= self._again_s:
+                self._reopen()
+        return self._pid == os.getpid()
+
+    def _reopen(self) -> None:
+        try:
+            self._pipeline, self._attached = self._open(self._pipeline)
+        except (RundialError, OSError) as error:
+            self._again_s = time.monotonic() + AGAIN_S
+            logger.warning(
+                "a forked process cannot record, and what it records is lost and counted: %s", error
+            )
+            return
+        self._pid = os.getpid()
+        self._losses.move_to(self._attached.recorder.drop)
 
     def _open(self, before: Pipeline | None) -> tuple[Pipeline, Attached]:
         settings = self._settings

@@ -12,7 +12,7 @@ from rundial.api.adopt import sync
 from rundial.api.client import Client
 from tests.support.program import ServerProgram
 from tests.support.rounds import rounds
-from tests.support.scripts import run_script
+from tests.support.scripts import end_of, run_script, start_script
 from tests.support.stored import Stored, read
 
 PROJECT = "fork"
@@ -153,3 +153,53 @@ def test_spawned_children_that_log_and_return_lose_nothing(
         assert found.points == [("x", number, float(number))]
         assert found.details["ledger"]["complete"], found.details["ledger"]
     assert json.dumps(list(Path(options["spool_directory"]).rglob("*.ring"))) == "[]"
+
+
+def test_a_forked_child_whose_spool_cannot_be_opened_works_on(tmp_path: Path) -> None:
+    """Nothing is raised into its work, what it loses is counted, and once there is room it records."""
+    script = start_script(
+        """
+        import os, resource, time
+        from unittest import mock
+        from opentelemetry.sdk.trace import TracerProvider
+        from rundial import otel
+        from rundial.api import nowhere
+        run = rd.init(project="fork", mode="offline", spool_directory=given["run"], system_metrics=False)
+        processor = otel.RecordingSpanProcessor(mode="offline", spool_directory=given["otel"])
+        provider = TracerProvider()
+        provider.add_span_processor(processor)
+        if os.fork() == 0:
+            before = resource.getrlimit(resource.RLIMIT_FSIZE)
+            # Every write to a file fails from here on.
+            resource.setrlimit(resource.RLIMIT_FSIZE, (0, before[1]))
+            answers = [run.log({"a": 1.0, "b": 2.0}), run.log_text("line")]
+            with run.trace("own"):
+                pass
+            provider.get_tracer("x").start_span("theirs").end()
+            lost = run.diagnostics()
+            accounts = *lost.ledger.telemetry(), processor.ledger().spans
+            counts = [sum(each.dropped.values()) for each in accounts]
+            is_whole = run.flush(0)
+            resource.setrlimit(resource.RLIMIT_FSIZE, before)
+            # Ten seconds that nobody has to wait.
+            with mock.patch("time.monotonic", lambda now=time.monotonic: now() + nowhere.AGAIN_S):
+                run.log({"a": 3.0})
+                provider.get_tracer("x").start_span("again").end()
+            assert run.log({"a": 4.0})
+            after = run.diagnostics().ledger
+            points = [after.points.recorded, sum(after.points.dropped.values())]
+            spans = processor.ledger().spans.recorded
+            print(json.dumps([answers, counts, lost.health, is_whole, points, spans]), flush=True)
+            os._exit(0)
+        os.wait()
+        """,
+        run=str(tmp_path / "run"),
+        otel=str(tmp_path / "otel"),
+    )
+    done = end_of(script)
+
+    assert done.status == 0, done.stderr
+    # The third row tried again, and was lost itself; the span that tried again was kept.
+    assert json.loads(done.stdout) == [[False, False], [2, 1, 1, 1], "error", False, [1, 3], 1]
+    assert "Traceback" not in done.stderr
+    assert done.stderr.count("is lost and counted") == 2

@@ -114,6 +114,9 @@ FAULTS: dict[str, dict[str, Fault]] = {
         "test_a_program_whose_server_has_all_says_nothing": Fault("exit without finish", POINTS, ONLINE),
     },
     "test_fork": {
+        "test_a_forked_child_whose_spool_cannot_be_opened_works_on": Fault(
+            "a forked child whose spool cannot be opened", ALL, OFFLINE
+        ),
         "test_forks_while_other_threads_log_lose_and_double_nothing": Fault(
             "fork while other threads log", ALL, OFFLINE
         ),
