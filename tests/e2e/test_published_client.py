@@ -37,8 +37,9 @@ TRAINING = """
     assert run.tool_call("search", input={"q": "x"}, output="found")
     assert run.update_config({"batch": 32})
     assert run.flush(20)
-    told = run.diagnostics()
     assert run.finish(20)
+    # Not before the end: its flush answers True while a batch is still on its way.
+    told = run.diagnostics()
     print(json.dumps({
         "run_id": run.run_id, "project_id": run.project_id, "accepted": told.accepted_points,
         "health": told.health, "dropped": told.dropped_points_non_retryable, "config": dict(run.config),

@@ -66,7 +66,7 @@ def test_the_last_line_says_what_waits_and_how_to_send_it(
     assert (last["run"], last["records"]) == ("left", f"{3 * COUNT}")
     assert waited
     assert Path(last["place"]).is_relative_to(spool_dir)
-    assert (sent.status, sent.stderr) == (0, "")
+    assert (sent.status, sent.stderr) == (0, "delivering what ended processes left behind\n")
     assert not Path(last["place"]).exists()
     assert received(collector) == each(range(COUNT))
 

@@ -142,7 +142,7 @@ def test_ls_prints_a_table(command: Any, artifacts: Artifacts) -> None:
     make_some(artifacts)
     status, said = command("ls", "--name", "model")
 
-    assert nothing == (0, "no artifacts in default-workspace/digits\n")
+    assert nothing == (0, "no artifacts in default-workspace/digits; upload one: rundial artifact put PATH\n")
     header, row = said.splitlines()
     assert header.split() == ["ARTIFACT", "TYPE", "ALIASES", "SIZE", "FILES", "CREATED", "RUN"]
     assert status == 0
