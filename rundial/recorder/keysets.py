@@ -6,11 +6,11 @@ the ring overwrites when it wraps and writes again before the next row that need
 
 from __future__ import annotations
 
-import json
 import struct
 from collections.abc import Sequence
 from threading import Lock
 
+from rundial import plainjson
 from rundial.recorder.layout import BODY_AT, FLAG_NAMES, HEAD, Kind
 
 # Beyond this many, a row carries its own names: a program that makes up names would otherwise
@@ -59,7 +59,7 @@ class KeySet:
         self.attributes = attributes
         self.number = number
         self.size = len(names)
-        self.encoded = json.dumps([names, attributes], separators=(",", ":")).encode()
+        self.encoded = plainjson.dumps([names, attributes]).encode()
         self.position = -1
         body_bytes = 8 * len(names)
         self.record_bytes = BODY_AT + body_bytes
@@ -74,7 +74,9 @@ class KeySet:
 
 def decode(encoded: bytes) -> tuple[tuple[str, ...], Attributes]:
     """Return the names and attributes of an encoded key set."""
-    names, attributes = json.loads(encoded)
+    from json import loads
+
+    names, attributes = loads(encoded)
     return tuple(names), tuple((key, value) for key, value in attributes)
 
 

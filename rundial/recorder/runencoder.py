@@ -10,7 +10,6 @@ Threads: the encoder's, or the adopter's; counters are read by others under the 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from json import loads
 
 from rundial.errors import SpoolError
 from rundial.logger import logger
@@ -20,7 +19,7 @@ from rundial.recorder.keysets import KeySet, decode
 from rundial.recorder.layout import REASON_INDEX, SIGNAL_INDEX, Kind
 from rundial.recorder.mapping import RingFile
 from rundial.signals import records
-from rundial.spool.frame import Frame
+from rundial.spool.frame import LANES, Frame
 from rundial.spool.spool import Spool
 from rundial.typed import TYPE_CHECKING, Any, TypeAlias, cast
 
@@ -114,10 +113,11 @@ class RunEncoder:
         self.spool = spool
         self._resource = resource
         self._packer: MetricsPacker | None = None
-        self._ends = {name: lane.last.end for name, lane in spool.lanes.items()}
+        # A new spool's lanes are opened by the first frame.
+        known = {} if spool.is_untouched else {name: lane.last for name, lane in spool.lanes.items()}
+        self._ends = {name: known[name].end if name in known else 0 for name in LANES}
         self.encoded = [
-            lane.last.totals[0] if lane.last.totals else 0
-            for lane in (spool.lanes["metrics"], spool.lanes["logs"], spool.lanes["traces"])
+            known[lane].totals[0] if lane in known and known[lane].totals else 0 for lane in SIGNAL_OF
         ]
         self.encoded.append(spool.journal.counts().added if spool.has_journal else 0)
         self.latest: Latest | None = None
@@ -196,24 +196,24 @@ class RunEncoder:
 
     def add(self, record: Record) -> None:
         """Take a text line, event or span in."""
-        kind = Kind(record.kind)
-        if kind is Kind.JOB:
+        kind = record.kind
+        if kind == Kind.JOB:
             self._journal(record)
             return
         if kind in REQUESTS:
             self._add_request(LANE_OF[kind], record)
             return
-        if kind is Kind.SPAN_START:
+        if kind == Kind.SPAN_START:
             span = records.unpack_span(record.body)
             self._open_spans[span.trace_id, span.span_id] = (span, record)
             return
-        if kind is Kind.SPAN_END:
+        if kind == Kind.SPAN_END:
             ended = records.unpack_span(record.body)
             self._open_spans.pop((ended.trace_id, ended.span_id), None)
             if self._kept is not None:
                 self._kept.end(ended.trace_id, ended.span_id)
             value: object = ended
-        elif kind is Kind.TEXT:
+        elif kind == Kind.TEXT:
             step = None if record.step == layout.NO_STEP else record.step
             value = records.unpack_text(
                 record.body, seq=record.seq, time_unix_ns=record.time_unix_ns, step=step
@@ -244,7 +244,7 @@ class RunEncoder:
         if JOBS in self._broken or not self.takes_jobs:
             return
         try:
-            job = loads(record.body)
+            job = _job_of(record)
             is_new = self.spool.journal.add(job, end=record.end, time_unix_ns=record.time_unix_ns)
         except OSError as error:
             self._broken.add(JOBS)
@@ -258,7 +258,7 @@ class RunEncoder:
         if record.kind != Kind.JOB:
             return
         try:
-            self._evictable_jobs[record.position] = str(loads(record.body)["token"])
+            self._evictable_jobs[record.position] = str(_job_of(record)["token"])
         except (ValueError, KeyError, TypeError):
             return  # `skip` counts it, if it stays
 
@@ -484,6 +484,13 @@ def units_of(record: Record) -> tuple[int, int]:
     if lane is None or lane not in SIGNAL_OF:
         return -1, 0
     return SIGNAL_INDEX[SIGNAL_OF[lane]], 1
+
+
+def _job_of(record: Record) -> dict[str, Any]:
+    from json import loads
+
+    job: dict[str, Any] = loads(record.body)
+    return job
 
 
 def _go_on() -> None:

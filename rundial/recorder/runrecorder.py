@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Mapping, Sequence
-from json import JSONEncoder
 from threading import RLock
 
+from rundial import plainjson
 from rundial.recorder import counters
 from rundial.recorder.encoder import Encoder
 from rundial.recorder.keysets import Attributes, KeySet, KeySets
@@ -32,7 +32,6 @@ _EXPLICIT = itertools.count(1, 2)
 _MS = 1_000_000
 # A program that names files without end must not fill a disk with their names.
 MAX_JOBS = 100_000
-_ENCODER = JSONEncoder(separators=(",", ":"))
 _REQUESTS = {"points": Kind.POINT_REQUEST, "lines": Kind.LOG_REQUEST, "spans": Kind.SPAN_REQUEST}
 LANE_OF = {"points": "metrics", "lines": "logs", "spans": "traces"}
 
@@ -155,7 +154,7 @@ class RunRecorder:
         Returns:
             Whether it was accepted; a refused one is counted.
         """
-        body = _ENCODER.encode(job).encode()
+        body = plainjson.dumps(job).encode()
         token = str(job["token"])
         is_full = self._run.spool.waiting_jobs >= MAX_JOBS
         if is_full or (made is not None and not self.made.put(token, made, size)):
