@@ -323,8 +323,6 @@ class RunEncoder:
     def move_to(self, spool: Spool) -> None:
         """Go on in another spool, because the directory of this one is gone."""
         self.spool = spool
-        if self._kept is not None:
-            self._kept.move()
 
     def settle(self, at_mark: list[int], evicted: list[int]) -> None:
         """Take the difference to the ring's own count, when everything before the mark is written."""
@@ -354,7 +352,8 @@ class RunEncoder:
             self._kept = OpenSpans()
         self._kept.add(span for span, _ in self._open_spans.values())
         try:
-            self._kept.write(self.spool.directory)
+            # A mirror's adopter finds them in its own spool, whoever else may be gone by then.
+            self._kept.write((self.spool, *(each.spool for each in self.mirrors if each.wants("traces"))))
         except OSError as error:
             # The lanes are about to meet it too, and say so; the next take tries again.
             logger.debug("the open spans of a run could not be kept: %s", error)

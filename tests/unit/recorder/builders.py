@@ -305,9 +305,9 @@ def dropped(ring: Ring, slot: RunSlot) -> dict[str, dict[str, int]]:
     return {signal: found[signal] for signal in SIGNALS if found[signal]}
 
 
-def dead_copy(rig: Rig, run: RunParts, target: Path) -> tuple[RingFile, Spool]:
-    """Return ring and spool as a kill at this moment would leave them, adopted."""
-    shutil.copytree(run.spool.path, target)
+def dead_copy(rig: Rig, run: RunParts, target: Path, *, spool: Spool | None = None) -> tuple[RingFile, Spool]:
+    """Return ring and spool, the run's own by default, as a kill at this moment would leave them, adopted."""
+    shutil.copytree((spool or run.spool).path, target)
     return killed(rig.ring.file), Spool.adopt(target)
 
 
