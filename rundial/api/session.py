@@ -149,7 +149,7 @@ def begin(
     check_platform()
     from rundial.api import start
 
-    run = start.start(identity, settings, session=_SESSION)
+    run = start.start(identity, with_exporters(settings), session=_SESSION)
     install_hooks(_SESSION)
     return run
 
@@ -161,6 +161,19 @@ def settings_of(given: Mapping[str, object]) -> Settings:
         ConfigError: A setting is wrong.
     """
     return _settings(given, _SESSION.overrides)
+
+
+def with_exporters(settings: Settings) -> Settings:
+    """Return the settings of a run that begins: those of its exporters made that a variable names.
+
+    Raises:
+        ConfigError: One cannot be made.
+    """
+    if not settings.exporters or settings.mode != "online":
+        return settings
+    from rundial.api.makers import made
+
+    return changed(settings, exporters=made(settings.exporters))
 
 
 def _latest(run: Run) -> Run:
