@@ -38,6 +38,17 @@ def dumps(value: Any) -> str:
     return json.dumps(value, separators=(",", ":"), check_circular=False)
 
 
+def loads(text: str | bytes | memoryview) -> Any:
+    """Return what JSON says; nothing reads any before `json` may be imported.
+
+    Raises:
+        ValueError: It is none.
+    """
+    import json
+
+    return json.loads(text if isinstance(text, str) else bytes(text))
+
+
 def plain(value: Any) -> str | None:
     """Return a plain value as compact JSON; None where something in it is for `json` to write.
 

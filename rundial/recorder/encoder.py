@@ -20,10 +20,11 @@ from time import monotonic
 from rundial.logger import logger
 from rundial.recorder import counters
 from rundial.recorder.evictions import Units
+from rundial.recorder.keysets import KeyReader
 from rundial.recorder.layout import Kind
 from rundial.recorder.mapping import RingFile
 from rundial.recorder.ring import Ring
-from rundial.recorder.runencoder import KeyReader, RunEncoder, units_of
+from rundial.recorder.runencoder import RunEncoder, units_of
 from rundial.typed import TYPE_CHECKING
 
 if TYPE_CHECKING:

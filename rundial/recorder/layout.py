@@ -77,6 +77,8 @@ class Kind:
     POINT_REQUEST = 10
     LOG_REQUEST = 11
     SPAN_REQUEST = 12
+    # One data point of OpenTelemetry's metrics, in the scope that it was given; of a run.
+    DATA_POINT = 13
 
 
 def slot_word(run: int, signal: int) -> int:

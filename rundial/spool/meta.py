@@ -94,10 +94,8 @@ def decode(content: bytes, path: str) -> Meta:
     Raises:
         SpoolError: It is not one of ours, or a later version's.
     """
-    from json import loads
-
     try:
-        stored = loads(content)
+        stored = plainjson.loads(content)
         version = int(stored.get("version", 0))
         if version == VERSION:
             return Meta(**{name: value for name, value in stored.items() if name in _FIELDS})

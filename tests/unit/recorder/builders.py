@@ -23,12 +23,12 @@ from rundial.diagnostics import SIGNALS
 from rundial.recorder import counters, evictions, slots
 from rundial.recorder import ring as ring_module
 from rundial.recorder.encoder import Encoder
-from rundial.recorder.keysets import KeySet, KeySets
+from rundial.recorder.keysets import KeyReader, KeySet, KeySets
 from rundial.recorder.layout import HEADER_BYTES, Kind
 from rundial.recorder.mapping import RingFile
 from rundial.recorder.place import Place
 from rundial.recorder.ring import Ring
-from rundial.recorder.runencoder import KeyReader, RunEncoder
+from rundial.recorder.runencoder import RunEncoder
 from rundial.recorder.runrecorder import RunRecorder
 from rundial.recorder.scan import Record, scan
 from rundial.recorder.slots import RunSlot
