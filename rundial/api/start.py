@@ -186,7 +186,12 @@ def begin(
     finally:
         _has_begun(session, parts)
     # A program may have any number of runs, one after another.
-    delivery.on_done = lambda: parts.forget(run)
+
+    def forget() -> None:
+        parts.forget(run)
+        session.forget(run)
+
+    delivery.on_done = forget
     _tell_beginning(attached, identity, settings, told)
     run.note_changes(changes)
 
