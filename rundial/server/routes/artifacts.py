@@ -13,6 +13,7 @@ from typing import Any, Final
 
 from sqlalchemy import Connection, Row
 from starlette.requests import Request
+from starlette.responses import Response
 from starlette.routing import Route
 
 from rundial.server.answers import Answer
@@ -113,7 +114,7 @@ def handed_out(request: Request, services: Services, row: AnyRow) -> dict[str, o
     }
 
 
-async def listing(request: Request) -> Answer:
+async def listing(request: Request) -> Response:
     """List a project's versions, the newest first."""
     principal = principal_of(request, PROJECT_READ)
     arguments = of_query(request)
@@ -142,10 +143,10 @@ async def listing(request: Request) -> Answer:
         last = [rows[limit - 1].id] if len(rows) > limit else None
         return {"artifacts": [_brief(row, names[row.id]) for row in rows[:limit]], "page": page(last)}
 
-    return Answer(await services_of(request).read(read))
+    return await services_of(request).answer(read)
 
 
-async def details(request: Request) -> Answer:
+async def details(request: Request) -> Response:
     """Show one version with a page of its files."""
     principal = principal_of(request, PROJECT_READ)
     arguments = of_query(request)
@@ -168,7 +169,7 @@ async def details(request: Request) -> Answer:
             "page": page([rows[limit - 1].path] if len(rows) > limit else None),
         }
 
-    return Answer(await services_of(request).read(read))
+    return await services_of(request).answer(read)
 
 
 async def rename(request: Request) -> Answer:
@@ -265,7 +266,7 @@ async def verify(request: Request) -> Answer:
     )
 
 
-async def lineage(request: Request) -> Answer:
+async def lineage(request: Request) -> Response:
     """Show which runs made and used what, around a run or an artifact."""
     principal = principal_of(request, PROJECT_READ)
     arguments = of_query(request)
@@ -284,7 +285,7 @@ async def lineage(request: Request) -> Answer:
         versions = [need_version(connection, project.id, reference).id] if reference else []
         return graph(connection, project.id, runs, versions, depth=depth)
 
-    return Answer(await services_of(request).read(read))
+    return await services_of(request).answer(read)
 
 
 def drop_aliases(connection: Connection, version: AnyRow, names: Sequence[str]) -> None:

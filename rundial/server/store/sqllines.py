@@ -8,8 +8,9 @@ from typing import Any, Final
 from sqlalchemy import Connection, Index, bindparam, func, select, tuple_
 
 from rundial.server.rows import TextRow
+from rundial.server.store.budget import Budget
 from rundial.server.store.dialect import insert_into
-from rundial.server.store.events import SAID, LineFilter, Sender, StoredLine
+from rundial.server.store.events import SAID, SPANS_AT_ONCE, LineFilter, Sender, StoredLine
 from rundial.server.store.statements import Bare, Prepared
 from rundial.server.store.tables import lines
 
@@ -115,14 +116,25 @@ class SqlLines:
         return [StoredLine._make(row) for row in found]
 
     def said(
-        self, connection: Connection, runs: Sequence[int], traces: Sequence[bytes], limit: int
+        self,
+        connection: Connection,
+        runs: Sequence[int],
+        spans: Sequence[tuple[bytes, bytes]],
+        budget: Budget,
     ) -> Sequence[StoredLine]:
-        """Lines of some traces that are GenAI events, by time."""
-        query = select(*_SHOWN).where(
-            lines.c.run.in_(runs), lines.c.trace_id.in_(traces), lines.c.attributes.contains(SAID)
-        )
-        found = connection.execute(query.order_by(lines.c.time_unix_ns, lines.c.id).limit(limit))
-        return [StoredLine._make(row) for row in found]
+        """Lines of some spans that are GenAI events, those of a span by time."""
+        found: list[StoredLine] = []
+        for start in range(0, len(spans), SPANS_AT_ONCE):
+            some = spans[start : start + SPANS_AT_ONCE]
+            query = select(*_SHOWN).where(
+                lines.c.run.in_(runs),
+                lines.c.trace_id.in_({trace_id for trace_id, _ in some}),
+                lines.c.span_id.in_({span_id for _, span_id in some}),
+                lines.c.attributes.contains(SAID),
+            )
+            ordered = query.order_by(lines.c.time_unix_ns, lines.c.id).limit(budget.most_rows)
+            found += budget.read(connection, ordered, StoredLine, StoredLine.size)
+        return found
 
     def rows(
         self, connection: Connection, run: int, times: tuple[int, int]
