@@ -108,7 +108,9 @@ async def stream(request: Request) -> Response:
     def begin(connection: Connection) -> tuple[int, int]:
         project = need_project_by_id(connection, principal, project_id)
         run = need_run(connection, project.id, run_id)
-        return run.id, int(seen) if seen else services.events.lines.newest(connection)
+        newest = services.events.lines.newest(connection)
+        # What is beyond the newest is of another state of the database, such as that before it was restored.
+        return run.id, min(int(seen), newest) if seen else newest
 
     row_id, after = await services.read(begin)
     services.streams.need_room()
