@@ -237,6 +237,31 @@ def test_a_slow_message_ends_and_keeps_nobody_out(tmp_path: Path, clock: ManualC
             is_over.set()
 
 
+@pytest.mark.timeout(60)  # others wait for seconds
+def test_calls_that_say_nothing_keep_nobody_out(door: LocalServer) -> None:
+    """Another key is let in at once, and another call of the same key in seconds."""
+    is_over = threading.Event()
+
+    def silence() -> Iterator[bytes]:
+        is_over.wait(50)
+        yield from ()
+
+    body = otlp.spans(otlp.resource("run"), [otlp.span(1, "a")])
+    other = door.make_key([TRACES_WRITE])
+    metadata = (("authorization", f"Bearer {door.key}"),)
+    with grpc.insecure_channel(door.grpc_address) as channel:
+        call = channel.stream_unary(f"/{CALLS['logs']}/Export")
+        stuck = [call.future(silence(), metadata=metadata, timeout=50) for _ in range(20)]
+        assert export(door, "traces", body, key=other) == b""
+        assert not any(each.done() for each in stuck)
+        assert export(door, "traces", body) == b""
+        ended = next(each for each in stuck if each.done())
+        is_over.set()
+
+    assert ended.code() == grpc.StatusCode.DEADLINE_EXCEEDED
+    assert ended.details() == "the message took too long while others waited"
+
+
 def test_a_server_that_leaves_answers_the_calls_that_it_has(door: LocalServer) -> None:
     """Whoever was let in before the end is told what became of it."""
     may_write = threading.Event()
