@@ -157,6 +157,10 @@ class SpanRow:
     links: str
 
 
+# How long the texts of a row are that counts as one.
+_TEXT_OF_A_ROW: Final = 1_024
+
+
 @dataclass(slots=True)
 class Delivery:
     """What a request brings to one target, from however many of its resources."""
@@ -192,6 +196,14 @@ class Delivery:
         points = sum(len(block.steps) for block in self.series.values())
         points += sum(not row.is_number for row in self.data_points)
         return points + len(self.texts) + len(self.events) + len(self.spans)
+
+    def weight(self) -> int:
+        """About how many rows it writes; one with long texts counts as several."""
+        texts = sum(len(row.body) + len(row.attributes) for row in self.texts)
+        texts += sum(len(row.attributes) + len(row.events) + len(row.links) for row in self.spans)
+        texts += sum(len(row.body) + len(row.attributes) for row in self.data_points)
+        also_numbers = sum(row.is_number for row in self.data_points)
+        return self.items() + also_numbers + texts // _TEXT_OF_A_ROW
 
     def newest_unix_ns(self) -> int:
         """Time of its newest record, 0 when it is empty."""
