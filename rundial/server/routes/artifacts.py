@@ -28,6 +28,7 @@ from rundial.server.services import Services, principal_of, services_of
 from rundial.server.store.artifact_tables import aliases
 from rundial.server.store.audit import Deed, record
 from rundial.server.store.history import need_run
+from rundial.server.store.holding import hold_version
 from rundial.server.store.library import (
     ArtifactFilter,
     aliases_of,
@@ -40,7 +41,7 @@ from rundial.server.store.library import (
     run_named,
 )
 from rundial.server.store.retention import delete_version, own_aliases
-from rundial.server.store.uploads import hold_artifact, move_aliases, note_link
+from rundial.server.store.uploads import move_aliases, note_link
 
 AnyRow = Row[Any]
 _MS: Final = 1_000_000
@@ -74,7 +75,7 @@ async def use(request: Request) -> Answer:
         project = need_project_by_id(connection, principal, project_id)
         if not writer.sees(project.workspace.id, project.id):
             return find(connection)
-        version = need_version(connection, project.id, reference)
+        version = hold_version(connection, project.id, reference)
         run = run_named(connection, project.id, run_id or "", now_ns)
         note_link(connection, version.id, run.id, "used", now_ns)
         return find(connection)
@@ -183,8 +184,7 @@ async def rename(request: Request) -> Answer:
 
     def change(connection: Connection) -> list[str]:
         project = need_project(connection, principal, place["workspace"], place["project"])
-        version = need_version(connection, project.id, place["artifact"])
-        hold_artifact(connection, version.artifact)
+        version = hold_version(connection, project.id, place["artifact"])
         # Removing first: an alias that is in both lists stays.
         drop_aliases(connection, version, remove)
         move_aliases(connection, version.artifact, version.id, add)
@@ -210,7 +210,7 @@ async def delete(request: Request) -> Answer:
 
     def change(connection: Connection) -> dict[str, object]:
         project = need_project(connection, principal, place["workspace"], place["project"])
-        version = need_version(connection, project.id, place["artifact"])
+        version = hold_version(connection, project.id, place["artifact"])
         held = own_aliases(connection, version.id)
         if held and not is_forced:
             raise Problem(
