@@ -39,6 +39,7 @@ class Target:
         instance: One process and attach (`service.instance.id`).
         host: The host's name, empty when unknown.
         is_foreign: True when the program knows no runs: plain OpenTelemetry.
+        service: What the service of a program that knows no runs is called.
         names_project: False when the project is only what its service is called; a key that is bound to a
             project then means that one.
     """
@@ -54,6 +55,7 @@ class Target:
     host: str
     is_foreign: bool
     names_project: bool = True
+    service: str = ""
 
     @property
     def place(self) -> tuple[str, str, str]:

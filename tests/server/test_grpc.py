@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import gzip
+import socket
 import threading
 import zlib
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from time import monotonic
 
 import grpc
 import pytest
@@ -260,6 +262,36 @@ def test_calls_that_say_nothing_keep_nobody_out(door: LocalServer) -> None:
 
     assert ended.code() == grpc.StatusCode.DEADLINE_EXCEEDED
     assert ended.details() == "the message took too long while others waited"
+
+
+def test_calls_and_requests_that_hang_are_waited_for_once(tmp_path: Path, clock: ManualClock) -> None:
+    """A server leaves within its time of grace, by whichever doors its clients hang."""
+    is_over = threading.Event()
+
+    def silence() -> Iterator[bytes]:
+        is_over.wait(TIMEOUT_S)
+        yield from ()
+
+    with LocalServer(tmp_path / "data", clock, grpc_port=0, grace_s=4) as server:
+        metadata = (("authorization", f"Bearer {server.key}"),)
+        host, port = server.url.removeprefix("http://").split(":")
+        head = f"POST /v1/logs HTTP/1.1\r\nhost: {host}\r\nauthorization: Bearer {server.key}\r\n"
+        with (
+            grpc.insecure_channel(server.grpc_address) as channel,
+            socket.create_connection((host, int(port))) as hanging,
+        ):
+            hanging.sendall(
+                f"{head}content-type: application/x-protobuf\r\ncontent-length: 9\r\n\r\n1".encode()
+            )
+            call = channel.stream_unary(f"/{CALLS['logs']}/Export").future(silence(), metadata=metadata)
+            wait_until(lambda: server.services.bodies.held_bytes == 1, TIMEOUT_S)
+
+            started_s = monotonic()
+            server.stop()
+
+            assert 3 < monotonic() - started_s < 7.5
+            is_over.set()
+            call.cancel()
 
 
 def test_a_server_that_leaves_answers_the_calls_that_it_has(door: LocalServer) -> None:
