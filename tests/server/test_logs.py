@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 import urllib3
+from sqlalchemy import func, select
 
 from rundial.clock import SystemClock
 from rundial.server.keys import ADMIN, Principal
@@ -19,8 +20,10 @@ from rundial.server.lineseek import matcher, seek
 from rundial.server.store.events import LineFilter
 from rundial.server.store.history import find_run
 from rundial.server.store.places import find_project_by_public_id
+from rundial.server.store.tables import removals
 from tests.support import otlp
 from tests.support.server import LocalServer, Reply, fresh_id
+from tests.support.waiting import wait_until
 
 DEADLINE_S = 10.0
 
@@ -211,6 +214,54 @@ def test_a_stream_goes_on_behind_the_last_event(local: LocalServer) -> None:
     with follow(local, run, last=last) as found:
         next(found)
         assert [next(found)["data"]["message"] for _ in range(2)] == ["two", "three"]
+
+
+def delete(local: LocalServer, run: str) -> None:
+    """Delete a run and wait until its lines are gone."""
+    assert (
+        local.send("DELETE", f"/api/v1/workspaces/default-workspace/projects/digits/runs/{run}").status == 200
+    )
+
+    def is_gone() -> bool:
+        with local.services.engines.reading.begin() as connection:
+            return connection.execute(select(func.count()).select_from(removals)).scalar_one() == 0
+
+    wait_until(is_gone, DEADLINE_S)
+
+
+@pytest.mark.inside
+def test_a_stream_goes_on_when_the_newest_run_was_deleted(tmp_path: Path, database: str | None) -> None:
+    """What comes next has a greater number than everything before, what was deleted and restarts included."""
+    run, newest = fresh_id(), fresh_id()
+    with LocalServer(tmp_path / "data", SystemClock(), database=database) as local:
+        log(local, run, "before")
+        log(local, newest, *map(str, range(100)))
+        with follow(local, run) as found:
+            last = next(found)["id"]
+            delete(local, newest)
+            log(local, run, "one", first=2)
+            assert next(found)["data"]["message"] == "one"
+        log(local, newest, "it is refused")
+        other = fresh_id()
+        log(local, other, "x")
+        delete(local, other)
+    with LocalServer(tmp_path / "data", SystemClock(), database=database) as local:
+        log(local, run, "two", first=3)
+        with follow(local, run, last=last) as found:
+            next(found)
+            assert [next(found)["data"]["message"] for _ in range(2)] == ["one", "two"]
+
+
+@pytest.mark.inside
+def test_a_stream_begins_anew_where_its_last_event_is_none_of_the_servers(local: LocalServer) -> None:
+    """As after a database was restored: its numbers are smaller than those that a reader saw."""
+    run = fresh_id()
+    log(local, run, "before")
+    with follow(local, run, last="123456789") as found:
+        next(found)
+        log(local, run, "one", first=2)
+
+        assert next(found)["data"]["message"] == "one"
 
 
 def test_a_stream_shows_only_what_was_asked_for(local: LocalServer) -> None:

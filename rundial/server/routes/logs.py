@@ -16,7 +16,6 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from rundial.server.answers import Answer
 from rundial.server.arguments import Arguments, of_body, of_query, page, time_range
 from rundial.server.jsonrecords import CLIENT_SEQUENCE
 from rundial.server.keys import PROJECT_READ, STREAM_READ
@@ -36,21 +35,21 @@ _LIVE_PAUSE_S: Final = 0.25
 _MAX_LAG: Final = 20_000
 
 
-async def query(request: Request) -> Answer:
+async def query(request: Request) -> Response:
     """Show a run's text lines."""
     arguments = await of_body(request)
     is_newest_first = arguments.one_of("order", ("desc", "asc")) == "desc"
     return await _page(request, arguments, is_newest_first=is_newest_first)
 
 
-async def export(request: Request) -> Answer:
+async def export(request: Request) -> Response:
     """Give a run's text lines in the order of their times."""
     arguments = await of_body(request)
     arguments.one_of("format", ("json",))
     return await _page(request, arguments, is_newest_first=False)
 
 
-async def _page(request: Request, arguments: Arguments, *, is_newest_first: bool) -> Answer:
+async def _page(request: Request, arguments: Arguments, *, is_newest_first: bool) -> Response:
     principal = principal_of(request, PROJECT_READ)
     project_id, run_id = arguments.text("projectId"), arguments.text("runId")
     wanted = LineFilter(_min_severity(arguments), *time_range(arguments))
@@ -79,7 +78,7 @@ async def _page(request: Request, arguments: Arguments, *, is_newest_first: bool
             "searchCut": found.is_cut,
         }
 
-    return Answer(await services.read(read))
+    return await services.answer(read)
 
 
 def _min_severity(arguments: Arguments) -> int:
@@ -109,7 +108,9 @@ async def stream(request: Request) -> Response:
     def begin(connection: Connection) -> tuple[int, int]:
         project = need_project_by_id(connection, principal, project_id)
         run = need_run(connection, project.id, run_id)
-        return run.id, int(seen) if seen else services.events.lines.newest(connection)
+        newest = services.events.lines.newest(connection)
+        # What is beyond the newest is of another state of the database, such as that before it was restored.
+        return run.id, min(int(seen), newest) if seen else newest
 
     row_id, after = await services.read(begin)
     services.streams.need_room()

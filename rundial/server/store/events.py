@@ -21,6 +21,7 @@ from sqlalchemy import Connection
 
 from rundial.server.curves import Curve
 from rundial.server.rows import SeriesBlock, SpanRow, TextRow
+from rundial.server.store.budget import Budget, bytes_of
 from rundial.server.store.parts import END_OF_STEPS, Part, Span
 from rundial.signals import semconv
 
@@ -68,6 +69,10 @@ class StoredLine(NamedTuple):
     span_id: bytes | None
     is_truncated: bool
 
+    def size(self) -> int:
+        """How many bytes of texts it has."""
+        return bytes_of(self.body, self.attributes)
+
 
 class StoredSpan(NamedTuple):
     """A span; ids ascend in the order in which spans were first stored. Run and instance are row ids."""
@@ -90,9 +95,15 @@ class StoredSpan(NamedTuple):
     instance: int
     child_count: int = 0
 
+    def size(self) -> int:
+        """How many bytes of texts it has."""
+        return bytes_of(self.name, self.status_message, self.attributes, self.events, self.links)
+
 
 # What the stored attributes of a line hold that is an event of the GenAI conventions.
 SAID: Final = '"event.name":"gen_ai.'
+# Of so many spans such lines are looked for together: fewer than the values that a statement may have.
+SPANS_AT_ONCE: Final = 5_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -240,9 +251,16 @@ class LineStore(Protocol):
         ...
 
     def said(
-        self, connection: Connection, runs: Sequence[int], traces: Sequence[bytes], limit: int
+        self,
+        connection: Connection,
+        runs: Sequence[int],
+        spans: Sequence[tuple[bytes, bytes]],
+        budget: Budget,
     ) -> Sequence[StoredLine]:
-        """Lines of some traces that are GenAI events (`SAID` in their attributes), by time."""
+        """Lines of some spans (trace, span) that are GenAI events (`SAID` in their attributes).
+
+        The lines of a span by time, those of the first spans first: the budget may leave out the rest.
+        """
         ...
 
     def rows(
@@ -269,14 +287,14 @@ class SpanStore(Protocol):
         branch: Branch,
         *,
         after: tuple[int, int] | None,
-        limit: int,
+        budget: Budget,
         is_newest_first: bool = False,
     ) -> Sequence[StoredSpan]:
         """Spans by start time; `after` is the (start, id) where the last page ended."""
         ...
 
     def trace(
-        self, connection: Connection, runs: Sequence[int], trace_id: bytes, *, limit: int
+        self, connection: Connection, runs: Sequence[int], trace_id: bytes, *, budget: Budget
     ) -> tuple[Sequence[StoredSpan], int]:
         """The first spans of a trace by their start, of those runs, and how many there are in all."""
         ...

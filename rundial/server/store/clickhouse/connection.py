@@ -17,6 +17,7 @@ from urllib.parse import SplitResult, parse_qs, unquote, urlsplit
 
 from rundial.errors import ConfigError
 from rundial.server.problems import StoreProblem
+from rundial.server.store.budget import Budget
 from rundial.server.store.clickhouse.mark import Seen
 
 _log: Final = logging.getLogger("rundial.server")
@@ -155,6 +156,26 @@ class ClickHouse:
             text = sql if seen is None else seen.only(sql)
             found: Sequence[tuple[Any, ...]] = self._reading.query(text, parameters=values).result_rows
             return found
+
+    def fitting(
+        self, budget: Budget, sql: str, seen: Seen, *, of: str, size: str, **values: object
+    ) -> Sequence[tuple[Any, ...]]:
+        """Run a query as `rows`, for as many rows as a budget has room for: their sizes are read first.
+
+        Args:
+            budget: Counts them.
+            sql: The query; it has a `limit`.
+            seen: Which rows it means.
+            of: What it selects, as its text has it.
+            size: What to select instead for the size of a row.
+            values: Its other parameters.
+
+        Raises:
+            StoreProblem: 503, it failed.
+        """
+        sizes = self.rows(sql.replace(of, size, 1), seen, limit=budget.most_rows, **values)
+        count = budget.fitting(row[0] for row in sizes)
+        return self.rows(sql, seen, limit=count, **values) if count else []
 
     def columns(self, sql: str, seen: Seen, **values: object) -> Sequence[Sequence[Any]]:
         """Run a query as `rows` and return its columns; none at all when it has no rows.
