@@ -10,14 +10,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, Final
 
-from sqlalchemy import Connection, Select, Table, delete, func, insert, select, text
+from sqlalchemy import Connection, Select, Table, delete, func, insert, select, text, update
 
 from rundial.errors import ConfigError
 from rundial.server.store.clickhouse.mark import FACT
 from rundial.server.store.dialect import POSTGRESQL, dialect_of, set_fact
 from rundial.server.store.engine import Engines
 from rundial.server.store.statements import Prepared
-from rundial.server.store.tables import accepted_blocks, facts, metadata, points, schema_migrations
+from rundial.server.store.tables import accepted_blocks, facts, metadata, points, schema_migrations, series
 
 ROWS_AT_ONCE: Final = 20_000
 UNFINISHED: Final = "copy_unfinished"
@@ -161,6 +161,7 @@ def _check_counts(connection: Connection, counts: dict[str, int]) -> None:
 def _set_counters(connection: Connection) -> None:
     """Make what is numbered from now on greater than what was copied."""
     accepted = int(connection.execute(select(func.max(points.c.accepted))).scalar() or 0) + 1
+    connection.execute(update(series).values(accepted=accepted - 1))
     if dialect_of(connection) != POSTGRESQL:
         set_fact(connection, facts, _ACCEPTED, str(accepted))
         return
