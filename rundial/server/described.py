@@ -114,6 +114,9 @@ DESCRIBED: Final[dict[tuple[str, str], Described]] = {
     ("GET", "/api/v1/stream/logs"): Described(
         f"{_OF_RUN} {_LEVELS} text pattern follow=true|false", "", "text/event-stream"
     ),
+    ("GET", "/api/v1/stream/metrics"): Described(
+        f"{_OF_RUN} metricKeys:texts follow=true|false", "", "text/event-stream"
+    ),
     ("POST", "/api/v1/export/metrics"): Described(
         f"{_OF_RUN} metricKeys:texts {_TIMES} {_PAGE} format=json", "runId rows page"
     ),
