@@ -41,6 +41,7 @@ from rundial.server.routes import (
     evaldiff,
     evals,
     exports,
+    fields,
     health,
     ingest,
     logs,
@@ -48,6 +49,7 @@ from rundial.server.routes import (
     members,
     openapi,
     otlp,
+    pages,
     runedits,
     runs,
     series,
@@ -84,6 +86,7 @@ _ROUTES: Final = [
     *audit.ROUTES,
     *targets.ROUTES,
     *runs.ROUTES,
+    *fields.ROUTES,
     *runedits.ROUTES,
     *control.ROUTES,
     *series.ROUTES,
@@ -100,6 +103,7 @@ _ROUTES: Final = [
     *evals.ROUTES,
     *evaldiff.ROUTES,
     *openapi.ROUTES,
+    *pages.ROUTES,
 ]
 
 

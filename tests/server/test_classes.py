@@ -205,7 +205,7 @@ def test_class_unauthenticated_websocket(local: LocalServer) -> None:
                 "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n".encode()
             )
             status = int(connection.recv(64).split()[1])
-        assert status == (200 if path == "/health/ready" else 401), path
+        assert status == (200 if path in ("/", "/health/ready") else 401), path
 
 
 def test_class_default_passwords(local: LocalServer, tmp_path: Path, clock: ManualClock) -> None:
