@@ -109,7 +109,7 @@ def test_class_path_traversal(local: LocalServer, name: str, tmp_path: Path) -> 
         local.post("/api/v1/runs/start", {"projectId": project, "runId": name}),
         local.get(f"{place}/{part}/runs/query"),
         local.get(f"{place}/digits/runs/{part}"),
-        local.get(f"/{quote(name)}"),
+        local.get(f"/v1/x/{quote(name)}"),
         local.get(f"/api/v1/workspaces/{part}/projects"),
     ]
     local.post("/api/v1/runs/resolve-target", {"project": name})
