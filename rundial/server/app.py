@@ -41,6 +41,7 @@ from rundial.server.routes import (
     evaldiff,
     evals,
     exports,
+    fields,
     health,
     ingest,
     livepoints,
@@ -49,6 +50,7 @@ from rundial.server.routes import (
     members,
     openapi,
     otlp,
+    pages,
     runedits,
     runs,
     series,
@@ -85,6 +87,7 @@ _ROUTES: Final = [
     *audit.ROUTES,
     *targets.ROUTES,
     *runs.ROUTES,
+    *fields.ROUTES,
     *runedits.ROUTES,
     *control.ROUTES,
     *series.ROUTES,
@@ -102,6 +105,7 @@ _ROUTES: Final = [
     *evals.ROUTES,
     *evaldiff.ROUTES,
     *openapi.ROUTES,
+    *pages.ROUTES,
 ]
 
 

@@ -25,6 +25,10 @@ OF_ONE_PROJECT = ("other", "far")
 OF_ONE_WORKSPACE = ("far",)
 # What a viewer may ask and what answers with nothing that a project holds.
 SAY_NOTHING = (
+    ("GET", "/"),
+    ("GET", "/sign-in"),
+    ("GET", "/w/{place:path}"),
+    ("GET", "/assets/{digest}/{name:path}"),
     ("GET", "/health/ready"),
     ("GET", "/health/live"),
     ("GET", "/api/v1/auth/whoami"),
