@@ -139,11 +139,21 @@ def begin(
     *,
     config: Mapping[str, object] | None = None,
     distributed_rank: int | None = None,
+    started_unix_ns: int | None = None,
 ) -> Run:
-    """Start a run as `init` does, without making it the current one; arguments are settings by name."""
+    """Start a run as `init` does, without making it the current one; arguments are settings by name.
+
+    Args:
+        given: Settings by name.
+        config: As for `init`.
+        distributed_rank: As for `init`.
+        started_unix_ns: When it began, where it is told of later; None is now.
+    """
     settings = settings_of(given)
     rank = rank_of(distributed_rank, os.environ)
     identity = identity_of(settings, config=config, rank=rank)
+    if started_unix_ns is not None:
+        identity["started_unix_ns"] = started_unix_ns
     if settings.mode == "disabled" or _is_silent_rank(settings, rank):
         return silent(identity, settings)
     check_platform()
