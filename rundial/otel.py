@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import atexit
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
@@ -57,66 +57,8 @@ os.register_at_fork(
 )
 
 
-class _Part:
-    """What all five have in common: a station, and that a bug of ours never reaches the program.
-
-    Args:
-        options: Settings of `rundial.init` by name, but for those that a run alone has.
-
-    Raises:
-        ConfigError: A setting is wrong; nothing was started.
-    """
-
-    def __init__(self, options: dict[str, object]) -> None:
-        self._station: Station = _STATIONS.join(options)
-        self._is_shut_down = False
-
-    def ledger(self) -> Ledger:
-        """Return the exact account of what was recorded with the same settings in this process.
-
-        Points, lines and spans are counted by what became of them: delivered, waiting, refused, or lost for a
-        named reason.
-        """
-        return self._station.ledger()
-
-    def offer(self, signal: Signal, encode: Callable[[], bytes]) -> bool:
-        """Record what a function encodes; False where it was refused, which is counted."""
-        if self._is_shut_down:
-            return False
-        try:
-            return self._station.record(signal, encode())
-        except Exception as error:  # noqa: BLE001 - counted: the program's own values are encoded here
-            let_through(error)
-            self._station.drop(signal)
-            return False
-
-    def export_all(self, signal: Signal, encoders: Iterable[Callable[[], bytes]]) -> bool:
-        """Record all, waiting for room, until they are on disk; False where one was refused or time is up."""
-        is_taken, end = True, monotonic() + EXPORT_S
-        for encode in encoders:
-            if self._station.is_crowded and monotonic() < end:
-                self._station.seal(end - monotonic())
-            is_taken &= self.offer(signal, encode)
-        return is_taken and not self._is_shut_down and self._station.seal(max(0.0, end - monotonic()))
-
-    def flush(self, timeout_millis: float) -> bool:
-        """Wait until everything is answered; offline, is on disk."""
-        return self._is_shut_down or self._station.flush(timeout_millis / 1000)
-
-    def leave(self) -> None:
-        """Let go; the last one to leave has everything sent, for a bounded time. Idempotent."""
-        if not self._is_shut_down:
-            self._is_shut_down = True
-            _STATIONS.leave(self._station)
-
-    @property
-    def limit_bytes(self) -> int:
-        """What one record may take; long values of a larger one are cut."""
-        return self._station.max_record_bytes
-
-
-class RecordingSpanProcessor(SpanProcessor):
-    """Records each sampled span when it ends, on the thread that ends it; waits for nothing.
+class _Member:
+    """What all five are: members of a station, of whose bugs none reaches the program.
 
     Args:
         **options: Settings of `rundial.init` by name, such as `endpoint`, `otlp_endpoint`, `api_key` and
@@ -127,7 +69,68 @@ class RecordingSpanProcessor(SpanProcessor):
     """
 
     def __init__(self, **options: object) -> None:
-        self._part = _Part(options)
+        self._station: Station = _STATIONS.join(options)
+        self._is_shut_down = False
+
+    def ledger(self) -> Ledger:
+        """Return the exact account of what was recorded with the same settings in this process.
+
+        Points, lines and spans are counted by what became of them: delivered, waiting, refused, or lost for a
+        named reason; `after_finish` is what came after `shutdown`.
+        """
+        return self._station.ledger()
+
+    def force_flush(self, timeout_millis: float = 30_000) -> bool:
+        """Wait until everything is answered; offline, is on disk."""
+        return self._is_shut_down or self._station.flush(timeout_millis / 1000)
+
+    def shutdown(self, timeout_millis: float = 30_000, **kwargs: object) -> None:
+        """Send for a bounded time, the last of those with the same settings; what is left waits on disk.
+
+        Idempotent.
+        """
+        del timeout_millis, kwargs
+        if not self._is_shut_down:
+            self._is_shut_down = True
+            _STATIONS.leave(self._station)
+
+    def _offer(self, signal: Signal, encode: Callable[[], bytes]) -> bool:
+        """Record what a function encodes; False where it was refused, which is counted."""
+        if self._is_shut_down:
+            self._station.refuse(signal)
+            return False
+        try:
+            return self._station.record(signal, encode())
+        except Exception as error:  # noqa: BLE001 - counted: the program's own values are encoded here
+            let_through(error)
+            self._station.drop(signal)
+            return False
+
+    def _export_all(self, signal: Signal, encoders: Iterable[Callable[[], bytes]]) -> bool:
+        """Record all, waiting for room, until they are on disk; False where one was refused or time is up."""
+        is_taken, end = True, monotonic() + EXPORT_S
+        for encode in encoders:
+            if self._station.is_crowded and monotonic() < end:
+                self._station.seal(end - monotonic())
+            is_taken &= self._offer(signal, encode)
+        return is_taken and not self._is_shut_down and self._station.seal(max(0.0, end - monotonic()))
+
+    @property
+    def _limit_bytes(self) -> int:
+        """What one record may take; long values of a larger one are cut."""
+        return self._station.max_record_bytes
+
+
+class RecordingSpanProcessor(_Member, SpanProcessor):
+    """Records each sampled span when it ends, on the thread that ends it; waits for nothing.
+
+    Args:
+        **options: Settings of `rundial.init` by name, such as `endpoint`, `otlp_endpoint`, `api_key` and
+            `spool_directory`, but for those that a run alone has.
+
+    Raises:
+        ConfigError: A setting is wrong; nothing was started.
+    """
 
     def on_start(self, span: Span, parent_context: Context | None = None) -> None:
         """Nothing: a span is recorded when it ends."""
@@ -136,22 +139,10 @@ class RecordingSpanProcessor(SpanProcessor):
         """Record a span that has ended."""
         context = span.get_span_context()
         if context is not None and context.trace_flags.sampled:
-            self._part.offer("spans", lambda: otelrequests.span_request(span, self._part.limit_bytes))
-
-    def ledger(self) -> Ledger:
-        """Return the account of what was recorded with the same settings in this process."""
-        return self._part.ledger()
-
-    def force_flush(self, timeout_millis: int = 30000) -> bool:
-        """Wait until everything is answered; offline, is on disk."""
-        return self._part.flush(timeout_millis)
-
-    def shutdown(self) -> None:
-        """Send for a bounded time; what is left waits on disk. Idempotent."""
-        self._part.leave()
+            self._offer("spans", lambda: otelrequests.span_request(span, self._limit_bytes))
 
 
-class RecordingLogRecordProcessor(LogRecordProcessor):
+class RecordingLogRecordProcessor(_Member, LogRecordProcessor):
     """Records each log record when it is emitted, on the thread that emits it; waits for nothing.
 
     Args:
@@ -161,30 +152,14 @@ class RecordingLogRecordProcessor(LogRecordProcessor):
         ConfigError: A setting is wrong; nothing was started.
     """
 
-    def __init__(self, **options: object) -> None:
-        self._part = _Part(options)
-
     def on_emit(self, log_record: ReadWriteLogRecord) -> None:
         """Record one."""
-        self._part.offer(
-            "lines",
-            lambda: otelrequests.log_request(otelrequests.readable(log_record), self._part.limit_bytes),
+        self._offer(
+            "lines", lambda: otelrequests.log_request(otelrequests.readable(log_record), self._limit_bytes)
         )
 
-    def ledger(self) -> Ledger:
-        """Return the account of what was recorded with the same settings in this process."""
-        return self._part.ledger()
 
-    def force_flush(self, timeout_millis: int = 30000) -> bool:
-        """Wait until everything is answered; offline, is on disk."""
-        return self._part.flush(timeout_millis)
-
-    def shutdown(self) -> None:
-        """Send for a bounded time; what is left waits on disk. Idempotent."""
-        self._part.leave()
-
-
-class SpoolingSpanExporter(SpanExporter):
+class SpoolingSpanExporter(_Member, SpanExporter):
     """Takes spans from any processor; `export` succeeds once they are on disk, whatever the network does.
 
     Args:
@@ -194,30 +169,16 @@ class SpoolingSpanExporter(SpanExporter):
         ConfigError: A setting is wrong; nothing was started.
     """
 
-    def __init__(self, **options: object) -> None:
-        self._part = _Part(options)
-
     def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
         """Bring spans to disk; FAILURE where one was refused, which the ledger counts."""
-        limit = self._part.limit_bytes
-        encoders = (_later(otelrequests.span_request, span, limit) for span in spans)
-        is_done = self._part.export_all("spans", encoders)
+        limit = self._limit_bytes
+        is_done = self._export_all(
+            "spans", (_later(otelrequests.span_request, span, limit) for span in spans)
+        )
         return SpanExportResult.SUCCESS if is_done else SpanExportResult.FAILURE
 
-    def ledger(self) -> Ledger:
-        """Return the account of what was recorded with the same settings in this process."""
-        return self._part.ledger()
 
-    def force_flush(self, timeout_millis: int = 30000) -> bool:
-        """Wait until everything is answered; offline, is on disk."""
-        return self._part.flush(timeout_millis)
-
-    def shutdown(self) -> None:
-        """Send for a bounded time; what is left waits on disk. Idempotent."""
-        self._part.leave()
-
-
-class SpoolingLogRecordExporter(LogRecordExporter):
+class SpoolingLogRecordExporter(_Member, LogRecordExporter):
     """Takes log records from any processor; `export` succeeds once they are on disk.
 
     Args:
@@ -227,30 +188,15 @@ class SpoolingLogRecordExporter(LogRecordExporter):
         ConfigError: A setting is wrong; nothing was started.
     """
 
-    def __init__(self, **options: object) -> None:
-        self._part = _Part(options)
-
     def export(self, batch: Sequence[ReadableLogRecord]) -> LogRecordExportResult:
         """Bring log records to disk; FAILURE where one was refused, which the ledger counts."""
-        limit = self._part.limit_bytes
+        limit = self._limit_bytes
         encoders = (_later(otelrequests.log_request, record, limit) for record in batch)
-        is_done = self._part.export_all("lines", encoders)
+        is_done = self._export_all("lines", encoders)
         return LogRecordExportResult.SUCCESS if is_done else LogRecordExportResult.FAILURE
 
-    def ledger(self) -> Ledger:
-        """Return the account of what was recorded with the same settings in this process."""
-        return self._part.ledger()
 
-    def force_flush(self, timeout_millis: int = 30000) -> bool:
-        """Wait until everything is answered; offline, is on disk."""
-        return self._part.flush(timeout_millis)
-
-    def shutdown(self) -> None:
-        """Send for a bounded time; what is left waits on disk. Idempotent."""
-        self._part.leave()
-
-
-class SpoolingMetricExporter(MetricExporter):
+class SpoolingMetricExporter(_Member, MetricExporter):
     """Takes collections from any metric reader; `export` succeeds once they are on disk.
 
     Args:
@@ -268,33 +214,21 @@ class SpoolingMetricExporter(MetricExporter):
         preferred_aggregation: dict[type, Any] | None = None,
         **options: object,
     ) -> None:
-        super().__init__(preferred_temporality, preferred_aggregation)
-        self._part = _Part(options)
+        MetricExporter.__init__(self, preferred_temporality, preferred_aggregation)
+        _Member.__init__(self, **options)
 
     def export(
         self, metrics_data: MetricsData, timeout_millis: float = 10_000, **kwargs: object
     ) -> MetricExportResult:
         """Bring a collection to disk; FAILURE where a point was refused, which the ledger counts."""
         del timeout_millis, kwargs
-        is_done = self._part.export_all("points", self._points(metrics_data))
+        points = (_later(bytes, request) for request in otelrequests.point_requests(metrics_data))
+        is_done = self._export_all("points", points)
         return MetricExportResult.SUCCESS if is_done else MetricExportResult.FAILURE
-
-    def _points(self, metrics_data: MetricsData) -> Iterator[Callable[[], bytes]]:
-        for request in otelrequests.point_requests(metrics_data):
-            yield _later(bytes, request)
-
-    def ledger(self) -> Ledger:
-        """Return the account of what was recorded with the same settings in this process."""
-        return self._part.ledger()
 
     def force_flush(self, timeout_millis: float = 10_000) -> bool:
         """Wait until everything is answered; offline, is on disk."""
-        return self._part.flush(timeout_millis)
-
-    def shutdown(self, timeout_millis: float = 30_000, **kwargs: object) -> None:
-        """Send for a bounded time; what is left waits on disk. Idempotent."""
-        del timeout_millis, kwargs
-        self._part.leave()
+        return super().force_flush(timeout_millis)
 
 
 def _later(encode: Callable[..., bytes], *arguments: Any) -> Callable[[], bytes]:

@@ -364,10 +364,6 @@ OPTIONS: tuple[Option, ...] = (
 )
 
 
-# Settings that name functions; behind `mode` in the table.
-_CODE = ("callable", "callables")
-
-
 def resolve(
     arguments: Mapping[str, object], *, environ: Mapping[str, str], profile: Mapping[str, object]
 ) -> Settings:
@@ -389,8 +385,8 @@ def resolve(
         if source.startswith("OTEL_") and sources["endpoint"] != "default":
             # OpenTelemetry's variables are the application's: they count where nothing else is said.
             value, source = option.default, "default"
-        if isinstance(value, str) and option.unit in _CODE and found["mode"] == "disabled":
-            # Switched off, a run imports nobody's code: it need not even be installed.
+        if isinstance(value, str) and option.unit.startswith("callable") and found["mode"] == "disabled":
+            # Switched off, a run imports nobody's code: it need not even be installed. `mode` is read before.
             value, source = option.default, "default"
         found[option.name] = _read(option, value, source)
         sources[option.name] = source

@@ -15,7 +15,7 @@ from rundial.interrupts import let_through
 from rundial.signals import genai, semconv
 from rundial.signals.attributes import as_bounded, as_json, cut_short
 from rundial.signals.preview import ORIGINAL_BYTES_SUFFIX
-from rundial.signals.redaction import redact
+from rundial.signals.redaction import redact, redact_shapes
 
 T = TypeVar("T")
 # Of an answer that comes in pieces; for what is beyond it stands a mark, and it is counted beside it.
@@ -101,7 +101,7 @@ class LLMCall(GenAISpan):
             The same.
         """
         try:
-            self.set_attrs(genai.answer_of(response) or {semconv.GEN_AI_OUTPUT_MESSAGES: str(response)})
+            self.set_attrs(_answer_of(response))
         except Exception as error:  # noqa: BLE001 - counted, and raised in strict mode
             self._failed("record a response", error)
         return response
@@ -198,22 +198,34 @@ def _json_bytes(text: str) -> int:
 
 
 def _original(kept: str, lost_bytes: int) -> dict[str, object]:
-    messages = as_json(genai.messages(kept, "assistant")).encode("utf-8", "replace")
+    messages = as_json(_shaped(kept, "assistant")).encode("utf-8", "replace")
     return {semconv.GEN_AI_OUTPUT_MESSAGES + ORIGINAL_BYTES_SUFFIX: len(messages) + lost_bytes}
+
+
+def _shaped(messages: object, role: str) -> list[dict[str, Any]]:
+    return genai.without_secrets(genai.messages(messages, role))
+
+
+def _answer_of(response: object) -> dict[str, Any]:
+    found = genai.answer_of(response)
+    if semconv.GEN_AI_OUTPUT_MESSAGES in found:
+        messages = genai.without_secrets(found[semconv.GEN_AI_OUTPUT_MESSAGES])
+        return {**found, semconv.GEN_AI_OUTPUT_MESSAGES: messages}
+    return found or {semconv.GEN_AI_OUTPUT_MESSAGES: redact_shapes(str(response))}
 
 
 def asked(messages: object, system: object) -> dict[str, object]:
     """Return the attributes of what goes into a model or an agent."""
     found: dict[str, object] = {}
     if messages is not None:
-        found[semconv.GEN_AI_INPUT_MESSAGES] = genai.messages(messages, "user")
+        found[semconv.GEN_AI_INPUT_MESSAGES] = _shaped(messages, "user")
     if system is not None:
-        found[semconv.GEN_AI_SYSTEM] = genai.messages(system, "system")[0]["parts"]
+        found[semconv.GEN_AI_SYSTEM] = _shaped(system, "system")[0]["parts"]
     return found
 
 
 def _answered(messages: object, finish_reason: str | None) -> dict[str, object]:
-    found = genai.messages(messages, "assistant")
+    found = _shaped(messages, "assistant")
     if finish_reason is None:
         return {semconv.GEN_AI_OUTPUT_MESSAGES: found}
     return {

@@ -41,6 +41,17 @@ class Losses:
             (signal, reason), units = self._counts.popitem()
             drop(signal, reason, units)
 
+    def within(self, ledger: Ledger) -> Ledger:
+        """Return an account with these among what it counts as dropped."""
+        found = {}
+        for name, account in ledger.signals().items():
+            dropped = dict(account.dropped)
+            for (signal, reason), units in list(self._counts.items()):
+                if signal == name:
+                    dropped[reason] = dropped.get(reason, 0) + units
+            found[name] = replace(account, dropped=dropped)
+        return Ledger(**found)
+
     def ledger(self) -> Ledger:
         """Return the account of them."""
         drops: dict[Signal, dict[str, int]] = {}

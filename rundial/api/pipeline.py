@@ -353,7 +353,8 @@ class Pipeline:
     def _upkeep(self) -> None:
         """After each pass: keep the ring adoptable, and let the runs send their heartbeats."""
         # An import beside a busy loop takes a long time, in which a small ring would fill up.
-        if self._later and self.ring.filled < CALM:
+        # And while somebody waits, such as a run's end, which would wait for it too.
+        if self._later and self.ring.filled < CALM and not self.encoder.is_awaited:
             self._import_later()
         now = time.monotonic()
         if now >= self._next_check_s:

@@ -62,6 +62,8 @@ class Station:
         self.users = 0
         self._pid = os.getpid()
         self._losses = Losses()
+        # What was offered to parts that had been shut down.
+        self._late = Losses()
         self._again_s = 0.0
         self._pipeline, self._attached = self._open(None)
 
@@ -89,6 +91,10 @@ class Station:
         else:
             self._losses.add(signal, units)
 
+    def refuse(self, signal: Signal) -> None:
+        """Count a record that came after its part was shut down."""
+        self._late.add(signal, reason="after_finish")
+
     def seal(self, timeout_s: float) -> bool:
         """Wait until everything recorded before is on disk."""
         return self._is_own() and self._pipeline.encoder.seal(timeout_s)
@@ -108,7 +114,8 @@ class Station:
 
     def ledger(self) -> Ledger:
         """Return the exact account of this process's records."""
-        return self._attached.recorder.ledger() if self._pid == os.getpid() else self._losses.ledger()
+        is_own = self._pid == os.getpid()
+        return self._late.within(self._attached.recorder.ledger() if is_own else self._losses.ledger())
 
     def close(self) -> bool:
         """Send for at most `finish_timeout_seconds`, end the threads, and leave the rest on disk."""
@@ -143,6 +150,7 @@ class Station:
         """After a fork: nothing of the parent's is ours."""
         self._lock = RLock()
         self._losses = Losses()
+        self._late = Losses()
         self._again_s = 0.0
         self._pipeline.abandon_in_child()
 

@@ -229,15 +229,17 @@ class Spans(Outputs):
         Raises:
             ValueError: The status is not one of the three.
         """
-        facts = {
+        facts: dict[str, object] = {
             "tool.name": name,
-            "tool.input": input,
-            "tool.output": output,
             semconv.GEN_AI_OPERATION: "execute_tool",
             semconv.GEN_AI_TOOL_NAME: name,
         }
-        known = {key: value for key, value in facts.items() if value is not None}
-        return self.trace(f"tool:{name}", kind="tool", attrs={**(attrs or {}), **known}).finish(status=status)
+        from rundial.api.agents import told
+
+        for key, value in (("tool.input", input), ("tool.output", output)):
+            if value is not None:
+                facts |= told(key, value)
+        return self.trace(f"tool:{name}", kind="tool", attrs={**(attrs or {}), **facts}).finish(status=status)
 
     def agent(  # noqa: PLR0913 - the conventions' own attributes, by name
         self,

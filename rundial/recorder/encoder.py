@@ -90,6 +90,14 @@ class Encoder:
         self._runs_lock = Lock()
         self.failure: Exception | None = None
         self._empty_passes = 0
+        # Who waits for a pass; the thread's own. And whether the last one was waited for.
+        self._waiting: list[Event] = []
+        self._was_awaited = False
+
+    @property
+    def is_awaited(self) -> bool:
+        """Whether somebody waited for the last pass, or waits for the next: what can be put off should be."""
+        return self._was_awaited or bool(self._inbox)
 
     @property
     def is_running(self) -> bool:
@@ -152,22 +160,15 @@ class Encoder:
         self.wake()
 
     def _loop(self) -> None:
-        waiting: list[Event] = []
         wait_s = self._interval_s
         stopping = False
         while not stopping:
             for message in self._messages(wait_s):
                 if isinstance(message, Event):
-                    waiting.append(message)
+                    self._waiting.append(message)
                 else:
                     stopping = True
-            if self.work():
-                wait_s = self._next_wait_s()
-                for done in waiting:
-                    done.set()
-                waiting.clear()
-            else:
-                wait_s = min(wait_s * 2, MAX_RETRY_S)
+            wait_s = self._next_wait_s() if self.work() else min(wait_s * 2, MAX_RETRY_S)
 
     def _next_wait_s(self) -> float:
         """How long to wait for a record that nothing tells of."""
@@ -190,12 +191,21 @@ class Encoder:
             self._prepare_once()
             with self.pass_lock:
                 is_done = self._pass()
+            self._was_awaited = bool(self._waiting)
+            if is_done:
+                self._answer()
             # On its own: what is on disk is on disk, whatever becomes of the upkeep.
             self._on_pass()
         except Exception as error:  # noqa: BLE001 - whatever it is, the next pass tries again
             self.failure = error
             self._warn(error)
         return is_done
+
+    def _answer(self) -> None:
+        """Tell who waits that everything is on disk."""
+        for done in self._waiting:
+            done.set()
+        self._waiting.clear()
 
     def _prepare_once(self) -> None:
         prepare, self._prepare = self._prepare, None

@@ -18,8 +18,12 @@ from typing import Any
 from rundial import prices as pricing
 from rundial.interrupts import let_through
 from rundial.signals import semconv
+from rundial.signals.attributes import as_bounded
+from rundial.signals.redaction import redact, redact_shapes
 
 _TEXTS = ("text", "input_text", "output_text")
+# Where a part has words that somebody wrote.
+_PROSE = "content"
 # For each provider's word, ours; all of these count the cached tokens among the input.
 _USAGE = {
     "input_tokens": semconv.GEN_AI_INPUT_TOKENS,
@@ -53,6 +57,32 @@ def messages(given: object, role: str) -> list[dict[str, Any]]:
     given = plain(given)
     items = given if isinstance(given, (list, tuple)) else [given]
     return [_message(plain(item), role) for item in items]
+
+
+def without_secrets(said: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return messages as they leave the machine.
+
+    What a tool is given and answers loses its secrets as `run.tool` records it: by name, assignment and
+    shape. Prose is the program's own words, and loses what has the shape of a known secret.
+    """
+    return [{**message, "parts": _clean_parts(message.get("parts"))} for message in said]
+
+
+def _clean_parts(parts: object) -> object:
+    if not isinstance(parts, (list, tuple)):
+        return _clean(parts, _PROSE)
+    return [
+        {name: _clean(value, str(name)) for name, value in part.items()}
+        if isinstance(part, Mapping)
+        else _clean(part, _PROSE)
+        for part in parts
+    ]
+
+
+def _clean(value: object, name: str) -> object:
+    if isinstance(value, str) and name == _PROSE:
+        return redact_shapes(value)
+    return redact(as_bounded(plain(value))[0], name)
 
 
 def answer_of(response: object) -> dict[str, Any]:

@@ -12,19 +12,26 @@ neither are `tokenizer` and `pad_token`. Everything below a secret name is secre
 `[redacted]`. A secret that has neither a telling name nor a known shape is not found; nothing can
 find it.
 
-Pure, never raises, idempotent, and linear in the text's length.
+Pure, never raises, idempotent, and linear in the text's length. It runs on the thread that hands a value
+over, so of one value `MAX_CHARS` characters and `MAX_NAMES` places where a name may stand are looked at:
+what is not looked through does not leave, and `UNREAD` stands in its place.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache
+from itertools import islice
 
 from rundial.typed import Any
 
 MAX_PASSES = 16
 REDACTED = "[redacted]"
 MAX_DEPTH = 64
+MAX_CHARS = 8 << 20
+MAX_NAMES = 50_000
+UNREAD = "…[too long to look through for secrets]"
 
 # Words that make a name secret; what before "token" makes that harmless, what before "key" makes it secret.
 _SECRET_WORDS = frozenset((
@@ -41,6 +48,11 @@ _KEY_KINDS = frozenset((
     "license", "ssh", "rsa", "deploy", "master", "admin", "client", "app", "subscription", "hmac", "write",
     "ingest", "shared",
 ))  # fmt: skip  # a list of words
+# Whatever name is secret has one of these in it, in letters of any case; most long texts have none.
+_STEMS = (
+    "secret", "pass", "pwd", "credential", "cookie", "authorization", "bearer", "jwt", "key", "token", "dsn",
+    "hf",
+)  # fmt: skip  # a list of words
 # Patterns are compiled when they are first needed (`re` keeps them): most configs need one of them, and
 # all together would cost the start of a run 10 ms.
 _WORDS = r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+"
@@ -71,7 +83,12 @@ _SHAPES = (
 )
 # The part of a URL before "@"; it may hold anything but what ends it.
 _USERINFO = r"(?<=://)(?!\[redacted\]@)[^\s/?#@'\"<>]+(?:@[^\s/?#@'\"<>]+)*(?=@)"
-_NAMED = r"([A-Za-z][A-Za-z0-9_.-]{0,63})[\"']?\s{0,4}[:=]\s{0,4}"
+# What a name is followed by; before it, a quote and a few spaces.
+_SIGN = r"[:=]\s{0,4}"
+_MAX_SPACES = 4
+_REVERSED_NAME = r"[A-Za-z0-9_.-]{1,64}"
+_NO_LETTERS = "0123456789_.-"
+_REACH = 64 + 1 + _MAX_SPACES
 _VALUE = r"\"[^\"\n]*\"?|'[^'\n]*'?|(?:(?i:bearer|basic|token)[ \t]{1,4})?[^\s,;&\"'{}\[\]()]+"
 _FLAG = r"--?(?P<name>[A-Za-z][A-Za-z0-9_.-]*)\Z"
 _HARMLESS = frozenset(("true", "false", "none", "null", "yes", "no"))
@@ -84,17 +101,46 @@ def redact(value: Any, name: str = "") -> Any:
         value: Nested mappings, sequences and scalars, as `rundial.signals.attributes.as_body` makes them.
         name: What the value is called, when its name counts.
     """
-    return _redact(value, name, 0)
+    return _redact(value, name, 0, _Room())
 
 
 def redact_text(text: str) -> str:
     """Return a text without assignments of secrets and without known shapes."""
-    return _until_clean(_redact_text_once, text)
+    return _looked_through(text, _Room())
 
 
 def redact_shapes(text: str) -> str:
     """Return a text without what has the shape of a known secret; cheap where there is none."""
     return _until_clean(_redact_shapes_once, text)
+
+
+class _Room:
+    """How much of a value is still looked at."""
+
+    __slots__ = ("chars", "names")
+
+    def __init__(self) -> None:
+        self.chars, self.names = MAX_CHARS, MAX_NAMES
+
+
+def _looked_through(text: str, room: _Room) -> str:
+    if text == UNREAD:
+        return text
+    if len(text) > room.chars:
+        text = text[: max(0, room.chars - len(UNREAD))] + UNREAD
+    room.chars = max(0, room.chars - len(text))
+    places = text.count("=") + text.count(":")
+    if places and _may_name_secrets(text):
+        if places > room.names:
+            beyond = next(islice(re.finditer("[=:]", text), room.names, None))
+            text = text[: beyond.start()] + UNREAD
+        room.names = max(0, room.names - places)
+    return _until_clean(_redact_text_once, text)
+
+
+def _may_name_secrets(text: str) -> bool:
+    lowered = text.lower()
+    return any(stem in lowered for stem in _STEMS)
 
 
 def _until_clean(redact_once: Callable[[str], str], text: str) -> str:
@@ -109,7 +155,7 @@ def _until_clean(redact_once: Callable[[str], str], text: str) -> str:
 
 
 def _redact_text_once(text: str) -> str:
-    if "=" in text or ":" in text:
+    if ("=" in text or ":" in text) and _may_name_secrets(text):
         text = _without_assigned(text)
     return _redact_shapes_once(text)
 
@@ -138,6 +184,7 @@ def redact_argv(argv: Sequence[str]) -> list[str]:
     return out
 
 
+@lru_cache(maxsize=4096)
 def is_secret_name(name: str) -> bool:
     """Whether what goes by this name is a secret, when it is a text.
 
@@ -167,9 +214,9 @@ def _is_password(name: str) -> bool:
     return bool(words) and words[-1] in _SECRET_WORDS
 
 
-def _redact(value: Any, name: str, depth: int) -> Any:
+def _redact(value: Any, name: str, depth: int, room: _Room) -> Any:
     if isinstance(value, str):
-        return _replaced(value) if is_secret_name(name) else redact_text(value)
+        return _replaced(value) if is_secret_name(name) else _looked_through(value, room)
     if isinstance(value, bytes):
         return REDACTED.encode() if is_secret_name(name) else value
     if isinstance(value, (int, float)) and not isinstance(value, bool):
@@ -179,9 +226,12 @@ def _redact(value: Any, name: str, depth: int) -> Any:
         return REDACTED if isinstance(value, (Mapping, list, tuple)) else value
     if isinstance(value, Mapping):
         is_secret = is_secret_name(name)
-        return {key: _redact(item, name if is_secret else str(key), depth + 1) for key, item in value.items()}
+        return {
+            key: _redact(item, name if is_secret else str(key), depth + 1, room)
+            for key, item in value.items()
+        }
     if isinstance(value, (list, tuple)):
-        return [_redact(item, name, depth + 1) for item in value]
+        return [_redact(item, name, depth + 1, room) for item in value]
     return value
 
 
@@ -193,14 +243,32 @@ def _replaced(value: str) -> str:
 def _without_assigned(text: str) -> str:
     out: list[str] = []
     at = 0
-    for named in re.finditer(_NAMED, text):
-        if named.start() < at or not is_secret_name(named[1]):
+    value_at = re.compile(_VALUE).match
+    for sign in re.finditer(_SIGN, text):
+        start, name = _name_before(text, sign.start())
+        if start < at or not is_secret_name(name):
             continue
-        found = re.compile(_VALUE).match(text, named.end())
+        found = value_at(text, sign.end())
         bare = found[0].strip("\"'") if found else ""
         if found is None or not bare or bare == REDACTED or bare.lower() in _HARMLESS:
             continue
         quote = found[0][0] if found[0][0] in "\"'" else ""
-        out.append(f"{text[at : named.end()]}{quote}{REDACTED}{quote}")
+        out += (text[at : sign.end()], quote, REDACTED, quote)
         at = found.end()
     return "".join(out) + text[at:]
+
+
+def _name_before(text: str, end: int) -> tuple[int, str]:
+    """Return the name that a sign stands behind, and where it begins; "" for none.
+
+    Looked for from the sign on backwards: from each letter on forwards, a run of letters without one, such as
+    8 MB of base64, takes minutes.
+    """
+    before = text[max(0, end - _REACH) : end]
+    bare = before.rstrip()
+    if len(before) - len(bare) > _MAX_SPACES:
+        return end, ""
+    bare = bare[:-1] if bare.endswith(("'", '"')) else bare
+    run = re.match(_REVERSED_NAME, bare[::-1])
+    name = run[0][::-1].lstrip(_NO_LETTERS) if run else ""
+    return end - len(before) + len(bare) - len(name), name

@@ -15,7 +15,7 @@ from opentelemetry.sdk._logs.export import BatchLogRecordProcessor  # noqa: TID2
 from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import PeriodicExportingMetricReader
 from opentelemetry.sdk.trace import TracerProvider
-from opentelemetry.sdk.trace.export import BatchSpanProcessor
+from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExportResult
 from opentelemetry.sdk.trace.sampling import ALWAYS_OFF
 
 from rundial import otel
@@ -165,7 +165,7 @@ def test_a_full_ring_refuses_the_newest_and_counts_it(options: dict[str, Any]) -
     processor = otel.RecordingSpanProcessor(**{**options, "mode": "offline", "flush_interval_seconds": 3_600})
     provider = TracerProvider()
     provider.add_span_processor(processor)
-    with processor._part._station._pipeline.encoder.pass_lock:
+    with processor._station._pipeline.encoder.pass_lock:
         for number in range(100):
             with provider.get_tracer("t").start_as_current_span(f"{number}", attributes={"x": "y" * 30_000}):
                 pass
@@ -228,6 +228,42 @@ def test_a_forked_child_records_on_its_own_way(collector: Collector, options: di
     provider.shutdown()
 
     assert sorted(span.name for span in collector.spans) == ["child", "parent"]
+
+
+def test_what_comes_after_a_shutdown_is_counted(collector: Collector, options: dict[str, Any]) -> None:
+    """A program that goes on recording finds in the account what nobody took; nothing vanishes."""
+    spans, exporter = otel.RecordingSpanProcessor(**options), otel.SpoolingSpanExporter(**options)
+    lines, points = otel.RecordingLogRecordProcessor(**options), otel.SpoolingMetricExporter(**options)
+    provider, logs = TracerProvider(shutdown_on_exit=False), LoggerProvider(shutdown_on_exit=False)
+    provider.add_span_processor(spans)
+    logs.add_log_record_processor(lines)
+    reader = PeriodicExportingMetricReader(points, export_interval_millis=3_600_000)
+    metrics = MeterProvider([reader], shutdown_on_exit=False)
+    metrics.get_meter("shop").create_counter("sold").add(1)
+    tracer = provider.get_tracer("shop")
+    tracer.start_span("before").end()
+    spans.shutdown()
+    # The others go on, and the account is of all of them.
+    tracer.start_span("late").end()
+    assert lines.ledger().spans.dropped == {"after_finish": 1}
+    for part in (exporter, lines, points):
+        part.shutdown()
+
+    late = tracer.start_span("later")
+    late.end()
+    assert exporter.export([late]) is SpanExportResult.FAILURE
+    logs.get_logger("shop").emit(LogRecord(body="late"))
+    metrics.force_flush()
+    ledger = points.ledger()
+
+    assert [span.name for span in collector.spans] == ["before"]
+    assert (ledger.spans.recorded, ledger.spans.delivered) == (1, 1)
+    assert ledger.spans.dropped == {"after_finish": 3}
+    assert ledger.lines.dropped == {"after_finish": 1}
+    assert ledger.points.dropped == {"after_finish": 1}
+    assert ledger.closes
+    assert [each.logged for each in ledger.telemetry()] == [1, 1, 4]
+    metrics.shutdown()
 
 
 @pytest.mark.parametrize("name", ["run_id", "project", "tags", "exporters"])

@@ -413,3 +413,47 @@ def test_attributes_given_at_the_start_are_bounded_as_later_ones(run: Run, read:
     assert "a127" in found.attributes
     assert "a128" not in found.attributes
     assert span._started()._dropped[0] == 72  # type: ignore[attr-defined]  # one of ours
+
+
+def test_a_tool_call_tells_no_secret(run: Run, read: Read) -> None:
+    """What `run.tool` would take out of arguments and results, `run.tool_call` takes out too."""
+    given = {"query": "rings", "api_key": "abc", "url": "https://me:pw@host/x"}
+    assert run.tool_call("search", input=given, output='{"password": "swordfish", "found": 3}')
+
+    span = one(read(run), "tool:search")
+    assert said(span, "tool.input") == {
+        "query": "rings",
+        "api_key": "[redacted]",
+        "url": "https://[redacted]@host/x",
+    }
+    assert span.attributes["tool.output"] == '{"password": "[redacted]", "found": 3}'
+
+
+def test_messages_tell_no_secret_of_a_tool_and_none_of_known_shape(run: Run, read: Read) -> None:
+    """A tool's arguments are looked through wherever they stand; prose loses known shapes alone."""
+    key = "sk-abcdefgh12345678901234"
+    asked = [
+        {"role": "user", "content": f"password: swordfish, with {key}"},
+        {
+            "role": "assistant",
+            "tool_calls": [{"id": "1", "function": {"name": "f", "arguments": '{"api_key": "abc", "n": 1}'}}],
+        },
+        {"role": "tool", "tool_call_id": "1", "content": '{"token": "abc"}'},
+    ]
+    with run.llm_call(model="m", input=asked, system=f"use {key}") as call:
+        call.response({"content": [{"type": "tool_use", "id": "2", "input": {"password": "x", "q": "y"}}]})
+    with run.agent("a", input=f"with {key}") as agent:
+        agent.output({"role": "assistant", "parts": [{"type": "text", "content": key}, {"secret": "x"}]})
+
+    found = read(run)
+    span, agent_span = one(found, "chat m"), one(found, "invoke_agent a")
+    user, assistant, tool = said(span, "gen_ai.input.messages")
+    assert user["parts"][0]["content"] == "password: swordfish, with [redacted]"
+    assert assistant["parts"][0]["arguments"] == {"api_key": "[redacted]", "n": 1}
+    assert tool["parts"][0]["response"] == '{"token": "[redacted]"}'
+    assert said(span, "gen_ai.system_instructions")[0]["content"] == "use [redacted]"
+    (answer,) = said(span, "gen_ai.output.messages")
+    assert answer["parts"][0]["arguments"] == {"password": "[redacted]", "q": "y"}
+    assert said(agent_span, "gen_ai.input.messages")[0]["parts"][0]["content"] == "with [redacted]"
+    parts = said(agent_span, "gen_ai.output.messages")[0]["parts"]
+    assert parts == [{"type": "text", "content": "[redacted]"}, {"secret": "[redacted]"}]

@@ -143,6 +143,33 @@ def test_a_failing_upkeep_neither_stops_records_nor_who_waits_for_them(
     assert isinstance(rig.encoder.failure, RuntimeError)
 
 
+def test_who_waits_for_the_disk_does_not_wait_for_the_upkeep(tmp_path: Path) -> None:
+    """A run's end waits for its records; an import or a heartbeat that is due can wait for it."""
+    rig = Rig(tmp_path)
+    run = rig.attach()
+    may_go_on = threading.Event()
+    awaited: list[bool] = []
+
+    def upkeep() -> None:
+        awaited.append(encoder.is_awaited)
+        assert may_go_on.wait(15)
+
+    encoder = Encoder(rig.ring, on_pass=upkeep, interval_s=30)
+    encoder.add(run.encoder)
+    log(run, 1)
+    encoder.start()
+    try:
+        assert encoder.seal(10)
+        assert steps(run.spool.path) == [1]
+    finally:
+        may_go_on.set()
+    encoder.wake()
+    wait_until(lambda: len(awaited) == 2, 10)
+    assert encoder.stop(10)
+
+    assert awaited[:2] == [True, False]
+
+
 def test_a_run_that_was_released_during_a_pass_keeps_its_count(tmp_path: Path) -> None:
     """A diagnostics call after finish never shows a run's points twice."""
     rig = Rig(tmp_path)

@@ -5,7 +5,10 @@ from __future__ import annotations
 import pytest
 
 from rundial.signals.redaction import (
+    MAX_CHARS,
+    MAX_NAMES,
     REDACTED,
+    UNREAD,
     is_secret_name,
     redact,
     redact_argv,
@@ -109,6 +112,34 @@ def test_structure_is_kept_and_everything_below_a_secret_name_goes() -> None:
 def test_secret_inside_a_text_goes_and_the_text_stays(text: str, clean: str) -> None:
     """Of a URL, a header, a query or a line of code only the secret is taken out."""
     assert redact_text(text) == clean
+
+
+@pytest.mark.parametrize("run", ["a" * 2_000_000, "QUtJQWtleXRva2Vu" * 100_000, "a.b-" * 500_000])
+def test_a_long_run_of_letters_costs_its_length(run: str) -> None:
+    """An image as base64 in a tool's answer holds up nobody: to look from each letter on took a minute."""
+    assert redact_text(f"{run} token=abc") == f"{run} token={REDACTED}"
+
+
+def test_what_is_too_long_to_look_through_does_not_leave() -> None:
+    """The beginning does, with a mark for the rest; a text with no name of a secret is looked at whole."""
+    many = "key: 1\n" * (MAX_NAMES + 10) + "token=abc"
+    long = "x " * (MAX_CHARS // 2) + "token=abc"
+    plain = "n: 1\n" * (MAX_NAMES + 10)
+
+    for text in (many, long):
+        clean = redact_text(text)
+        assert clean.endswith(UNREAD)
+        assert text.startswith(clean.removesuffix(UNREAD))
+        assert len(clean) > min(len(text), MAX_CHARS) * 0.9
+        assert redact_text(clean) == clean
+    assert redact_text(plain) == plain
+
+
+def test_the_bound_is_of_the_whole_value() -> None:
+    """Many long texts in one value are no way around it."""
+    clean = redact(["key: 1\n" * (MAX_NAMES - 1), {"note": "key: 1\nkey: 2\ntoken=abc", "n": "no name"}])
+
+    assert clean[1] == {"note": f"key: 1\nkey{UNREAD}", "n": "no name"}
 
 
 def test_command_line_loses_secrets_in_every_spelling() -> None:
