@@ -24,12 +24,14 @@ from rundial.server.livestreams import BEAT, BEAT_S, MAX_AGE_S, Stream, event
 from rundial.server.problems import invalid
 from rundial.server.routes.workspaces import need_project_by_id
 from rundial.server.services import Services, principal_of, services_of
+from rundial.server.store.budget import Budget
 from rundial.server.store.events import LineFilter, LineStore, StoredLine
 from rundial.server.store.history import need_run
 from rundial.signals.semconv import SEVERITY, SEVERITY_TEXT
 
 _MS: Final = 1_000_000
 _LIVE_ROWS: Final = 500
+_LIVE_BYTES: Final = 8 * 2**20
 _LIVE_PAUSE_S: Final = 0.25
 # How many stored lines a reader may be behind; more are quicker read page by page.
 _MAX_LAG: Final = 20_000
@@ -138,18 +140,19 @@ async def _live(services: Services, look: _Look, after: int) -> AsyncGenerator[b
             if now_s - began_s > MAX_AGE_S:
                 yield event({"reason": "age"}, name="end")
                 return
-            rows, newest = await services.read(partial(_since, services.events.lines, look=look, after=after))
+            some = await services.read(partial(_since, services.events.lines, look=look, after=after))
+            rows, newest, has_more = some
             for row in rows:
                 if look.matches is None or look.matches(row.body):
                     yield event(_line(row), name="line", event_id=str(row.id))
             after = rows[-1].id if rows else max(after, newest)
-            if len(rows) == _LIVE_ROWS and newest - after > _MAX_LAG:
+            if has_more and newest - after > _MAX_LAG:
                 yield event({"reason": "slow", "behind": newest - after}, name="end", event_id=str(after))
                 return
-            if len(rows) < _LIVE_ROWS and not look.is_followed:
+            if not has_more and not look.is_followed:
                 yield event({"reason": "caught up"}, name="end", event_id=str(after))
                 return
-            if len(rows) < _LIVE_ROWS:
+            if not has_more:
                 if rows:
                     beat_s = now_s
                 elif now_s - beat_s >= BEAT_S:
@@ -161,11 +164,13 @@ async def _live(services: Services, look: _Look, after: int) -> AsyncGenerator[b
 
 def _since(
     lines: LineStore, connection: Connection, *, look: _Look, after: int
-) -> tuple[Sequence[StoredLine], int]:
+) -> tuple[Sequence[StoredLine], int, bool]:
+    """What was stored behind an id, the newest id of all, and whether there is more."""
     newest = lines.newest(connection)
     if newest <= after:
-        return [], newest
-    return lines.since(connection, look.run, look.severity, after, _LIVE_ROWS), newest
+        return [], newest, False
+    budget = Budget(_LIVE_BYTES, _LIVE_ROWS)
+    return lines.since(connection, look.run, look.severity, after, budget), newest, budget.is_cut
 
 
 def _line(row: StoredLine) -> dict[str, object]:

@@ -127,7 +127,7 @@ class SqlLines:
         wanted: LineFilter,
         *,
         after: tuple[int, int] | None,
-        limit: int,
+        budget: Budget,
         is_newest_first: bool,
     ) -> Sequence[StoredLine]:
         """Lines of a run by time."""
@@ -142,8 +142,8 @@ class SqlLines:
             here = tuple_(*after)
             query = query.where(tuple_(*key) < here if is_newest_first else tuple_(*key) > here)
         order = [column.desc() for column in key] if is_newest_first else list(key)
-        found = connection.execute(query.order_by(*order).limit(limit))
-        return [StoredLine._make(row) for row in found]
+        ordered = query.order_by(*order).limit(budget.most_rows)
+        return budget.read(connection, ordered, StoredLine, StoredLine.size)
 
     def newest(self, connection: Connection) -> int:
         """The row id of the line that was stored last, or of a later one that was deleted; 0 for none."""
@@ -152,14 +152,14 @@ class SqlLines:
         return max(stored, int(deleted or 0))
 
     def since(
-        self, connection: Connection, run: int, min_severity: int, after: int, limit: int
+        self, connection: Connection, run: int, min_severity: int, after: int, budget: Budget
     ) -> Sequence[StoredLine]:
         """Lines of a run in the order in which they were stored, behind a row id."""
         query = select(*_SHOWN).where(lines.c.id > after, lines.c.run == run)
         if min_severity:
             query = query.where(lines.c.severity >= min_severity)
-        found = connection.execute(query.order_by(lines.c.id).limit(limit))
-        return [StoredLine._make(row) for row in found]
+        ordered = query.order_by(lines.c.id).limit(budget.most_rows)
+        return budget.read(connection, ordered, StoredLine, StoredLine.size)
 
     def said(
         self,
