@@ -45,6 +45,7 @@ check: $(VENV)/.installed-dev
 	$(BIN)/python -m ruff check --quiet . || status=1; \
 	$(BIN)/python -m ruff format --check --quiet . || { status=1; echo "not formatted: run $(BIN)/ruff format ."; }; \
 	$(BIN)/python -m mypy --no-error-summary || status=1; \
+	$(BIN)/python -m tests.web.tools.types || status=1; \
 	exit $$status
 
 faults: $(VENV)/.installed-dev
@@ -77,9 +78,10 @@ $(VENV)/.installed-demo: pyproject.toml | $(BIN)/python
 	echo "installing Rundial and what the demo needs into $(VENV)"; $(PIP) install -e '.[demo]'; fi
 	@touch $@
 
-$(VENV)/.installed-dev: pyproject.toml | $(BIN)/python
+$(VENV)/.installed-dev: pyproject.toml tests/web/tools/package-lock.json | $(BIN)/python
 	@echo "installing Rundial and its development tools into $(VENV)"
 	@$(PIP) install -e '.[dev]'
+	@$(BIN)/python -m tests.web.tools.npm
 	@touch $@
 
 $(BIN)/python:

@@ -37,6 +37,7 @@ DESCRIBED: Final[dict[tuple[str, str], Described]] = {
     ("GET", "/api/v1/openapi.json"): Described("", "openapi info paths components"),
     ("GET", "/api/v1/auth/whoami"): Described("", "authenticated principal serverId"),
     ("POST", "/api/v1/auth/login/credentials"): Described("email! password!:password", ""),
+    ("POST", "/api/v1/auth/login/key"): Described("", ""),
     ("POST", "/api/v1/auth/logout"): Described("", ""),
     ("POST", "/api/v1/auth/password"): Described("currentPassword!:password newPassword!:password", ""),
     ("GET", "/api/v1/cli/capabilities"): Described("", "version"),
@@ -84,6 +85,7 @@ DESCRIBED: Final[dict[tuple[str, str], Described]] = {
     ("GET", f"{_P}/runs/query"): Described(
         f"{_PAGE} archived=false|true filter order=desc|asc orderBy columns search statuses", "runs page"
     ),
+    ("GET", f"{_P}/fields"): Described("", "fields truncated"),
     ("GET", f"{_P}/runs/{{run_id}}"): Described(
         "",
         "runId kind status runName startedAtMs updatedAtMs finishedAtMs projectId config summary tags counts "
@@ -113,6 +115,9 @@ DESCRIBED: Final[dict[tuple[str, str], Described]] = {
     ),
     ("GET", "/api/v1/stream/logs"): Described(
         f"{_OF_RUN} {_LEVELS} text pattern follow=true|false", "", "text/event-stream"
+    ),
+    ("GET", "/api/v1/stream/metrics"): Described(
+        f"{_OF_RUN} metricKeys:texts follow=true|false", "", "text/event-stream"
     ),
     ("POST", "/api/v1/export/metrics"): Described(
         f"{_OF_RUN} metricKeys:texts {_TIMES} {_PAGE} format=json", "runId rows page"

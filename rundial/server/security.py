@@ -4,8 +4,8 @@ It wraps the whole application, so a route that someone adds is guarded before i
 - Host must be a loopback name, the bound host, or one that was allowed; compared without the port.
   This is what stops a web page from reaching a local server by rebinding its own name.
 - A method other than GET, HEAD and OPTIONS that carries an Origin must come from this very host.
-- Every path but `/health/live`, `/health/ready` and the login needs a key or a session, also on loopback:
-  other users and other programs of the machine are on loopback too.
+- Every path but `/health/live`, `/health/ready`, the login and the pages of the web UI, which hold no data,
+  needs a key or a session, also on loopback: other users and programs of the machine are on loopback too.
 - A key or session that sends more than its rate is told when to come back; nothing of it is read.
 """
 
@@ -31,6 +31,9 @@ LOOPBACK: Final = frozenset({"localhost", "127.0.0.1", "::1"})
 SAFE_METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 LOGIN_PATH: Final = "/api/v1/auth/login/credentials"
 OPEN_PATHS: Final = frozenset({"/health/live", "/health/ready", LOGIN_PATH})
+# The web UI's page and files: who is not signed in loads them to sign in.
+PAGE_PATHS: Final = frozenset({"/", "/sign-in"})
+PAGE_FOLDERS: Final = ("/w/", "/assets/")
 PRINCIPAL: Final = "rundial.principal"
 REQUEST_ID: Final = "rundial.request_id"
 
@@ -102,10 +105,17 @@ class Guard:
             )
         if scope["method"] not in SAFE_METHODS:
             _check_origin(headers, host)
-        if scope["path"] not in OPEN_PATHS and not scope["path"].startswith(BLOBS_PATH):
+        if not _is_open(scope["method"], scope["path"]):
             principal = await self._authenticate(headers)
             self._pace.take(principal)
             scope[PRINCIPAL] = principal
+
+
+def _is_open(method: str, path: str) -> bool:
+    """Whether a request is let in without a key or a session."""
+    if path in OPEN_PATHS or path.startswith(BLOBS_PATH):
+        return True
+    return method in SAFE_METHODS and (path in PAGE_PATHS or path.startswith(PAGE_FOLDERS))
 
 
 def shown_path(path: str) -> str:

@@ -34,6 +34,7 @@ from rundial.server.store.dialect import exclude_others
 from rundial.server.store.engine import Engines
 from rundial.server.store.events import EventStore
 from rundial.server.store.intake import Intake
+from rundial.server.store.keysessions import find_key_session
 from rundial.server.store.users import find_session
 from rundial.server.telemetry import Telemetry
 from rundial.server.throttle import Throttle
@@ -59,6 +60,11 @@ _MAX_EXPORTS: Final = 4
 _ACCOUNT_LOGINS: Final = {"interval_s": 30.0, "burst": 10}
 # An office behind one address logs in on a Monday morning.
 _ADDRESS_LOGINS: Final = {"interval_s": 3.0, "burst": 60}
+
+
+def _session(connection: Connection, session_id: str) -> StoredKey | None:
+    """A person's session, or one of whoever signed in with a key."""
+    return find_session(connection, session_id) or find_key_session(connection, session_id)
 
 
 def _throttle(rate: Mapping[str, float]) -> Callable[[], Throttle]:
@@ -217,7 +223,7 @@ class Services:
 
     async def find_session(self, session_id: str) -> StoredKey | None:
         """A session by its public half."""
-        return await self._find(session_id, find_session)
+        return await self._find(session_id, _session)
 
     def note_use(self, key_id: str) -> None:
         """Note that a key was used; written down about once a minute, for all keys together."""

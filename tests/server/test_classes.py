@@ -109,7 +109,7 @@ def test_class_path_traversal(local: LocalServer, name: str, tmp_path: Path) -> 
         local.post("/api/v1/runs/start", {"projectId": project, "runId": name}),
         local.get(f"{place}/{part}/runs/query"),
         local.get(f"{place}/digits/runs/{part}"),
-        local.get(f"/{quote(name)}"),
+        local.get(f"/v1/x/{quote(name)}"),
         local.get(f"/api/v1/workspaces/{part}/projects"),
     ]
     local.post("/api/v1/runs/resolve-target", {"project": name})
@@ -205,7 +205,7 @@ def test_class_unauthenticated_websocket(local: LocalServer) -> None:
                 "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n".encode()
             )
             status = int(connection.recv(64).split()[1])
-        assert status == (200 if path == "/health/ready" else 401), path
+        assert status == (200 if path in ("/", "/health/ready") else 401), path
 
 
 def test_class_default_passwords(local: LocalServer, tmp_path: Path, clock: ManualClock) -> None:

@@ -18,8 +18,10 @@ from tests.support.clock import START_UNIX_NS, ManualClock
 from tests.support.server import LocalServer, fresh_id
 
 _PATHS = [
-    ("GET", "/"),
+    ("POST", "/"),
     ("GET", "/nothing/here"),
+    ("GET", "/w"),
+    ("POST", "/w/default-workspace"),
     ("POST", "/v1/metrics"),
     ("GET", "/api/v1/auth/whoami"),
     ("GET", "/api/v1/workspaces"),

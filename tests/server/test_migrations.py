@@ -13,12 +13,13 @@ from rundial.errors import ConfigError
 from rundial.server.store.engine import Engines, open_engines
 from rundial.server.store.eval_tables import eval_runs, eval_suites
 from rundial.server.store.inserts import MOST_OF_A_MEAN
-from rundial.server.store.migrations import m0023_means, m0027_eval_order
+from rundial.server.store.migrations import m0023_means, m0027_eval_order, m0028_accepted
 from rundial.server.store.migrations.changes import add_column, create
 from rundial.server.store.migrations.ladder import FIRST, STEPS, Step, bring_up
 from rundial.server.store.tables import facts, schema_migrations, series
 from tests.conftest import ROOT
 from tests.support import otlp
+from tests.support.following import following
 from tests.support.server import LocalServer
 
 SCHEMA_1 = (ROOT / "tests/support/schema1.sql").read_text("utf-8")
@@ -237,3 +238,21 @@ def test_a_database_that_cannot_be_is_refused_without_its_password(
         open_engines(tmp_path, database)
 
     assert "hunter2" not in str(caught.value)
+
+
+def test_a_stream_after_an_upgrade_tells_what_is_new_from_what_was_there(local: LocalServer) -> None:
+    """Series of before know how far their points are numbered."""
+    assert local.export("metrics", otlp.curve("r", "loss", [1.0, 2.0])).status == 200
+
+    def upgrade(connection: Connection) -> None:
+        connection.execute(update(series).values(accepted=0))
+        m0028_accepted.upgrade(connection)
+
+    local.services.writer.submit(upgrade).result(10)
+    with following(local, "/api/v1/stream/metrics", "r") as found:
+        place = next(found)["id"]
+    assert local.export("metrics", otlp.curve("r", "loss", [1.0, 2.0, 3.0])).status == 200
+
+    with following(local, "/api/v1/stream/metrics", "r", last=place, follow="false") as found:
+        told = [each["data"] for each in found if each["event"] == "points"]
+    assert [[row[3] for row in each["rows"]] for each in told] == [[3.0]]

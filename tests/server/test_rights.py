@@ -25,6 +25,10 @@ OF_ONE_PROJECT = ("other", "far")
 OF_ONE_WORKSPACE = ("far",)
 # What a viewer may ask and what answers with nothing that a project holds.
 SAY_NOTHING = (
+    ("GET", "/"),
+    ("GET", "/sign-in"),
+    ("GET", "/w/{place:path}"),
+    ("GET", "/assets/{digest}/{name:path}"),
     ("GET", "/health/ready"),
     ("GET", "/health/live"),
     ("GET", "/api/v1/auth/whoami"),
@@ -37,8 +41,9 @@ SAY_NOTHING = (
     ("POST", "/api/v1/runs/resolve-target"),
     ("GET", "/api/v1/runs/{run_id}/control"),
     ("GET", "/api/v1/openapi.json"),
-    # From now on; a line that comes while someone listens is in test_logs.
+    # From now on; what comes while someone listens is in test_logs and test_livepoints.
     ("GET", "/api/v1/stream/logs"),
+    ("GET", "/api/v1/stream/metrics"),
     # A signed URL, the place that it means, and a count of files.
     ("POST", "/api/v1/artifacts/download"),
     ("POST", f"{PLACE}/artifacts/{{artifact}}/verify"),

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final
 
+from rundial.server.webfiles import web_files
 from tests.support import otlp
 from tests.support.world import HOME, PASSWORD, RUN, SCOPED, World, canary, fresh
 
@@ -259,6 +260,12 @@ def _diff(world: World) -> Call:
 
 
 RIGHTS: Final[dict[tuple[str, str], Right]] = {
+    ("GET", "/"): Right(_ANYONE, _get("/")),
+    ("GET", "/sign-in"): Right(_ANYONE, _get("/sign-in")),
+    ("GET", "/w/{place:path}"): Right(_ANYONE, _get(f"/w/{HOME}/digits")),
+    ("GET", "/assets/{digest}/{name:path}"): Right(
+        _ANYONE, lambda _: Call(f"/assets/{web_files().digest}/main.js")
+    ),
     ("GET", "/health/ready"): Right(_ANYONE, _get("/health/ready")),
     ("GET", "/health/live"): Right(_ANYONE, _get("/health/live")),
     ("GET", "/metrics"): Right(_OWNER | {"admin key"}, _get("/metrics")),
@@ -283,6 +290,7 @@ RIGHTS: Final[dict[tuple[str, str], Right]] = {
             "/api/v1/auth/login/credentials", {"email": "member@example.org", "password": PASSWORD}
         ),
     ),
+    ("POST", "/api/v1/auth/login/key"): Right(_ALL - _PERSONS, lambda _: Call("/api/v1/auth/login/key", {})),
     ("POST", "/api/v1/auth/logout"): Right(_PERSONS, lambda _: Call("/api/v1/auth/logout", {})),
     ("POST", "/api/v1/auth/password"): Right(
         _PERSONS,
@@ -352,6 +360,7 @@ RIGHTS: Final[dict[tuple[str, str], Right]] = {
     ("GET", "/api/v1/workspaces/{workspace}/projects/{project}/runs/query"): Right(
         _READERS, _get(f"{_P}/runs/query")
     ),
+    ("GET", f"{_PLACE}/fields"): Right(_READERS, _get(f"{_P}/fields")),
     ("PATCH", "/api/v1/workspaces/{workspace}/projects/{project}"): Right(
         _ADMINS | {"project admin key"}, lambda _: Call(_P, {"retentionDays": 9})
     ),
@@ -395,6 +404,12 @@ RIGHTS: Final[dict[tuple[str, str], Right]] = {
     ("GET", "/api/v1/stream/logs"): Right(
         (_READERS - {"key:project:read"}) | {"key:stream:read"},
         lambda world: Call(f"/api/v1/stream/logs?projectId={world.ids['digits']}&runId={RUN}&follow=false"),
+    ),
+    ("GET", "/api/v1/stream/metrics"): Right(
+        (_READERS - {"key:project:read"}) | {"key:stream:read"},
+        lambda world: Call(
+            f"/api/v1/stream/metrics?projectId={world.ids['digits']}&runId={RUN}&follow=false"
+        ),
     ),
     ("GET", "/api/v1/openapi.json"): Right(_ALL, _get("/api/v1/openapi.json")),
     ("POST", "/api/v1/artifacts/initiate"): Right(

@@ -87,7 +87,10 @@ class World:
         owner = otlp.resource(
             RUN, rundial__project=project, rundial__workspace=workspace, instance=f"i-{project}"
         )
-        texts = [otlp.line(1, canary(project)), otlp.event(2, "rundial.run.start", {"name": canary(project)})]
+        texts = [
+            otlp.line(1, canary(project)),
+            otlp.event(2, "rundial.run.start", {"name": canary(project), "config": {canary(project): 1}}),
+        ]
         assert self.server.export("logs", otlp.logs(owner, texts)).status == 200
         points = [otlp.point(1, 0.5, fold=canary(project))]
         counts = otlp.histogram(f"{canary(project)}-counts", [1, 2], [0.5])

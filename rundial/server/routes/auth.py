@@ -20,6 +20,7 @@ from rundial.server.roles import role_in
 from rundial.server.security import LOGIN_PATH
 from rundial.server.services import Services, bearer_of, services_of
 from rundial.server.store.audit import Deed, record
+from rundial.server.store.keysessions import add_key_session, end_key_session
 from rundial.server.store.people import agents
 from rundial.server.store.tables import projects, workspaces
 from rundial.server.store.users import (
@@ -146,6 +147,35 @@ def _tell(connection: Connection, user: Any, deed: Deed, now_ns: int) -> None:
         record(connection, row.id, Actor("user", user.public_id), deed, now_unix_ns=now_ns)
 
 
+async def login_key(request: Request) -> JSONResponse:
+    """Begin a session of the key that this request carries, for a browser to hold in the key's place."""
+    services, principal = services_of(request), bearer_of(request)
+    if principal.is_person or not request.headers.get("authorization"):
+        raise Problem(403, "this request carries no API key to sign in with", "send it as a bearer")
+    session_id, secret = keys.generate_session()
+    now_ns = services.clock.time_unix_ns()
+
+    def change(connection: Connection) -> dict[str, Any]:
+        add_key_session(
+            connection,
+            principal.key_id,
+            (session_id, keys.digest(secret)),
+            now_unix_ns=now_ns,
+            expires_unix_ns=now_ns + SESSION_S * 10**9,
+        )
+        _tell_of_key(connection, principal, Deed("session.create", "session", session_id), now_ns)
+        return _key(connection, principal)
+
+    shown = await services.write(change)
+    answer = JSONResponse({"authenticated": True, **shown, "serverId": services.server_id})
+    _set_cookie(request, answer, keys.render(session_id, secret, prefix=SESSION_PREFIX))
+    return answer
+
+
+def _tell_of_key(connection: Connection, principal: Principal, deed: Deed, now_ns: int) -> None:
+    record(connection, principal.home_workspace_id, principal.doer, deed, now_unix_ns=now_ns)
+
+
 def _set_cookie(request: Request, answer: JSONResponse, token: str) -> None:
     answer.set_cookie(
         SESSION_COOKIE,
@@ -159,15 +189,22 @@ def _set_cookie(request: Request, answer: JSONResponse, token: str) -> None:
 
 
 async def logout(request: Request) -> JSONResponse:
-    """End the session of this request; a key has none to end."""
-    services = services_of(request)
-    principal = _a_person(request)
-    now_ns = services.clock.time_unix_ns()
+    """End the session of this request; a key by itself has none to end."""
+    services, principal = services_of(request), bearer_of(request)
+    parts = keys.parse(request.cookies.get(SESSION_COOKIE, ""), prefix=SESSION_PREFIX)
+    if parts is None or request.headers.get("authorization"):
+        raise Problem(403, "an API key has no session", "revoke it, or log in as a person")
+    session_id, now_ns = parts[0], services.clock.time_unix_ns()
+    deed = Deed("session.end", "session", session_id)
 
     def change(connection: Connection) -> None:
-        end_session(connection, principal.key_id)
-        user = find_user(connection, public_id=principal.doer.id)
-        _tell(connection, user, Deed("session.end", "session", principal.key_id), now_ns)
+        if principal.is_person:
+            end_session(connection, session_id)
+            user = find_user(connection, public_id=principal.doer.id)
+            _tell(connection, user, deed, now_ns)
+        else:
+            end_key_session(connection, session_id)
+            _tell_of_key(connection, principal, deed, now_ns)
 
     await services.change_identities(change)
     answer = JSONResponse({"authenticated": False})
@@ -223,6 +260,7 @@ async def capabilities(request: Request) -> JSONResponse:
 ROUTES: Final = [
     Route("/api/v1/auth/whoami", whoami, methods=["GET"]),
     Route(LOGIN_PATH, login, methods=["POST"]),
+    Route("/api/v1/auth/login/key", login_key, methods=["POST"]),
     Route("/api/v1/auth/logout", logout, methods=["POST"]),
     Route("/api/v1/auth/password", password, methods=["POST"]),
     Route("/api/v1/cli/capabilities", capabilities, methods=["GET"]),

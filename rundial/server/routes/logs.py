@@ -6,7 +6,7 @@ GET /api/v1/stream/logs sends them as they are stored.
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Final
@@ -20,7 +20,7 @@ from rundial.server.arguments import Arguments, of_body, of_query, page, time_ra
 from rundial.server.jsonrecords import CLIENT_SEQUENCE
 from rundial.server.keys import PROJECT_READ, STREAM_READ
 from rundial.server.lineseek import matcher, seek
-from rundial.server.livestreams import BEAT, BEAT_S, MAX_AGE_S, Stream, event
+from rundial.server.livestreams import Look, Stream, event, looks
 from rundial.server.problems import invalid
 from rundial.server.routes.workspaces import need_project_by_id
 from rundial.server.services import Services, principal_of, services_of
@@ -32,7 +32,6 @@ from rundial.signals.semconv import SEVERITY, SEVERITY_TEXT
 _MS: Final = 1_000_000
 _LIVE_ROWS: Final = 500
 _LIVE_BYTES: Final = 8 * 2**20
-_LIVE_PAUSE_S: Final = 0.25
 # How many stored lines a reader may be behind; more are quicker read page by page.
 _MAX_LAG: Final = 20_000
 
@@ -116,12 +115,13 @@ async def stream(request: Request) -> Response:
 
     row_id, after = await services.read(begin)
     services.streams.need_room()
-    look = _Look(row_id, severity, matches, is_followed)
-    return Stream(lambda: _live(services, look, after))
+    wanted = _Wanted(row_id, severity, matches, is_followed)
+    look = _Looks(services, wanted, after)
+    return Stream(lambda: looks(services.streams, services.clock, str(after), look.next))
 
 
 @dataclass(frozen=True, slots=True)
-class _Look:
+class _Wanted:
     """What a stream shows: a run, its least severity, which of its lines, and whether it waits for more."""
 
     run: int
@@ -130,47 +130,40 @@ class _Look:
     is_followed: bool
 
 
-async def _live(services: Services, look: _Look, after: int) -> AsyncGenerator[bytes, None]:
-    """Events of a run's lines; ends when the server leaves, after a while, or when its reader lags."""
-    async with services.streams.one():
-        began_s = beat_s = services.clock.monotonic_s()
-        yield event({"after": str(after)}, name="open", event_id=str(after))
-        while not services.streams.is_closed:
-            now_s = services.clock.monotonic_s()
-            if now_s - began_s > MAX_AGE_S:
-                yield event({"reason": "age"}, name="end")
-                return
-            some = await services.read(partial(_since, services.events.lines, look=look, after=after))
-            rows, newest, has_more = some
-            for row in rows:
-                if look.matches is None or look.matches(row.body):
-                    yield event(_line(row), name="line", event_id=str(row.id))
-            after = rows[-1].id if rows else max(after, newest)
-            if has_more and newest - after > _MAX_LAG:
-                yield event({"reason": "slow", "behind": newest - after}, name="end", event_id=str(after))
-                return
-            if not has_more and not look.is_followed:
-                yield event({"reason": "caught up"}, name="end", event_id=str(after))
-                return
-            if not has_more:
-                if rows:
-                    beat_s = now_s
-                elif now_s - beat_s >= BEAT_S:
-                    beat_s = now_s
-                    yield BEAT
-                await services.streams.pause(_LIVE_PAUSE_S)
-        yield event({"reason": "shutdown"}, name="end", event_id=str(after))
+class _Looks:
+    """The looks of a stream at a run's lines; it ends when its reader lags."""
+
+    def __init__(self, services: Services, wanted: _Wanted, after: int) -> None:
+        self._services: Final = services
+        self._wanted: Final = wanted
+        self._after = after
+
+    async def next(self) -> Look:
+        """Find what is behind the look before."""
+        wanted = self._wanted
+        lines, after = self._services.events.lines, self._after
+        some = await self._services.read(partial(_since, lines, wanted=wanted, after=after))
+        rows, newest, is_more = some
+        shown = [row for row in rows if wanted.matches is None or wanted.matches(row.body)]
+        sent = [event(_line(row), name="line", event_id=str(row.id)) for row in shown]
+        self._after = after = rows[-1].id if rows else max(after, newest)
+        end: dict[str, object] | None = None
+        if is_more and newest - after > _MAX_LAG:
+            end = {"reason": "slow", "behind": newest - after}
+        elif not (is_more or wanted.is_followed):
+            end = {"reason": "caught up"}
+        return Look(str(after), sent, is_more, end)
 
 
 def _since(
-    lines: LineStore, connection: Connection, *, look: _Look, after: int
+    lines: LineStore, connection: Connection, *, wanted: _Wanted, after: int
 ) -> tuple[Sequence[StoredLine], int, bool]:
     """What was stored behind an id, the newest id of all, and whether there is more."""
     newest = lines.newest(connection)
     if newest <= after:
         return [], newest, False
     budget = Budget(_LIVE_BYTES, _LIVE_ROWS)
-    return lines.since(connection, look.run, look.severity, after, budget), newest, budget.is_cut
+    return lines.since(connection, wanted.run, wanted.severity, after, budget), newest, budget.is_cut
 
 
 def _line(row: StoredLine) -> dict[str, object]:

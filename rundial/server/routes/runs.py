@@ -295,6 +295,7 @@ def _full(run: AnyRow, rows: Sequence[AnyRow]) -> dict[str, object]:
                 "attempt": row.attempt,
                 "rank": row.rank,
                 "host": row.host,
+                "startedAtMs": None if row.began_unix_ns is None else row.began_unix_ns // _MS,
                 "counts": {name: getattr(row, name) for name in ledger.SIGNALS},
                 "ledger": json.loads(row.ledger),
             }

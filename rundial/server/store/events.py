@@ -55,6 +55,28 @@ class StoredPoint(NamedTuple):
     attempt: int
 
 
+class Growth(NamedTuple):
+    """A series that has new points.
+
+    Attributes:
+        series: Its row id.
+        new: How many are new; None when nobody knows.
+    """
+
+    series: int
+    new: int | None
+
+
+class NewPoint(NamedTuple):
+    """A point that was stored behind some other."""
+
+    series: int
+    step: int
+    time_unix_ns: int
+    value: float
+    attempt: int
+
+
 class StoredLine(NamedTuple):
     """A text line; ids ascend in the order in which lines were stored, and are never used twice."""
 
@@ -217,6 +239,16 @@ class PointStore(Protocol):
 
     def steps_before(self, connection: Connection, run: int, attempt: int) -> Steps:
         """The highest steps of a run's earlier attempts."""
+        ...
+
+    def since(
+        self, connection: Connection, run: int, grown: Sequence[Growth], after: int, most: int
+    ) -> Sequence[NewPoint]:
+        """Points of some series of a run that are numbered behind `after`, as `series.accepted` counts.
+
+        What costs too much to be found, or is more than `most`, is left out: whoever knows the series'
+        counts sees it.
+        """
         ...
 
 

@@ -85,8 +85,14 @@ def runs_with_id(connection: Connection, principal: Principal, run_id: str) -> S
 
 
 def run_instances(connection: Connection, run: int) -> Sequence[AnyRow]:
-    """The instances of a run, in the order in which they were first heard."""
-    query = select(instances).where(instances.c.run == run).order_by(instances.c.id)
+    """The instances of a run, in the order in which they were first heard, with when each says it began."""
+    began = (
+        select(func.min(events.c.time_unix_ns))
+        .where(events.c.instance == instances.c.id, events.c.name == semconv.EVENT_RUN_START)
+        .scalar_subquery()
+        .label("began_unix_ns")
+    )
+    query = select(instances, began).where(instances.c.run == run).order_by(instances.c.id)
     return connection.execute(query).all()
 
 

@@ -49,6 +49,19 @@ sessions: Final = Table(
     Index("sessions_by_end", "expires_unix_ns"),
 )
 
+# Of those who signed in with a key: they may do what the key may, as long as it may.
+key_sessions: Final = Table(
+    "key_sessions",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("secret_sha256", Text, nullable=False),
+    Column("key_id", Text, ForeignKey("api_keys.id"), nullable=False),
+    Column("created_unix_ns", BigInteger, nullable=False),
+    Column("expires_unix_ns", BigInteger, nullable=False),
+    Index("key_sessions_by_key", "key_id"),
+    Index("key_sessions_by_end", "expires_unix_ns"),
+)
+
 agents: Final = Table(
     "agents",
     metadata,

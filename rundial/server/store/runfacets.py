@@ -11,7 +11,19 @@ from collections.abc import Iterator, Mapping
 from math import isnan
 from typing import Any, Final
 
-from sqlalchemy import Column, Connection, Float, ForeignKey, Integer, Table, Text, delete, insert, select
+from sqlalchemy import (
+    Column,
+    Connection,
+    Float,
+    ForeignKey,
+    Integer,
+    Table,
+    Text,
+    delete,
+    func,
+    insert,
+    select,
+)
 
 from rundial.server.anyvalue import canonical
 from rundial.server.runlife import RunLife
@@ -87,6 +99,23 @@ def facets_of(life: RunLife) -> dict[str, _Value]:
                 return found
             found[name] = value_of(value)
     return found
+
+
+def project_fields(connection: Connection, project: int, *, limit: int) -> list[tuple[str, int]]:
+    """The fields that a project's runs have, by name, and how many runs have each."""
+    query = (
+        select(run_facets.c.field, func.count())
+        .join(runs, runs.c.id == run_facets.c.run)
+        .where(
+            runs.c.project_id == project,
+            runs.c.deleted_unix_ns.is_(None),
+            run_facets.c.field != DEFINITIONS,
+        )
+        .group_by(run_facets.c.field)
+        .order_by(run_facets.c.field)
+        .limit(limit)
+    )
+    return [(field, count) for field, count in connection.execute(query)]
 
 
 def value_of(value: object) -> _Value:

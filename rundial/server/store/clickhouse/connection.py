@@ -92,13 +92,14 @@ class ClickHouse:
     """One database of it.
 
     Args:
-        address: Which one; it is made when the server has none of that name.
+        address: Which one.
+        is_made: Whether it is made when the server has none of that name.
 
     Raises:
         ConfigError: It cannot be reached, or its client is not installed.
     """
 
-    def __init__(self, address: Address) -> None:
+    def __init__(self, address: Address, *, is_made: bool = True) -> None:
         self.where: Final = address.where
         try:
             from clickhouse_connect.driver.exceptions import ClickHouseError
@@ -109,7 +110,8 @@ class ClickHouse:
             ) from error
         self._errors: Final = (ClickHouseError, OSError, RuntimeError)
         try:
-            _make_database(address)
+            if is_made:
+                _make_database(address)
             self._writing: Final = _client(address, address.database)
             # Of its own: the embedded engine does one thing at a time on each connection.
             self._reading: Final = _client(address, address.database)

@@ -1,0 +1,40 @@
+"""A browser, a server on the machine's own clock, and pages of somebody who is signed in."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, Page
+
+from rundial.clock import SystemClock
+from tests.support.server import LocalServer
+from tests.web.browser import Looks, chromium, signed_in
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    """Debian's Chromium, one for all tests of a worker; each test has a context of its own."""
+    with chromium() as found:
+        yield found
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Iterator[LocalServer]:
+    """A real server with an empty data directory."""
+    with LocalServer(tmp_path / "data", SystemClock()) as server:
+        yield server
+
+
+@pytest.fixture
+def looks() -> Looks:
+    """How the browser of a test is: its size, its theme."""
+    return Looks()
+
+
+@pytest.fixture
+def page(browser: Browser, site: LocalServer, looks: Looks) -> Iterator[Page]:
+    """A tab of the owner, signed in; a script that fails, or an error in the console, fails the test."""
+    with signed_in(browser, site, looks) as tab:
+        yield tab

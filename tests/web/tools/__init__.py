@@ -1,0 +1,1 @@
+"""What checks the web UI and brings its libraries."""
