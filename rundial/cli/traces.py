@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -53,7 +54,7 @@ def tail(
         pace = {"interval_s": options["interval_seconds"], "is_following": options["follow"]}
         seen: set[tuple[object, ...]] = set()
         for turn, _ in enumerate(looks(client, place, run_id, **pace)):
-            rows = _spans(client, place, run_id, limit=options["spans"], order="desc")
+            rows = _newest(client, place, run_id, options["spans"])
             fresh = [row for row in rows if _identity(row) not in seen]
             if fresh or turn == 0:
                 _print(session.output, run_id, fresh, is_newest_first=True)
@@ -82,9 +83,12 @@ def show(  # noqa: PLR0913 -- one argument an option
     with session.client() as client:
         place = session.place(client)
         if is_tree:
-            rows = list(_trees(client, place, run_id, trace_id, spans))
+            rows = list(_trees(client, place, run_id, trace_id, spans, session.output))
         else:
-            rows = _spans(client, place, run_id, limit=spans, trace_id=trace_id)
+            found = client.iter_spans(
+                **place.slugs(), run_id=run_id, trace_id=trace_id, page_size=min(spans, 1000)
+            )
+            rows = [dict(row) for row in islice(found, spans)]
     _print(session.output, run_id, rows)
 
 
@@ -166,29 +170,20 @@ def _written(lines: Iterator[str], path: Path | None) -> None:
         raise CommandError(f"{path} exists already; nothing was written", "Name another --output") from error
 
 
-def _spans(
-    client: Client,
-    place: Place,
-    run_id: str,
-    *,
-    limit: int,
-    order: str = "asc",
-    trace_id: str | None = None,
-) -> Rows:
+def _newest(client: Client, place: Place, run_id: str, limit: int) -> Rows:
     rows = client.list_spans(
         workspace_slug=place.workspace,
         project_slug=place.project,
         run_id=run_id,
         limit=min(limit, 1000),
         max_pages=-(-limit // 1000),
-        order=order,
-        trace_id=trace_id,
+        order="desc",
     )
     return [dict(row) for row in rows][:limit]
 
 
 def _trees(
-    client: Client, place: Place, run_id: str, trace_id: str | None, most: int
+    client: Client, place: Place, run_id: str, trace_id: str | None, most: int, output: Output
 ) -> Iterator[dict[str, Any]]:
     """Yield the spans of a run's traces, each trace's in the order of its tree."""
     wanted = [trace_id] if trace_id else _traces(client, place, run_id, most)
@@ -202,8 +197,14 @@ def _trees(
             run_id=run_id,
             limit=most,
         )
+        shown_spans = len(trace["spans"])
         yield from (dict(span) for span in trace["spans"])
-        most -= len(trace["spans"])
+        if trace["totalSpans"] > shown_spans < most:
+            # The server bounds the bytes of an answer as well.
+            output.note(
+                f"of trace {each} the first {shown_spans:,} of {trace['totalSpans']:,} spans are shown"
+            )
+        most -= shown_spans
 
 
 def _traces(client: Client, place: Place, run_id: str, most: int) -> list[str]:

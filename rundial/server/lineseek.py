@@ -14,6 +14,7 @@ import re2
 from sqlalchemy import Connection
 
 from rundial.server.problems import invalid
+from rundial.server.store.budget import ANSWER_BYTES, Budget
 from rundial.server.store.events import LineFilter, LineStore, StoredLine
 
 Key = tuple[int, int]
@@ -103,22 +104,26 @@ def seek(  # noqa: PLR0913 -- a page has an order, a place, a size and bounds
         max_seen: How many lines it may look at.
     """
 
-    def page(after: Key | None, rows: int) -> Sequence[StoredLine]:
-        return lines.page(connection, run, wanted, after=after, limit=rows, is_newest_first=is_newest_first)
+    def page(after: Key | None, budget: Budget) -> Sequence[StoredLine]:
+        return lines.page(
+            connection, run, wanted, after=after, budget=budget, is_newest_first=is_newest_first
+        )
 
+    kept = Budget(ANSWER_BYTES, limit)
     if matches is None:
-        rows = page(after, limit + 1)
-        return Found(rows[:limit], _key(rows[limit - 1]) if len(rows) > limit else None)
+        rows = page(after, kept)
+        return Found(rows, _key(rows[-1]) if kept.is_cut else None)
     found: list[StoredLine] = []
     seen, stop_s = 0, monotonic_s() + MAX_SEEK_S
     while seen < max_seen and monotonic_s() < stop_s:
-        rows = page(after, _AT_ONCE)
+        looked = Budget(ANSWER_BYTES, _AT_ONCE)
+        rows = page(after, looked)
         for row in rows:
             if matches(row.body):
+                if not kept.has_room(row.size()):
+                    return Found(found, _key(found[-1]))
                 found.append(row)
-                if len(found) > limit:
-                    return Found(found[:limit], _key(found[limit - 1]))
-        if len(rows) < _AT_ONCE:
+        if not looked.is_cut:
             return Found(found, None)
         seen += len(rows)
         after = _key(rows[-1])

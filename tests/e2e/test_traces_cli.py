@@ -123,6 +123,24 @@ def test_show_prints_a_list_and_one_trace(here: Here) -> None:
     assert len(cut) == 2
 
 
+def test_show_reads_on_where_large_spans_fill_an_answer(here: Here) -> None:
+    """A list is whole; a tree, which is one answer, says what it leaves out."""
+    trace = b"large".ljust(16)
+    for number in range(1, 9):
+        span = otlp.span(number, f"large-{number}")
+        span.trace_id = trace
+        span.attributes.extend(otlp.pairs({"said": "x" * 2**22}))
+        body = otlp.spans(otlp.resource("run-2"), [span])
+        here.post("/v1/traces", body, kind="application/x-protobuf")
+
+    listed = here.rundial("traces", "show", "run-2").stdout.splitlines()
+    tree = here.rundial("traces", "show", "run-2", "--tree")
+
+    assert [line.split()[-1] for line in listed] == [f"large-{number}" for number in range(1, 9)]
+    assert len(tree.stdout.splitlines()) == 5
+    assert tree.stderr == f"of trace {trace.hex()} the first 5 of 8 spans are shown\n"
+
+
 def test_what_is_exported_comes_in_again_as_the_same_spans(here: Here, tmp_path: Path) -> None:
     """In another project, by its key, every field of every span is what it was."""
     here.post(f"{P}", b'{"name": "copy"}')

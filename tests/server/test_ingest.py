@@ -31,6 +31,18 @@ def test_ingest_stores_points_of_a_run_that_it_never_heard_of(local: LocalServer
     assert local.details(run)["counts"] == {"points": 2, "lines": 0, "spans": 0}
 
 
+def test_values_read_back_as_they_were_sent(local: LocalServer, request: pytest.FixtureRequest) -> None:
+    """Bit for bit; SQLite, which writes whole numbers as integers, loses the sign of a negative zero."""
+    run = fresh_id()
+    sent = [-0.0, 0.1 + 0.2, 5e-324, -1.7976931348623157e308, 2.0**53 + 2, 1e16, 3.0]
+    assert local.export("metrics", otlp.curve(run, "edge", sent)).status == 200
+
+    found = [value for _, value in local.curve(run, "edge")]
+
+    is_sqlite = request.node.callspec.params["database"] == "sqlite"
+    assert [repr(float(value)) for value in found] == ["0.0" if is_sqlite else "-0.0", *map(repr, sent[1:])]
+
+
 def test_ingest_answers_an_accepted_request_with_an_empty_otlp_body(local: LocalServer) -> None:
     """A sender can tell an accept from a proxy's page."""
     reply = local.export("metrics", otlp.curve(fresh_id(), "loss", [1.0]))

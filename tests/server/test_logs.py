@@ -311,3 +311,40 @@ def test_a_reader_that_leaves_frees_its_place(local: LocalServer) -> None:
     assert int(refused.headers["retry-after"]) > 0
     with follow(local, run) as found:
         assert next(found)["event"] == "open"
+
+
+@pytest.mark.timeout(60)  # 40 MB, on the slowest engine too
+def test_a_page_of_lines_ends_where_its_bytes_do(local: LocalServer) -> None:
+    """Searched or not, in either order; the next page goes on behind it, and every line is shown once."""
+    run = fresh_id()
+    for number in range(10):
+        log(local, run, f"{number} {'x' * 2**22}", first=number)
+
+    for more in ({"order": "asc"}, {"order": "desc"}, {"order": "asc", "text": "x"}):
+        seen: list[int] = []
+        cursor: dict[str, object] = {}
+        while not seen or cursor:
+            found = ask(local, run, limit=1_000, **{**more, **cursor})
+            assert len(found.body) <= 33 * 2**20
+            seen += [int(message.split()[0]) for message in messages(found)]
+            page = found.json["page"]
+            cursor = {"cursor": page["nextCursor"]} if page["hasMore"] else {}
+        assert seen == sorted(range(10), reverse=more["order"] == "desc")
+
+
+@pytest.mark.timeout(60)  # 40 MB, on the slowest engine too
+def test_a_stream_sends_large_lines_a_few_at_a_time(local: LocalServer) -> None:
+    """However many were stored while nobody looked."""
+    run = fresh_id()
+    log(local, run, "before")
+    with follow(local, run) as found:
+        last = next(found)["id"]
+    for number in range(10):
+        log(local, run, f"{number} {'x' * 2**22}", first=number + 2)
+
+    with follow(local, run, last=last, follow="false") as found:
+        told = list(found)
+
+    lines = [each["data"]["message"].split()[0] for each in told if each["event"] == "line"]
+    assert lines == [str(number) for number in range(10)]
+    assert told[-1]["data"] == {"reason": "caught up"}

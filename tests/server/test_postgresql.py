@@ -12,16 +12,18 @@ from sqlalchemy import Connection, insert, select, text, update
 
 from rundial.errors import ConfigError
 from rundial.server.problems import Problem
-from rundial.server.rows import SeriesBlock
+from rundial.server.rows import SPAN_ENDED, SPAN_RUNNING, SeriesBlock, SpanRow
 from rundial.server.store.engine import Engines, open_engines
 from rundial.server.store.inserts import insert_points
-from rundial.server.store.postgresql import Reals, Wholes
+from rundial.server.store.postgresql import Blobs, MaybeWholes, Reals, Texts, Wholes
+from rundial.server.store.spanrows import store_spans
 from rundial.server.store.sqlevents import SqlEvents
-from rundial.server.store.tables import facts
+from rundial.server.store.tables import facts, spans
 from rundial.server.writer import Writer
 from tests.support import otlp
 from tests.support.postgres import Postgres
 from tests.support.server import LocalServer, fresh_id
+from tests.support.waiting import wait_until
 
 
 @pytest.fixture
@@ -153,6 +155,51 @@ def test_columns_arrive_as_they_were_sent(engines: Engines) -> None:
     assert found == list(zip(wholes, reals, strict=True))
     assert [str(row[1]) for row in found] == [str(each) for each in reals]
     assert empty == []
+
+
+def test_columns_of_texts_and_of_nothing_arrive_as_they_were_sent(engines: Engines) -> None:
+    """Texts of any length and language, bytes of any value, and NULL where there is none."""
+    texts = ["", "a", None, "é\U0001f600", "x" * 70_000, "{1,2}", 'NULL "quoted" \\']
+    blobs = [b"", None, b"\0\xff", bytes(range(256)), b"\\x00", b"NULL", b"1"]
+    wholes = [None, 0, -1, 2**63 - 1, -(2**63), None, 5]
+    with engines.reading.begin() as connection:
+        driver: Any = connection.connection.dbapi_connection
+        query = "SELECT * FROM unnest(%s, %s, %s)"
+        found = driver.execute(query, (Texts(texts), Blobs(blobs), MaybeWholes(wholes))).fetchall()
+
+    assert found == list(zip(texts, blobs, wholes, strict=True))
+
+
+def _span(state: int, name: str) -> SpanRow:
+    times = (1, None if state == SPAN_RUNNING else 2)
+    return SpanRow(b"t" * 16, b"s" * 8, None, name, "internal", *times, "ok", "", state, "", "", "")
+
+
+def test_a_span_that_two_servers_store_at_once_is_the_most_final_one(engines: Engines) -> None:
+    """What one knows of its end is not lost because the other is just storing its start."""
+    counted: list[int] = []
+
+    def store(connection: Connection, span: SpanRow) -> None:
+        counted.append(store_spans(connection, 1, 1, [span]))
+
+    def ended() -> None:
+        with engines.writing.begin() as connection:
+            store(connection, _span(SPAN_ENDED, "ended"))
+
+    def waits() -> bool:
+        with engines.reading.begin() as look:
+            return bool(look.execute(text("SELECT count(*) FROM pg_locks WHERE NOT granted")).scalar())
+
+    thread = threading.Thread(target=ended)
+    with engines.writing.begin() as connection:
+        store(connection, _span(SPAN_RUNNING, "running"))
+        thread.start()
+        wait_until(waits, 10)
+    thread.join(20)
+
+    with engines.reading.begin() as connection:
+        assert connection.execute(select(spans.c.name, spans.c.state)).all() == [("ended", SPAN_ENDED)]
+    assert counted == [0, 1]
 
 
 def test_two_connections_that_store_the_same_points_count_them_once(engines: Engines) -> None:

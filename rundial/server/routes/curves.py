@@ -13,9 +13,9 @@ from typing import Final, NamedTuple
 
 from sqlalchemy import Connection
 from starlette.requests import Request
+from starlette.responses import Response
 from starlette.routing import Route
 
-from rundial.server.answers import Answer
 from rundial.server.arguments import Arguments, of_body, time_range
 from rundial.server.buckets import Bucket
 from rundial.server.curves import Shown
@@ -79,7 +79,7 @@ class _Reader(NamedTuple):
     connection: Connection
 
 
-async def query(request: Request) -> Answer:
+async def query(request: Request) -> Response:
     """Show curves of one run or several."""
     principal = principal_of(request, PROJECT_READ)
     services = services_of(request)
@@ -103,10 +103,10 @@ async def query(request: Request) -> Answer:
                 shown.append({"runId": run_id, **_shown(reader, row, wanted, step_metric, behind)})
         return {"runId": wanted.run_ids[0], "series": shown, "hasMoreSeries": has_more}
 
-    answer = await services.read(read)
+    answer = await services.answer(read)
     for series_id in behind:
         services.roller.ask(services, series_id)
-    return Answer(answer)
+    return answer
 
 
 def _wanted(arguments: Arguments) -> _Wanted:

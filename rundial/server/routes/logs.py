@@ -24,12 +24,14 @@ from rundial.server.livestreams import Look, Stream, event, looks
 from rundial.server.problems import invalid
 from rundial.server.routes.workspaces import need_project_by_id
 from rundial.server.services import Services, principal_of, services_of
+from rundial.server.store.budget import Budget
 from rundial.server.store.events import LineFilter, LineStore, StoredLine
 from rundial.server.store.history import need_run
 from rundial.signals.semconv import SEVERITY, SEVERITY_TEXT
 
 _MS: Final = 1_000_000
 _LIVE_ROWS: Final = 500
+_LIVE_BYTES: Final = 8 * 2**20
 # How many stored lines a reader may be behind; more are quicker read page by page.
 _MAX_LAG: Final = 20_000
 
@@ -140,11 +142,11 @@ class _Looks:
         """Find what is behind the look before."""
         wanted = self._wanted
         lines, after = self._services.events.lines, self._after
-        rows, newest = await self._services.read(partial(_since, lines, wanted=wanted, after=after))
+        some = await self._services.read(partial(_since, lines, wanted=wanted, after=after))
+        rows, newest, is_more = some
         shown = [row for row in rows if wanted.matches is None or wanted.matches(row.body)]
         sent = [event(_line(row), name="line", event_id=str(row.id)) for row in shown]
         self._after = after = rows[-1].id if rows else max(after, newest)
-        is_more = len(rows) == _LIVE_ROWS
         end: dict[str, object] | None = None
         if is_more and newest - after > _MAX_LAG:
             end = {"reason": "slow", "behind": newest - after}
@@ -155,11 +157,13 @@ class _Looks:
 
 def _since(
     lines: LineStore, connection: Connection, *, wanted: _Wanted, after: int
-) -> tuple[Sequence[StoredLine], int]:
+) -> tuple[Sequence[StoredLine], int, bool]:
+    """What was stored behind an id, the newest id of all, and whether there is more."""
     newest = lines.newest(connection)
     if newest <= after:
-        return [], newest
-    return lines.since(connection, wanted.run, wanted.severity, after, _LIVE_ROWS), newest
+        return [], newest, False
+    budget = Budget(_LIVE_BYTES, _LIVE_ROWS)
+    return lines.since(connection, wanted.run, wanted.severity, after, budget), newest, budget.is_cut
 
 
 def _line(row: StoredLine) -> dict[str, object]:

@@ -7,6 +7,7 @@ of, time), so a request that comes again changes nothing.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from functools import cache
 from typing import Any, Final, NamedTuple
 
 from sqlalchemy import (
@@ -28,7 +29,8 @@ from sqlalchemy import (
 
 from rundial.server.rows import NO_STEP, DataPointRow
 from rundial.server.store.budget import Budget, bytes_of
-from rundial.server.store.dialect import insert_into
+from rundial.server.store.dialect import POSTGRESQL, insert_into
+from rundial.server.store.manyrows import ManyRows
 from rundial.server.store.statements import Bare, Prepared
 from rundial.server.store.tables import instances, metadata, runs, series
 
@@ -84,11 +86,10 @@ class StoredDataPoint(NamedTuple):
 def insert_data_points(connection: Connection, run: int, instance: int, rows: Iterable[DataPointRow]) -> int:
     """Insert points; returns how many were new of those that no series counts."""
     bare = Bare(connection)
-    sql = _INSERT.on(bare.dialect).sql
     new = 0
     for is_number in (True, False):
-        changed = bare.run_each(
-            sql,
+        changed = _insert(
+            bare,
             [
                 (
                     run,
@@ -109,6 +110,17 @@ def insert_data_points(connection: Connection, run: int, instance: int, rows: It
         )
         new += 0 if is_number else changed
     return new
+
+
+def _insert(bare: Bare, rows: Sequence[tuple[Any, ...]]) -> int:
+    if bare.dialect == POSTGRESQL:
+        return _many().insert(bare, rows)[0]
+    return bare.run_each(_INSERT.on(bare.dialect).sql, rows)
+
+
+@cache
+def _many() -> ManyRows:
+    return ManyRows(data_points, _COLUMNS, ("instance", "digest", "time_unix_ns"))
 
 
 def data_point_rows(  # noqa: PLR0913 -- what may be asked of one table

@@ -266,7 +266,7 @@ class LineStore(Protocol):
         wanted: LineFilter,
         *,
         after: tuple[int, int] | None,
-        limit: int,
+        budget: Budget,
         is_newest_first: bool,
     ) -> Sequence[StoredLine]:
         """Lines of a run by time; `after` is the (time, id) at which the last page ended."""
@@ -277,7 +277,7 @@ class LineStore(Protocol):
         ...
 
     def since(
-        self, connection: Connection, run: int, min_severity: int, after: int, limit: int
+        self, connection: Connection, run: int, min_severity: int, after: int, budget: Budget
     ) -> Sequence[StoredLine]:
         """Lines of a run in the order in which they were stored, behind an id."""
         ...

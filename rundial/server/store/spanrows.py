@@ -5,7 +5,8 @@ Threads: the writer's alone.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import cache
 from itertools import chain
 from operator import attrgetter
 from typing import Any, Final, TypeVar
@@ -14,7 +15,8 @@ from sqlalchemy import Connection, bindparam, select, update
 
 from rundial.server.rows import SPAN_INTERRUPTED, SpanRow
 from rundial.server.store.dialect import POSTGRESQL, insert_into
-from rundial.server.store.statements import Bare, Prepared, widened
+from rundial.server.store.manyrows import ManyRows
+from rundial.server.store.statements import Bare, Prepared, Row, widened
 from rundial.server.store.tables import spans
 
 # As for points: one statement for many rows keeps the interpreter's lock from going to and fro.
@@ -40,7 +42,7 @@ _UPDATE: Final = Prepared(
 )
 _FIND_ALL: Final = """
 SELECT spans.trace_id, spans.span_id, spans.id, spans.state
-FROM unnest(%s::bytea[], %s::bytea[]) AS given (trace_id, span_id)
+FROM unnest(%s, %s) AS given (trace_id, span_id)
 JOIN spans ON spans.run = %s AND spans.trace_id = given.trace_id AND spans.span_id = given.span_id
 """
 _Key = tuple[bytes, bytes]
@@ -62,10 +64,13 @@ def store_spans(connection: Connection, run: int, instance: int, arrived: Iterab
     if not best:
         return 0
     bare = Bare(connection)
-    known = _known(bare, run, list(best))
+    if bare.dialect == POSTGRESQL:
+        known = _insert_new(bare, run, instance, best)
+    else:
+        known = _known(bare, run, list(best))
+        _insert(bare, run, instance, [span for key, span in best.items() if key not in known])
     new = [span for key, span in best.items() if key not in known]
     changed = [(known[key][0], span) for key, span in best.items() if _is_later(span, known.get(key))]
-    _insert(bare, run, instance, new)
     _UPDATE.run_each(
         connection,
         (
@@ -90,7 +95,9 @@ def _is_later(span: SpanRow, known: tuple[int, int] | None) -> bool:
 def _known(bare: Bare, run: int, keys: Sequence[_Key]) -> dict[_Key, tuple[int, int]]:
     """Row id and state of those spans that are there."""
     if bare.dialect == POSTGRESQL:
-        arrays = [trace_id for trace_id, _ in keys], [span_id for _, span_id in keys]
+        from rundial.server.store.postgresql import Blobs
+
+        arrays = Blobs([trace_id for trace_id, _ in keys]), Blobs([span_id for _, span_id in keys])
         rows = bare.run(_FIND_ALL, (*arrays, run)).fetchall()
     else:
         rows = list(chain.from_iterable(_probed(bare, run, some) for some in _parts(keys)))
@@ -105,13 +112,28 @@ def _probed(bare: Bare, run: int, keys: Sequence[_Key]) -> list[Any]:
     return list(bare.run(sql, list(chain.from_iterable(map(find.row, given)))).fetchall())
 
 
+def _insert_new(
+    bare: Bare, run: int, instance: int, best: Mapping[_Key, SpanRow]
+) -> Mapping[_Key, tuple[int, int]]:
+    """Insert those spans that are not there, and return row id and state of those that were."""
+    new, told = _many().insert(bare, [_values(run, instance, span) for span in best.values()])
+    if new == len(best):
+        return {}
+    return _known(bare, run, [key for key in best if told is None or b"".join(key) not in told])
+
+
+@cache
+def _many() -> ManyRows:
+    return ManyRows(spans, _COLUMNS, ("run", "trace_id", "span_id"), identity=("trace_id", "span_id"))
+
+
+def _values(run: int, instance: int, span: SpanRow) -> Row:
+    return run, *_BEFORE(span), instance, *_AFTER(span)
+
+
 def _insert(bare: Bare, run: int, instance: int, rows: Sequence[SpanRow]) -> None:
     sql = _INSERT.on(bare.dialect).sql
-    values = [(run, *_BEFORE(span), instance, *_AFTER(span)) for span in rows]
-    if bare.dialect == POSTGRESQL:
-        # Its driver reads a statement's text each time, which costs more than the rows of a long one.
-        bare.run_each(sql, values)
-        return
+    values = [_values(run, instance, span) for span in rows]
     for some in _parts(values):
         bare.run(widened(sql, len(some)), list(chain.from_iterable(some)))
 

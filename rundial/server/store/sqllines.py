@@ -9,7 +9,8 @@ Threads: `insert`, `forget` and `keep_number` on the writer's alone.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
+from functools import cache
 from itertools import count
 from typing import Any, Final, cast
 
@@ -20,6 +21,7 @@ from rundial.server.rows import TextRow
 from rundial.server.store.budget import Budget
 from rundial.server.store.dialect import POSTGRESQL, SQLITE, Dialect, dialect_of, insert_into, set_fact
 from rundial.server.store.events import SAID, SPANS_AT_ONCE, LineFilter, Sender, StoredLine
+from rundial.server.store.manyrows import ManyRows
 from rundial.server.store.statements import Bare, Prepared
 from rundial.server.store.tables import facts, lines
 
@@ -43,7 +45,11 @@ def _insert(dialect: Dialect) -> CompilerElement:
     return cast(CompilerElement, statement)
 
 
-_LINE: Final = Prepared(_insert, _COLUMNS)
+@cache
+def _many() -> ManyRows:
+    return ManyRows(lines, _COLUMNS, _KEY)
+
+
 _NUMBERED: Final = Prepared(_insert, ["id", *_COLUMNS])
 # The greatest row id that was deleted.
 _DELETED: Final = "deleted_lines"
@@ -91,7 +97,7 @@ class SqlLines:
         if not texts:
             return 0
         bare = Bare(connection)
-        rows: Iterable[tuple[Any, ...]] = [
+        rows: Sequence[tuple[Any, ...]] = [
             (
                 sender.run,
                 sender.instance,
@@ -108,7 +114,7 @@ class SqlLines:
             for text in texts
         ]
         if bare.dialect == POSTGRESQL:
-            return bare.run_each(_LINE.on(bare.dialect).sql, rows)
+            return _many().insert(bare, rows)[0]
         first = 1 + (self.newest(connection) if self._newest is None else self._newest)
         self._newest = first + len(texts) - 1
         numbered = [(number, *row) for number, row in zip(count(first), rows, strict=False)]
@@ -121,7 +127,7 @@ class SqlLines:
         wanted: LineFilter,
         *,
         after: tuple[int, int] | None,
-        limit: int,
+        budget: Budget,
         is_newest_first: bool,
     ) -> Sequence[StoredLine]:
         """Lines of a run by time."""
@@ -136,8 +142,8 @@ class SqlLines:
             here = tuple_(*after)
             query = query.where(tuple_(*key) < here if is_newest_first else tuple_(*key) > here)
         order = [column.desc() for column in key] if is_newest_first else list(key)
-        found = connection.execute(query.order_by(*order).limit(limit))
-        return [StoredLine._make(row) for row in found]
+        ordered = query.order_by(*order).limit(budget.most_rows)
+        return budget.read(connection, ordered, StoredLine, StoredLine.size)
 
     def newest(self, connection: Connection) -> int:
         """The row id of the line that was stored last, or of a later one that was deleted; 0 for none."""
@@ -146,14 +152,14 @@ class SqlLines:
         return max(stored, int(deleted or 0))
 
     def since(
-        self, connection: Connection, run: int, min_severity: int, after: int, limit: int
+        self, connection: Connection, run: int, min_severity: int, after: int, budget: Budget
     ) -> Sequence[StoredLine]:
         """Lines of a run in the order in which they were stored, behind a row id."""
         query = select(*_SHOWN).where(lines.c.id > after, lines.c.run == run)
         if min_severity:
             query = query.where(lines.c.severity >= min_severity)
-        found = connection.execute(query.order_by(lines.c.id).limit(limit))
-        return [StoredLine._make(row) for row in found]
+        ordered = query.order_by(lines.c.id).limit(budget.most_rows)
+        return budget.read(connection, ordered, StoredLine, StoredLine.size)
 
     def said(
         self,

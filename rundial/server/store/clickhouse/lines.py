@@ -13,7 +13,7 @@ from typing import Any, Final
 from sqlalchemy import Connection
 
 from rundial.server.rows import TextRow
-from rundial.server.store.budget import Budget
+from rundial.server.store.budget import ANSWER_BYTES, Budget
 from rundial.server.store.clickhouse.connection import ClickHouse
 from rundial.server.store.clickhouse.group import Group
 from rundial.server.store.clickhouse.mark import Seen, mark_of, seen_by
@@ -93,7 +93,7 @@ class ClickHouseLines:
         wanted: LineFilter,
         *,
         after: tuple[int, int] | None,
-        limit: int,
+        budget: Budget,
         is_newest_first: bool,
     ) -> Sequence[StoredLine]:
         """Lines of a run by time."""
@@ -105,11 +105,11 @@ class ClickHouseLines:
         return self._lines(
             _BACKWARDS if is_newest_first else _FORWARDS,
             seen_by(connection, "lines"),
+            budget,
             run=run,
             severity=wanted.min_severity,
             time=time,
             after=number,
-            limit=limit,
             start=start,
             end=last,
         )
@@ -119,11 +119,11 @@ class ClickHouseLines:
         return mark_of(connection).lines
 
     def since(
-        self, connection: Connection, run: int, min_severity: int, after: int, limit: int
+        self, connection: Connection, run: int, min_severity: int, after: int, budget: Budget
     ) -> Sequence[StoredLine]:
         """Lines of a run in the order in which they were stored, behind a number."""
         seen = seen_by(connection, "lines")
-        return self._lines(_SINCE, seen, run=run, severity=min_severity, after=after, limit=limit)
+        return self._lines(_SINCE, seen, budget, run=run, severity=min_severity, after=after)
 
     def said(
         self,
@@ -143,8 +143,7 @@ class ClickHouseLines:
                 "spans": sorted({span_id.hex() for _, span_id in some}),
                 "said": SAID,
             }
-            rows = self._database.fitting(budget, _SAID, seen, of=_FIELDS, size=_SIZE, **given)
-            found += map(_line, rows)
+            found += self._lines(_SAID, seen, budget, **given)
         return found
 
     def rows(
@@ -154,7 +153,12 @@ class ClickHouseLines:
         wanted = LineFilter(0, *times)
         after: tuple[int, int] | None = None
         while found := self.page(
-            connection, run, wanted, after=after, limit=_ROWS_AT_ONCE, is_newest_first=False
+            connection,
+            run,
+            wanted,
+            after=after,
+            budget=Budget(ANSWER_BYTES, _ROWS_AT_ONCE),
+            is_newest_first=False,
         ):
             yield [_exported(line) for line in found]
             after = found[-1].time_unix_ns, found[-1].id
@@ -164,8 +168,9 @@ class ClickHouseLines:
         if self._database.rows(_SOME, run=run):
             self._database.command(_DELETE, run=run)
 
-    def _lines(self, sql: str, seen: Seen, **given: object) -> list[StoredLine]:
-        return [_line(row) for row in self._database.rows(sql, seen, **given)]
+    def _lines(self, sql: str, seen: Seen, budget: Budget, **given: object) -> list[StoredLine]:
+        rows = self._database.fitting(budget, sql, seen, of=_FIELDS, size=_SIZE, **given)
+        return [_line(row) for row in rows]
 
     def _fresh(self, connection: Connection, sender: Sender, texts: Sequence[TextRow]) -> Sequence[TextRow]:
         """The lines that are not there already."""
