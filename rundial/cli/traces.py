@@ -122,6 +122,8 @@ def export(
         _written(lines, options["path"])
     if counted["running"]:
         session.output.note(f"{counted['running']} spans still run and were left out")
+    if not counted["spans"] and options["path"] is None:
+        session.output.note(f"no spans of {shown(run_id)} have ended yet; nothing was written")
     if options["path"] is not None:
         found = {"path": str(options["path"]), **counted}
         session.output.result(found, lambda: [f"{counted['spans']} spans in {options['path']}"])
@@ -226,7 +228,7 @@ def _identity(row: dict[str, Any]) -> tuple[object, ...]:
 def _print(output: Output, run_id: str, rows: Rows, *, is_newest_first: bool = False) -> None:
     def human() -> list[str]:
         if not rows:
-            return [f"no spans of {shown(run_id)} yet"]
+            return [f"no spans of {shown(run_id)} yet; see what there is: rundial run status {shown(run_id)}"]
         return [_line(output, row) for row in (reversed(rows) if is_newest_first else rows)]
 
     output.result({"spans": rows}, human)
