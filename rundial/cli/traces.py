@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from rundial.cli.failure import CommandError
-from rundial.cli.follow import looks
+from rundial.cli.follow import look_on
 from rundial.cli.names import run_ids, trace_ids
 from rundial.cli.options import Group, placed
 from rundial.cli.output import Output, shown, when, write
@@ -52,12 +52,16 @@ def tail(
         place = session.place(client)
         pace = {"interval_s": options["interval_seconds"], "is_following": options["follow"]}
         seen: set[tuple[object, ...]] = set()
-        for turn, _ in enumerate(looks(client, place, run_id, **pace)):
+
+        def look(_: str, number: int) -> None:
+            nonlocal seen
             rows = _spans(client, place, run_id, limit=options["spans"], order="desc")
             fresh = [row for row in rows if _identity(row) not in seen]
-            if fresh or turn == 0:
+            if fresh or number == 0:
                 _print(session.output, run_id, fresh, is_newest_first=True)
             seen = {_identity(row) for row in rows}
+
+        look_on(session.output, client, place, run_id, look, **pace)
 
 
 @group.command("show")
