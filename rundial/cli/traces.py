@@ -14,7 +14,7 @@ from rundial.cli.failure import CommandError
 from rundial.cli.follow import look_on
 from rundial.cli.names import run_ids, trace_ids
 from rundial.cli.options import Group, placed
-from rundial.cli.output import Output, shown, when, write
+from rundial.cli.output import Output, shown, some, when, write
 from rundial.cli.target import Place, session_of
 
 if TYPE_CHECKING:
@@ -125,12 +125,12 @@ def export(
         lines = _requests(client, place, run_id, options["trace_id"], counted)
         _written(lines, options["path"])
     if counted["running"]:
-        session.output.note(f"{counted['running']} spans still run and were left out")
+        session.output.note(f"{some(counted['running'], 'span')} still running and left out")
     if not counted["spans"] and options["path"] is None:
         session.output.note(f"no spans of {shown(run_id)} have ended yet; nothing was written")
     if options["path"] is not None:
         found = {"path": str(options["path"]), **counted}
-        session.output.result(found, lambda: [f"{counted['spans']} spans in {options['path']}"])
+        session.output.result(found, lambda: [f"{some(counted['spans'], 'span')} in {options['path']}"])
 
 
 def _requests(
