@@ -11,7 +11,7 @@ from rundial.cli.failure import CommandError
 from rundial.cli.lazily import LazyCommands, Source
 from rundial.cli.names import artifact_names, run_ids
 from rundial.cli.options import Group, placed
-from rundial.cli.output import facts, shown, size, table, when
+from rundial.cli.output import facts, shown, size, some, table, when
 from rundial.cli.progress import tracked
 from rundial.cli.target import Place, session_of
 
@@ -135,8 +135,9 @@ def collect(ctx: click.Context, /, workspace: str | None, project: str | None, d
     with session.client(timeout_s=VERIFY_S) as client:
         found = client.collect_artifacts(**session.place(client).slugs(), dry_run=dry_run)
     verb = "would free" if dry_run else "freed"
-    said = f"{verb} {size(found.get('bytesFreed'))} in {found.get('blobsDeleted')} files"
-    ended = f"expired: {found.get('versionsExpired')} versions, {found.get('uploadsExpired')} uploads"
+    said = f"{verb} {size(found.get('bytesFreed'))} in {some(found.get('blobsDeleted'), 'file')}"
+    versions = some(found.get("versionsExpired"), "version")
+    ended = f"expired: {versions}, {some(found.get('uploadsExpired'), 'upload')}"
     session.output.result({"result": found}, lambda: [said] if dry_run else [said, ended])
 
 
@@ -214,7 +215,7 @@ def details_of(found: Mapping[str, Any]) -> list[str]:
             ("created", when(found.get("createdAtMs"))),
             ("expires", when(found.get("expiresAtMs"))),
             ("digest", shown(found.get("digest"))),
-            ("size", f"{size(found.get('sizeBytes'))} in {shown(found.get('fileCount'))} files"),
+            ("size", f"{size(found.get('sizeBytes'))} in {some(found.get('fileCount'), 'file')}"),
             *((f"  {shown(key)}", shown(value)) for key, value in (found.get("metadata") or {}).items()),
         ]
     )

@@ -137,4 +137,8 @@ def list_keys(ctx: click.Context, /, workspace: str | None, agent: str) -> None:
         slug = session.workspace(client)
         agent_id = agent_of(client, slug, agent)
         found = client.list_agent_api_keys(workspace_slug=slug, agent_id=agent_id)
-    session.output.result({"workspace": slug, "agentId": agent_id, "keys": found}, lambda: key_table(found))
+    who = shown(agent_id)
+    none = f"no keys of {who} yet; make one: rundial auth agent key create --agent {who}"
+    session.output.result(
+        {"workspace": slug, "agentId": agent_id, "keys": found}, lambda: key_table(found, none=none)
+    )

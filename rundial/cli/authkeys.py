@@ -23,6 +23,7 @@ ALIASES = {
     "ingest:artifacts": "artifacts:write",
     "query:read": "project:read",
 }
+_NONE = "no keys of this project yet; make one: rundial auth key create"
 DEFAULT_SCOPES = ("metrics:write", "project:read", "stream:read")
 
 keys = Group("key", help="Make, list and end API keys of a project.")
@@ -66,10 +67,10 @@ def key_lines(found: Mapping[str, Any]) -> list[str]:
     ]
 
 
-def key_table(found: list[Any]) -> list[str]:
-    """Return keys as a table."""
+def key_table(found: list[Any], *, none: str) -> list[str]:
+    """Return keys as a table; `none` is what stands there when there are none."""
     if not found:
-        return ["no keys yet; make one: rundial auth key create"]
+        return [none]
     rows = [
         [
             shown(row.get("keyId")),
@@ -128,7 +129,8 @@ def listing(ctx: click.Context, /, workspace: str | None, project: str | None) -
         place = session.place(client)
         found = client.list_api_keys(workspace_slug=place.workspace, project_slug=place.project)
     session.output.result(
-        {"workspace": place.workspace, "project": place.project, "keys": found}, lambda: key_table(found)
+        {"workspace": place.workspace, "project": place.project, "keys": found},
+        lambda: key_table(found, none=_NONE),
     )
 
 

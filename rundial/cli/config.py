@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from rundial.cli.failure import CommandError
+from rundial.cli.failure import CommandError, nearest
 from rundial.cli.names import setting_names, setting_values
 from rundial.cli.options import Group
 from rundial.cli.output import facts, shown
@@ -52,9 +52,12 @@ def set_field(ctx: click.Context, /, name: str, value: str) -> None:
     from rundial import profilechanges
 
     session = session_of(ctx, makes_profile=True)
+    _need_setting(name)
     profile = name_of(session)
     is_changed = profilechanges.write_fields(profile, {name: profilechanges.checked(name, value)})
-    _tell(session, profile, name, is_changed=is_changed)
+    said = f"{shown(name)} of profile {profile} is set"
+    told = said if is_changed else f"{said} so already; nothing was changed"
+    _tell(session, profile, name, told, is_changed=is_changed)
 
 
 @group.command("unset")
@@ -71,7 +74,9 @@ def unset(ctx: click.Context, /, name: str) -> None:
     if name not in (profile.fields or {}) and name not in profilechanges.SETTABLE:
         raise CommandError(f"there is no setting {name!r}", f"There are {', '.join(profilechanges.SETTABLE)}")
     is_changed = profilechanges.write_fields(profile.name, {name: None})
-    _tell(session, profile.name, name, is_changed=is_changed)
+    said = f"{shown(name)} of profile {profile.name} is not set"
+    told = f"{said} any more" if is_changed else f"{said}; nothing was changed"
+    _tell(session, profile.name, name, told, is_changed=is_changed)
 
 
 def name_of(session: Session) -> str:
@@ -94,11 +99,27 @@ def whole(known: Profiles) -> dict[str, Any]:
     }
 
 
-def _tell(session: Session, profile: str, name: str, *, is_changed: bool) -> None:
-    said = f"{shown(name)} of profile {profile} is set" if is_changed else "nothing was changed"
+def _tell(session: Session, profile: str, name: str, said: str, *, is_changed: bool) -> None:
     session.output.result(
         {"profile": profile, "field": name, "changed": is_changed, "message": said}, lambda: [said]
     )
+
+
+def _need_setting(name: str) -> None:
+    """Check that there is a setting of this name.
+
+    Raises:
+        CommandError: There is none; what to write instead is its next step.
+    """
+    from rundial import profilechanges
+
+    # A key is told apart: where it is kept is said where it is refused.
+    if name not in (*profilechanges.SETTABLE, "api_key"):
+        close = nearest(name, profilechanges.SETTABLE)
+        known = f"There are {', '.join(profilechanges.SETTABLE)}"
+        raise CommandError(
+            f"there is no setting {shown(name)!r}", f"Did you mean {close}?" if close else known
+        )
 
 
 def _resolved(session: Session) -> dict[str, str | None]:

@@ -12,7 +12,7 @@ import click
 from rundial.cli.failure import CommandError
 from rundial.cli.names import run_ids
 from rundial.cli.options import Command, flags_of, placed, words_of
-from rundial.cli.output import count, shown
+from rundial.cli.output import count, shown, some
 from rundial.cli.progress import counted
 from rundial.cli.target import Session, session_of
 from rundial.cli.times import Moment
@@ -133,7 +133,9 @@ def _export(
 
 def _tell(session: Session, wish: Wish, out: Path, rows: int) -> None:
     found = {"out": str(out), "rows": rows, "format": wish.form}
-    session.output.result(found, lambda: [f"{rows:,} {COUNTED[wish.kind.name]} in {shown(out)}"])
+    session.output.result(
+        found, lambda: [f"{some(rows, COUNTED[wish.kind.name].removesuffix('s'))} in {shown(out)}"]
+    )
 
 
 def _fetcher(

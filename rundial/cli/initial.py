@@ -109,6 +109,6 @@ def _lines(found: dict[str, Any], endpoint: str, who: str) -> list[str]:
         f"profile {found['profile']} means {shown(target['workspace'])}/{shown(target['project'])}",
     ]
     if run is not None:
-        lines.append(f"made the run {shown(run['runId'])}; see it: rundial run list, or {endpoint}")
+        lines.append(f"made the run {shown(run['runId'])}; see it: rundial run list")
     lines.append(f'next, in a program: run = rundial.init(project="{shown(target["project"])}")')
     return lines

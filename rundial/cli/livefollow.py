@@ -9,11 +9,12 @@ import threading
 import time
 from typing import TYPE_CHECKING
 
-from rundial.cli.follow import OVER
+from rundial.cli.follow import OVER, Away, is_away
 from rundial.cli.lines import Wish, identity, last_lines, tell
 from rundial.cli.livereader import Reader
 from rundial.cli.output import Output
 from rundial.cli.target import Place
+from rundial.errors import RundialRequestError
 
 if TYPE_CHECKING:
     from rundial.api.client import Client
@@ -44,10 +45,10 @@ def follow(output: Output, client: Client, place: Place, wish: Wish, interval_s:
             return False
         rows = last_lines(client, project_id, wish)
         tell(output, wish.run_id, rows)
-        known = {identity(row) for row in rows}
+        known, away = {identity(row) for row in rows}, Away(output)
         while True:
-            after = _printed(output, reader, wish.run_id, known, after, interval_s)
-            if _state(client, place, wish.run_id)[1]:
+            after = _printed(output, reader, wish.run_id, known, after, interval_s, away)
+            if _is_over(client, place, wish.run_id, away):
                 break
         _rest(output, client, query, wish.run_id, known, after)
     except KeyboardInterrupt:
@@ -62,8 +63,25 @@ def _state(client: Client, place: Place, run_id: str) -> tuple[str, bool]:
     return str(found.get("projectId", "")), found.get("status") in OVER
 
 
-def _printed(
-    output: Output, reader: Reader, run_id: str, known: set[tuple[object, ...]], after: str, wait_s: float
+def _is_over(client: Client, place: Place, run_id: str, away: Away) -> bool:
+    """Return whether the run is over; a server that does not answer has not said so."""
+    try:
+        return _state(client, place, run_id)[1]
+    except RundialRequestError as error:
+        if not is_away(error):
+            raise
+        away.say(str(error))
+        return False
+
+
+def _printed(  # noqa: PLR0913 -- what is shown where
+    output: Output,
+    reader: Reader,
+    run_id: str,
+    known: set[tuple[object, ...]],
+    after: str,
+    wait_s: float,
+    away: Away,
 ) -> str:
     """Print what comes for a while; return where the stream stands."""
     end_s = time.monotonic() + wait_s
@@ -72,6 +90,10 @@ def _printed(
         if event is None:
             return after
         after = event.place or after
+        if event.name == "cut":
+            away.say(str(event.data["reason"]))
+        else:
+            away.end()
         _print(output, run_id, event, known)
         if time.monotonic() >= end_s:
             return after

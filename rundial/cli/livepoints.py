@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from rundial.cli.follow import OVER
+from rundial.cli.follow import OVER, Away
 from rundial.cli.livereader import Reader
 from rundial.cli.points import Printer, identity
 from rundial.cli.series import MAX_KEYS, Series, keys_of, last_points
@@ -58,7 +58,7 @@ def follow(
             return last_points(client, project_id, run_id, keys=list(wanted), points=points)
 
         printer.show(told.unseen(read(names)))
-        for event in _events(reader, printer):
+        for event in _events(reader, Away(printer.output)):
             fresh = told.unseen(told.series_of(event))
             fresh += told.unseen(read(told.to_read(event)))
             if fresh:
@@ -70,19 +70,19 @@ def follow(
     return True
 
 
-def _events(reader: Reader, printer: Printer) -> Iterator[Mapping[str, Any]]:
+def _events(reader: Reader, away: Away) -> Iterator[Mapping[str, Any]]:
     """Yield what the server tells until the run is over; say once that a stream broke off."""
     from rundial.api.livestream import FINAL
 
-    is_cut = False
     while True:
         event = reader.next()
         assert event is not None  # it was waited for without an end
         if event.name == "end" and event.data.get("reason") in FINAL:
             return
-        if event.name == "cut" and not is_cut:
-            printer.note(str(event.data["reason"]))
-        is_cut = event.name == "cut"
+        if event.name == "cut":
+            away.say(str(event.data["reason"]))
+        else:
+            away.end()
         if event.name == "points":
             yield event.data
 

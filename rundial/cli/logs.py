@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from rundial.cli.follow import looks
+from rundial.cli.follow import look_on
 from rundial.cli.lazily import LazyCommands, Source
 from rundial.cli.lines import LEVELS, Wish, identity, last_lines, tell
 from rundial.cli.livefollow import follow
@@ -64,10 +64,14 @@ def tail(
             return
         pace = {"interval_s": options["interval_seconds"], "is_following": options["follow"]}
         seen: set[tuple[object, ...]] = set()
-        for turn, project_id in enumerate(looks(client, place, run_id, **pace)):
+
+        def look(project_id: str, number: int) -> None:
+            nonlocal seen
             rows = last_lines(client, project_id, wish)
             fresh = [row for row in rows if identity(row) not in seen]
-            if fresh or turn == 0:
+            if fresh or number == 0:
                 tell(session.output, run_id, fresh)
             # Only the last look: what has left the window does not come back into it.
             seen = {identity(row) for row in rows}
+
+        look_on(session.output, client, place, run_id, look, **pace)

@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from rundial.cli.follow import looks
+from rundial.cli.follow import look_on
 from rundial.cli.lazily import LazyCommands, Source
 from rundial.cli.livepoints import follow
 from rundial.cli.names import run_ids
@@ -69,12 +69,16 @@ def tail(
         if options["follow"] and follow(printer, client, place, run_id, keys, options["points"]):
             return
         before: Series = []
-        for turn, project_id in enumerate(looks(client, place, run_id, **pace)):
+
+        def look(project_id: str, number: int) -> None:
+            nonlocal before
             found = last_points(client, project_id, run_id, keys=keys, points=options["points"])
             fresh = _unseen(found, before)
-            if fresh or turn == 0:
+            if fresh or number == 0:
                 printer.show(fresh)
             before = found or before
+
+        look_on(session.output, client, place, run_id, look, **pace)
 
 
 def _unseen(found: Series, before: Series) -> Series:

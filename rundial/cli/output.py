@@ -145,6 +145,11 @@ def size(number: object) -> str:
     return f"{value:.1f} {UNITS[-1]}"
 
 
+def some(number: object, noun: str) -> str:
+    """Return how many there are of what: `1 file`, `2 files`."""
+    return f"{count(number)} {noun}" if number == 1 else f"{count(number)} {noun}s"
+
+
 def count(number: object) -> str:
     """Return a whole number with separators, `-` when there is none."""
     return f"{number:,}" if isinstance(number, int) else "-"

@@ -19,10 +19,13 @@ class Printer:
     Args:
         output: How.
         run_id: The run's id.
+
+    Attributes:
+        output: How.
     """
 
     def __init__(self, output: Output, run_id: str) -> None:
-        self._output = output
+        self.output = output
         self._run_id = run_id
         self._is_begun = False
         # The widest cell of each column so far: what is printed later stands below it.
@@ -30,11 +33,7 @@ class Printer:
 
     def show(self, series: Series) -> None:
         """Print some points, the first time also that there are none."""
-        self._output.result({"series": series}, lambda: self._lines(series))
-
-    def note(self, line: str) -> None:
-        """Tell a person something beside the points."""
-        self._output.note(f"rundial: {line}")
+        self.output.result({"series": series}, lambda: self._lines(series))
 
     def _lines(self, series: Series) -> list[str]:
         cells = [

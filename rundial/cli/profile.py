@@ -70,8 +70,16 @@ def use(ctx: click.Context, /, name: str) -> None:
 @click.pass_context
 def delete(ctx: click.Context, /, name: str) -> None:
     """Remove a profile and the secrets that are stored for it."""
-    from rundial import profilechanges
+    from rundial import profilechanges, profiles
 
     profilechanges.delete(name)
+    known = profiles.load()
     said = f"profile {shown(name)} is gone, with its secrets"
-    output_of(ctx).result({"message": said, "profile": name}, lambda: [said])
+    lines = [said]
+    if known.active_name is None and known.by_name:
+        # The other one may be another server's, so a person chooses.
+        lines.append(
+            f"  no profile is active now; choose one: rundial profile use {sorted(known.by_name)[0]}"
+        )
+    found = {"message": said, "profile": name, "activeProfile": known.active_name}
+    output_of(ctx).result(found, lambda: lines)

@@ -54,6 +54,7 @@ def counted(output: Output, what: str, *, shown: Callable[[int], str] = size) ->
     if output.is_json or output.is_quiet or not sys.stderr.isatty():
         yield lambda done, total, text="": None
         return
+    from rundial.cli.abovebar import above
     from rundial.demo.render import ProgressBar
 
     bar: ProgressBar | None = None
@@ -66,8 +67,12 @@ def counted(output: Output, what: str, *, shown: Callable[[int], str] = size) ->
             bar, length = ProgressBar(sys.stderr, total, label=what, shown=shown), total
         bar.update(done, text)
 
-    try:
-        yield show
-    finally:
+    def clear() -> None:
         if bar is not None:
             bar.clear()
+
+    try:
+        with above(clear):
+            yield show
+    finally:
+        clear()

@@ -10,7 +10,7 @@ import click
 from rundial.cli.lazily import LazyCommands, Source
 from rundial.cli.names import run_ids
 from rundial.cli.options import Group, placed, words_of
-from rundial.cli.output import Output, count, facts, shown, table, when, when_short
+from rundial.cli.output import Output, count, facts, shown, some, table, when, when_short
 from rundial.cli.sparks import Sparks, sparks_of
 from rundial.cli.target import Place, session_of
 from rundial.cli.times import Moment
@@ -208,7 +208,7 @@ def details_of(output: Output, place: Place, found: Mapping[str, Any]) -> list[s
     ]
     counts = found.get("counts")
     if isinstance(counts, dict):
-        pairs.append(("stored", ", ".join(f"{count(counts.get(s))} {s}" for s in SIGNALS)))
+        pairs.append(("stored", ", ".join(some(counts.get(s), s.removesuffix("s")) for s in SIGNALS)))
     pairs += _ledger(found.get("ledger"))
     pairs += _facets(found)
     return facts(pairs)

@@ -9,7 +9,7 @@ import click
 
 from rundial.cli.names import run_ids
 from rundial.cli.options import Command, placed
-from rundial.cli.output import shown, table
+from rundial.cli.output import shown, some, table
 from rundial.cli.target import session_of
 
 MAX_RUNS = 20
@@ -31,7 +31,7 @@ def compare(
 ) -> None:
     """Put runs side by side: status, config and summary, those that differ."""
     if not 2 <= len(run_ids) <= MAX_RUNS:
-        raise click.UsageError(f"{len(run_ids)} runs were given; 2 to {MAX_RUNS} can be compared")
+        raise click.UsageError(f"{some(len(run_ids), 'run')} given; 2 to {MAX_RUNS} can be compared")
     session = session_of(ctx, workspace=workspace, project=project)
     with session.client() as client:
         place = session.place(client)

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from rundial.cli.curves import sparkline
-from rundial.cli.follow import looks
+from rundial.cli.follow import look_on
 from rundial.cli.lines import line_of
 from rundial.cli.names import run_ids
 from rundial.cli.options import Command, placed
@@ -77,13 +77,16 @@ def watch(
     with session.client() as client:
         place = session.place(client)
         screen = Screen()
-        for _ in looks(client, place, run_id, interval_s=interval_seconds, is_following=True):
+
+        def show(_project_id: str, _number: int) -> None:
             look = look_at(client, place, run_id)
             if output.is_json:
                 found = {"run": look.run, "series": look.series, "logs": look.lines, "spans": look.spans}
                 output.result(found, list)
             elif not output.is_quiet:
                 screen.show(picture(output, place, look))
+
+        look_on(output, client, place, run_id, show, interval_s=interval_seconds, is_following=True)
 
 
 class Screen:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from rundial.cli.options import Command, flags_of
-from rundial.cli.output import Output, count, shown
+from rundial.cli.output import Output, count, shown, some
 from rundial.cli.progress import counted
 from rundial.cli.target import output_of
 from rundial.reasons import SIGNALS
@@ -140,4 +140,4 @@ def _lines(results: Sequence[SyncResult]) -> list[str]:
 
 def _words(numbers: Mapping[str, int]) -> str:
     shown_ones = [*SIGNALS, *(["artifacts"] if numbers.get("artifacts") else [])]
-    return ", ".join(f"{count(numbers.get(signal, 0))} {signal}" for signal in shown_ones)
+    return ", ".join(some(numbers.get(signal, 0), signal.removesuffix("s")) for signal in shown_ones)

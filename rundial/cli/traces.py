@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from rundial.cli.failure import CommandError
-from rundial.cli.follow import looks
+from rundial.cli.follow import look_on
 from rundial.cli.names import run_ids, trace_ids
 from rundial.cli.options import Group, placed
-from rundial.cli.output import Output, shown, when, write
+from rundial.cli.output import Output, shown, some, when, write
 from rundial.cli.target import Place, session_of
 
 if TYPE_CHECKING:
@@ -53,12 +53,16 @@ def tail(
         place = session.place(client)
         pace = {"interval_s": options["interval_seconds"], "is_following": options["follow"]}
         seen: set[tuple[object, ...]] = set()
-        for turn, _ in enumerate(looks(client, place, run_id, **pace)):
+
+        def look(_: str, number: int) -> None:
+            nonlocal seen
             rows = _newest(client, place, run_id, options["spans"])
             fresh = [row for row in rows if _identity(row) not in seen]
-            if fresh or turn == 0:
+            if fresh or number == 0:
                 _print(session.output, run_id, fresh, is_newest_first=True)
             seen = {_identity(row) for row in rows}
+
+        look_on(session.output, client, place, run_id, look, **pace)
 
 
 @group.command("show")
@@ -125,10 +129,12 @@ def export(
         lines = _requests(client, place, run_id, options["trace_id"], counted)
         _written(lines, options["path"])
     if counted["running"]:
-        session.output.note(f"{counted['running']} spans still run and were left out")
+        session.output.note(f"{some(counted['running'], 'span')} still running and left out")
+    if not counted["spans"] and options["path"] is None:
+        session.output.note(f"no spans of {shown(run_id)} have ended yet; nothing was written")
     if options["path"] is not None:
         found = {"path": str(options["path"]), **counted}
-        session.output.result(found, lambda: [f"{counted['spans']} spans in {options['path']}"])
+        session.output.result(found, lambda: [f"{some(counted['spans'], 'span')} in {options['path']}"])
 
 
 def _requests(
@@ -227,7 +233,7 @@ def _identity(row: dict[str, Any]) -> tuple[object, ...]:
 def _print(output: Output, run_id: str, rows: Rows, *, is_newest_first: bool = False) -> None:
     def human() -> list[str]:
         if not rows:
-            return [f"no spans of {shown(run_id)} yet"]
+            return [f"no spans of {shown(run_id)} yet; see what there is: rundial run status {shown(run_id)}"]
         return [_line(output, row) for row in (reversed(rows) if is_newest_first else rows)]
 
     output.result({"spans": rows}, human)

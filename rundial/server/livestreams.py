@@ -24,8 +24,9 @@ MAX_AGE_S: Final = 900.0
 BEAT_S: Final = 15.0
 # A reader that takes nothing for so long is let go.
 SEND_S: Final = 20.0
-# Between two looks at what is new.
+# Between two looks at what is new; at least so many times as long as the look took.
 PAUSE_S: Final = 0.25
+_SHARE: Final = 4
 
 
 class Streams:
@@ -185,6 +186,7 @@ async def looks(
                 yield event({"reason": "age"}, name="end")
                 return
             found = await look()
+            took_s = clock.monotonic_s() - now_s
             for each in found.events:
                 yield each
             place = found.place
@@ -198,5 +200,6 @@ async def looks(
             elif now_s - beat_s >= BEAT_S:
                 beat_s = now_s
                 yield BEAT
-            await streams.pause(PAUSE_S)
+            # A look that takes long, at very many series, comes less often: others have work for the readers.
+            await streams.pause(max(PAUSE_S, _SHARE * took_s))
         yield event({"reason": "shutdown"}, name="end", event_id=place)

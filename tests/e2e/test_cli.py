@@ -51,7 +51,7 @@ def test_run_status_shows_what_is_stored_and_that_it_is_complete(account: Accoun
 
     assert found["counts"] == {"points": 2 * STEPS, "lines": 2, "spans": 1}
     assert found["ledger"]["complete"] is True
-    assert f"{2 * STEPS} points, 2 lines, 1 spans" in text
+    assert f"{2 * STEPS} points, 2 lines, 1 span" in text
     assert "complete: everything that was recorded is stored" in text
 
 

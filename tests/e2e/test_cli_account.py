@@ -45,6 +45,17 @@ def test_profiles_are_made_chosen_and_removed() -> None:
     assert found["profiles"]["lab"]["endpoint"] == "http://lab:8787"
 
 
+def test_profile_that_was_the_active_one_leaves_none_and_says_so() -> None:
+    """Later commands would ask another server than a person thinks."""
+    for name in ("lab", "work"):
+        rundial("profile", "create", name, "--endpoint", f"http://{name}:8787")
+    done = rundial("profile", "delete", "work")
+
+    assert done.status == 0
+    assert "no profile is active now; choose one: rundial profile use lab" in done.stdout
+    assert rundial("profile", "ls", "--json").found["activeProfile"] is None
+
+
 @pytest.mark.parametrize(
     ("args", "words"),
     [

@@ -311,6 +311,52 @@ def test_empty_results_say_what_to_try(account: Account) -> None:
     assert "rundial target ls" in account.rundial("evals", "ls", *PLACE).stdout
 
 
+def test_run_without_spans_says_what_to_try(account: Account) -> None:
+    """Also an export, which prints nothing else."""
+    made = account.rundial("run", "start", *PLACE, "--json").found["run"]["runId"]
+    for command in ("tail", "show"):
+        assert f"rundial run status {made}" in account.rundial("traces", command, made, *PLACE).stdout
+    export = account.rundial("traces", "export", made, *PLACE)
+
+    assert (export.status, export.stdout) == (0, "")
+    assert "nothing was written" in export.stderr
+    account.rundial("run", "finish", made, *PLACE)
+
+
+def test_project_that_is_not_there_is_answered_in_commands(account: Account) -> None:
+    """A shell has no routes; and a run is missing in a place, which is named."""
+    done = account.rundial("run", "list", "--project", "nowhere")
+    missing = account.rundial("run", "status", "run_nowhere", *PLACE)
+
+    assert "`rundial project ls`" in done.stderr
+    assert "/api/" not in done.stderr
+    assert "run_nowhere of default-workspace/digits" in missing.stderr
+
+
+def test_config_says_what_it_did(home: Path, account: Account) -> None:
+    """Set, set already, unset, not set: four different things; a mistyped name has a next step."""
+    newcomer = replace(account, config=home / "config")
+    said = [
+        newcomer.rundial("config", *args, RUNDIAL_ENDPOINT=account.server.url).stdout.strip()
+        for args in (
+            ("set", "project", "x"),
+            ("set", "project", "x"),
+            ("unset", "project"),
+            ("unset", "project"),
+        )
+    ]
+    wrong = newcomer.rundial("config", "set", "proiect", "x")
+
+    assert said == [
+        "project of profile default is set",
+        "project of profile default is set so already; nothing was changed",
+        "project of profile default is not set any more",
+        "project of profile default is not set; nothing was changed",
+    ]
+    _is_a_failure(wrong.stderr)
+    assert "Did you mean project?" in wrong.stderr
+
+
 def test_run_without_a_name_is_not_called_by_its_id_twice(account: Account) -> None:
     """An id is long, and said once; its name is a dash."""
     made = account.rundial("run", "start", "--project", "unnamed", "--json").found["run"]["runId"]

@@ -26,10 +26,14 @@ with rd.init(project="digits", run_id="live", config={}) as run:
     for line in sys.stdin:
         number, deadline_s = line.split()
         run.log({"loss": 1.0 / (int(number) + 1), "free": float(number)}, step=int(number))
+        run.log_text(f"line {number}")
+        with run.trace(f"span {number}"):
+            pass
         run.flush(float(deadline_s))
         print(number, flush=True)
 """
-TAIL = ("metrics", "tail", "live", "--project", "digits", "--follow")
+PLACE = ("live", "--project", "digits")
+TAIL = ("metrics", "tail", *PLACE, "--follow")
 
 
 class Writer:
@@ -69,10 +73,12 @@ def writer(server: ServerProgram) -> Iterator[Writer]:
 
 
 @contextmanager
-def tailing(*args: str, **environment: str) -> Iterator[subprocess.Popen[str]]:
+def tailing(
+    *args: str, command: tuple[str, ...] = TAIL, **environment: str
+) -> Iterator[subprocess.Popen[str]]:
     """The command in a pipe."""
     reader = subprocess.Popen(
-        [sys.executable, "-m", "rundial", *TAIL, *args],
+        [sys.executable, "-m", "rundial", *command, *args],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -132,6 +138,41 @@ def test_each_point_is_printed_once_and_a_killed_server_costs_none(
     assert sorted(steps_in(lines, "free")) == [0, 1, 2, 3]
     assert [line for line in lines if line.startswith("SERIES")] == lines[:1]
     assert told.count("broke off") + told.count("could not be reached") == 1
+    assert "Traceback" not in told
+
+
+@pytest.mark.parametrize(
+    ("command", "word"),
+    [
+        (("logs", "tail", *PLACE, "--follow"), "line"),
+        (("traces", "tail", *PLACE, "--follow"), "span"),
+        (("run", "watch", *PLACE), "line"),
+    ],
+)
+def test_server_that_is_away_for_a_while_ends_no_following(
+    server: ServerProgram, writer: Writer, command: tuple[str, ...], word: str
+) -> None:
+    """It is said once, and everything is shown once the server is back."""
+    lines: list[str] = []
+    with tailing("--interval-seconds", "0.2", command=command) as reader:
+        assert reader.stdout is not None
+        assert reader.stderr is not None
+        while not any(f"{word} 0" in line for line in lines):
+            lines.append(reader.stdout.readline())
+        server.kill()
+        said = reader.stderr.readline()
+        writer.log(1, deadline_s=0.1)
+        server.start()
+        writer.log(2)
+        writer.finish()
+        rest, told = rest_of(reader)
+
+    assert reader.returncode == 0, told
+    assert "Still following" in said
+    shown = [
+        number for number in range(3) for line in lines + rest if line.rstrip().endswith(f"{word} {number}")
+    ]
+    assert shown == [0, 1, 2]
     assert "Traceback" not in told
 
 

@@ -53,6 +53,18 @@ def test_sync_on_a_terminal_shows_how_far_it_is(account: Account) -> None:
 
 
 @pytest.mark.usefixtures("left")
+def test_warning_stands_above_the_bar(account: Account) -> None:
+    """What the sender says of a server that is away begins a line of its own."""
+    place = {"XDG_CONFIG_HOME": str(account.config), "RUNDIAL_API_KEY": "rdk_x"}
+    with Terminal("sync", "--to", "http://127.0.0.1:9", "--timeout", "2", environment=place) as terminal:
+        assert terminal.wait() == 1
+
+    warned = [line for line in terminal.text.split("\n") if "no connection" in line and "rundial: " in line]
+    assert warned
+    assert all(line.rpartition("\r\x1b[K")[2].startswith("rundial: ") for line in warned)
+
+
+@pytest.mark.usefixtures("left")
 @pytest.mark.parametrize(
     ("flags", "noted"), [((), "delivering what ended processes left behind\n"), (("--quiet",), "")]
 )

@@ -152,7 +152,7 @@ def test_what_is_exported_comes_in_again_as_the_same_spans(here: Here, tmp_path:
     for line in path.read_text("utf-8").splitlines():
         assert here.post("/v1/traces", line.encode(), key=key) == b"{}"
 
-    assert (done.status, "1 spans still run" in done.stderr, "7 spans" in done.stdout) == (0, True, True)
+    assert (done.status, "1 span still running" in done.stderr, "7 spans" in done.stdout) == (0, True, True)
     before = [each for each in here.spans("digits", "run-1") if not each["running"]]
     assert here.spans("copy", "run-1") == before
     details: list[Any] = [here.server.get(f"{P}/{project}/runs/run-1") for project in ("digits", "copy")]

@@ -17,6 +17,7 @@ from tests.conftest import RANKS, ROOT, STEERING
 from tests.perf import (
     burst,
     call,
+    clickhouse,
     commands,
     day,
     encoding,
@@ -43,6 +44,7 @@ SECTIONS: dict[str, Callable[[Plan], list[Figure]]] = {
     "encoding": encoding.run_section,
     "ingest": ingest.run_section,
     "queries": queries.run_section,
+    "clickhouse": clickhouse.run_section,
     "traces": traces.run_section,
     "burst": burst.run_section,
     "day": day.run_section,

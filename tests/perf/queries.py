@@ -49,7 +49,7 @@ def run_section(plan: Plan) -> list[Figure]:
     data = plan.place("reference") / "data"
     filled = measure(fill, data=str(data), points=plan.size(POINTS), lines=plan.size(LINES))
     with ServerProgram(data) as live:
-        asked = _Asked(live)
+        asked = Asked(live)
         first = asked.series()
         # As long as a claim takes; the answers say by themselves when rollups are read.
         wait_until(lambda: asked.series() * 3 < first or plan.is_quick, 60)
@@ -57,26 +57,26 @@ def run_section(plan: Plan) -> list[Figure]:
         table = [asked.table() for _ in range(plan.repeats)]
         tail = [asked.tail() for _ in range(plan.repeats)]
         spent = {
-            name: _spent_ms(live, job, plan.repeats)
+            name: spent_ms(live, job, plan.repeats)
             for name, job in (("series", asked.series), ("table", asked.table), ("tail", asked.tail))
         }
-        took = _beside(asked)
-        peak = _peak_bytes(live)
+        took = beside(asked)
+        peak = peak_bytes(live)
     curve = [
         Figure(f"store, the last points up to {int(mark):,}", [cost], "µs of CPU a point")
         for mark, cost in filled["cost"].items()
     ]
     return [
         Figure("the longest series in 1,000 buckets, first time", [first], "ms", note="read from its points"),
-        Figure("the same from rollups", series, "ms", at_most=60.0, note=_cpu_note(spent["series"])),
+        Figure("the same from rollups", series, "ms", at_most=60.0, note=cpu_note(spent["series"])),
         Figure(
             "run table, 1,000 runs with 5 summary columns",
             table,
             "ms",
             at_most=30.0,
-            note=_cpu_note(spent["table"]),
+            note=cpu_note(spent["table"]),
         ),
-        Figure("tail of 200 text lines", tail, "ms", at_most=5.0, note=_cpu_note(spent["tail"])),
+        Figure("tail of 200 text lines", tail, "ms", at_most=5.0, note=cpu_note(spent["tail"])),
         Figure(
             f"ingest, {WRITERS} writers and a reader, 99th percentile of a request",
             [quantiles(took, n=100)[98]],
@@ -89,7 +89,7 @@ def run_section(plan: Plan) -> list[Figure]:
     ]
 
 
-class _Asked:
+class Asked:
     """Times requests to a server, in milliseconds."""
 
     def __init__(self, live: ServerProgram) -> None:
@@ -134,7 +134,7 @@ class _Asked:
         return (time.perf_counter() - start) * 1e3, found
 
 
-def _beside(asked: _Asked) -> list[float]:
+def beside(asked: Asked) -> list[float]:
     """How long requests of several writers took while someone read a series, in milliseconds."""
     bodies = {
         (writer, request): _body(writer, request) for writer in range(WRITERS) for request in range(REQUESTS)
@@ -173,11 +173,12 @@ def _body(writer: int, request: int) -> bytes:
     return otlp.metrics((owner, [otlp.gauge("loss", [otlp.point(step, float(step)) for step in steps])]))
 
 
-def _cpu_note(spent_ms: float) -> str:
+def cpu_note(spent_ms: float) -> str:
+    """What the server's CPU did meanwhile, in words."""
     return f"{spent_ms:.1f} ms of the server's CPU"
 
 
-def _spent_ms(live: ServerProgram, job: Callable[[], float], times: int) -> float:
+def spent_ms(live: ServerProgram, job: Callable[[], float], times: int) -> float:
     """CPU time that the server spends on one request, which other programs do not lengthen."""
     before = _cpu_s(live)
     for _ in range(times):
@@ -190,16 +191,22 @@ def _cpu_s(live: ServerProgram) -> float:
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
-def _peak_bytes(live: ServerProgram) -> int:
+def peak_bytes(live: ServerProgram) -> int:
+    """The greatest memory that the server took."""
     lines = Path(f"/proc/{live.pid}/status").read_text().splitlines()
     return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("VmHWM:"))
 
 
-def fill(data: str, points: int, lines: int) -> dict[str, Any]:
-    """Store the reference points and some lines; µs of CPU a point over the last ones before each mark."""
+def fill(data: str, points: int, lines: int, events: str | None = None) -> dict[str, Any]:
+    """Store the reference points and some lines.
+
+    Returns:
+        `cost`: µs of CPU a point over the last ones before each mark; `points_s`: points a second in all.
+    """
     columns = reference_points.load(points)
     Path(data).mkdir(mode=0o700)
-    services = open_services(Path(data), SystemClock())
+    services = open_services(Path(data), SystemClock(), events=events)
+    began_s = time.perf_counter()
     cost: dict[str, float] = {}
     for at in range(0, points, AT_ONCE):
         batches = _deliveries(columns, at)
@@ -210,6 +217,7 @@ def fill(data: str, points: int, lines: int) -> dict[str, Any]:
         for mark in MARKS:
             if at < mark <= done:
                 cost[str(mark)] = spent / (done - at) * 1e6
+    points_s = points / (time.perf_counter() - began_s)
     for at in range(0, lines, AT_ONCE):
         delivery = _delivery(1)
         for seq in range(at, min(lines, at + AT_ONCE)):
@@ -218,7 +226,7 @@ def fill(data: str, points: int, lines: int) -> dict[str, Any]:
             )
         _commit(services, [delivery])
     close_services(services)
-    return {"cost": cost}
+    return {"cost": cost, "points_s": points_s}
 
 
 def _commit(services: Services, deliveries: list[Delivery]) -> None:

@@ -238,7 +238,7 @@ def iter_runs(  # noqa: PLR0913 - those of query_runs
 def get_run_details(self: Client, *, workspace_slug: str, project_slug: str, run_id: str) -> RunDetails:
     """Return one run: status, times, config, summary, counts and ledger."""
     path = f"{paths.project(workspace_slug, project_slug)}/runs/{paths.part(run_id)}"
-    what = f"reading run {run_id}"
+    what = f"reading run {run_id} of {workspace_slug}/{project_slug}"
     return cast(
         "RunDetails", self.caller.need(self.caller.get(path, what=what), "runId", "status", what=what)
     )

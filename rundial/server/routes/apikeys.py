@@ -201,7 +201,9 @@ async def revoke(request: Request) -> JSONResponse:
         workspace, project = _place(connection, principal, request)
         row = find_listed(connection, workspace.id, None if project is None else project.id, key_id)
         if row is None:
-            raise Problem(404, f"there is no key {key_id[:80]!r} here", "list the keys of the project")
+            raise Problem(
+                404, f"there is no key {key_id[:80]!r} here", "`rundial auth key list` lists the project's"
+            )
         person = find_user(connection, public_id=principal.doer.id) if principal.is_person else None
         is_maker = person is not None and row.maker_user_id == person.id
         if not (is_maker or principal.may_in(workspace.id, ADMIN)):

@@ -149,7 +149,7 @@ def need_project(connection: Connection, principal: Principal, workspace_slug: s
         raise Problem(
             404,
             f"there is no project {slug[:128]!r} in workspace {workspace.slug!r}",
-            "GET /api/v1/workspaces/{workspace}/projects lists them; a project appears with its first run",
+            "`rundial project ls` lists them; a project appears with its first run",
         )
     return project
 

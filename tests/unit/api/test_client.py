@@ -138,7 +138,10 @@ def test_api_error_carries_code_message_and_hint() -> None:
 
     assert raised.value.error_code == "NOT_FOUND"
     assert raised.value.error_hint == "List the runs."
-    assert str(raised.value) == "reading run r failed with HTTP 404 (NOT_FOUND: no such run). List the runs"
+    assert (
+        str(raised.value)
+        == "reading run r of w/p failed with HTTP 404 (NOT_FOUND: no such run). List the runs"
+    )
 
 
 def test_names_are_one_part_of_a_path_each() -> None:
