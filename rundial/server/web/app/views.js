@@ -13,6 +13,7 @@ const ROUTES = [
   ["/sign-in", "sign-in", () => import("../views/signin.js")],
   ["/w/:workspace", "projects", () => import("../views/projects.js")],
   ["/w/:workspace/:project", "runs", () => import("../views/runs/view.js")],
+  ["/w/:workspace/:project/compare", "compare", () => import("../views/compare/view.js")],
   ["/w/:workspace/:project/runs/:run", "run", () => import("../views/run/view.js")],
   ["/w/:workspace/:project/runs/:run/:tab", "run", () => import("../views/run/view.js")],
 ];

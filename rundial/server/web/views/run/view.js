@@ -9,7 +9,9 @@ import { useResource } from "../../data/resource.js";
 import { runDetails } from "../../data/runs.js";
 import { ChartsTab } from "./charts.js";
 import { RunHead } from "./head.js";
+import { LogsTab } from "./logs.js";
 import { OverviewTab } from "./overview.js";
+import { TracesTab } from "./traces.js";
 
 /**
  * @typedef {object} TabProps
@@ -23,6 +25,8 @@ import { OverviewTab } from "./overview.js";
 /** @type {{ tab: string, name: string, component: (props: TabProps) => any }[]} */
 const TABS = [
   { tab: "", name: "Charts", component: ChartsTab },
+  { tab: "logs", name: "Logs", component: LogsTab },
+  { tab: "traces", name: "Traces", component: TracesTab },
   { tab: "overview", name: "Overview", component: OverviewTab },
   { tab: "system", name: "System", component: (props) => html`<${ChartsTab} ...${props} isSystem />` },
 ];

@@ -1,0 +1,55 @@
+/** Text lines of a run. */
+
+import { api, post } from "./api.js";
+
+/**
+ * @typedef {object} LogLine
+ * @property {number} timestampMs
+ * @property {string} timestampNs
+ * @property {number} sequence
+ * @property {string} level
+ * @property {string} message
+ * @property {boolean} truncated
+ * @property {number | null} step
+ * @property {string | null} traceId
+ * @property {string | null} spanId
+ */
+/**
+ * @typedef {object} LogQuery
+ * @property {string} [minLevel]
+ * @property {string} [text]
+ * @property {string} [pattern]
+ */
+
+export const LEVELS = ["trace", "debug", "info", "warn", "error", "fatal"];
+
+/**
+ * A page of lines.
+ * @param {string} projectId
+ * @param {string} runId
+ * @param {LogQuery & { order: "asc" | "desc", startMs?: number, endMs?: number, cursor?: string | null, limit: number }} query
+ * @param {AbortSignal} [signal]
+ * @returns {Promise<{ rows: LogLine[], next: string | null, isCut: boolean }>}
+ */
+export async function queryLogs(projectId, runId, query, signal) {
+  const kept = Object.fromEntries(Object.entries(query).filter(([, value]) => value !== null && value !== undefined && value !== ""));
+  const found = await post(api("query", "logs"), { projectId, runId, ...kept }, signal);
+  return { rows: found.rows, next: found.page.nextCursor ?? null, isCut: found.searchCut };
+}
+
+/**
+ * Where lines come as they are stored.
+ * @param {string} projectId
+ * @param {string} runId
+ * @param {LogQuery} query
+ */
+export function logStream(projectId, runId, query) {
+  const params = new URLSearchParams({ projectId, runId });
+  for (const [name, value] of Object.entries(query)) if (value) params.set(name, value);
+  return `${api("stream", "logs")}?${params}`;
+}
+
+/** @param {LogLine} line */
+export function keyOf(line) {
+  return `${line.timestampNs} ${line.sequence} ${line.message.length}`;
+}
