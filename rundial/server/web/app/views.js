@@ -12,8 +12,11 @@ const ROUTES = [
   ["/", "home", () => import("../views/home.js")],
   ["/sign-in", "sign-in", () => import("../views/signin.js")],
   ["/w/:workspace", "projects", () => import("../views/projects.js")],
+  ["/w/:workspace/-/settings", "settings", () => import("../views/settings/view.js")],
   ["/w/:workspace/:project", "runs", () => import("../views/runs/view.js")],
   ["/w/:workspace/:project/compare", "compare", () => import("../views/compare/view.js")],
+  ["/w/:workspace/:project/artifacts", "artifacts", () => import("../views/artifacts/view.js")],
+  ["/w/:workspace/:project/evals", "evals", () => import("../views/evals/view.js")],
   ["/w/:workspace/:project/runs/:run", "run", () => import("../views/run/view.js")],
   ["/w/:workspace/:project/runs/:run/:tab", "run", () => import("../views/run/view.js")],
 ];

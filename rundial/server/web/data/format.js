@@ -71,7 +71,7 @@ export function size(bytes) {
     rest /= 1024;
     index += 1;
   }
-  return `${index ? short(rest) : rest} ${units[index]}`;
+  return `${index ? three(rest) : rest} ${units[index]}`;
 }
 
 /**

@@ -10,6 +10,7 @@ import { runDetails } from "../../data/runs.js";
 import { ChartsTab } from "./charts.js";
 import { RunHead } from "./head.js";
 import { LogsTab } from "./logs.js";
+import { MediaTab } from "./media.js";
 import { OverviewTab } from "./overview.js";
 import { TracesTab } from "./traces.js";
 
@@ -27,6 +28,7 @@ const TABS = [
   { tab: "", name: "Charts", component: ChartsTab },
   { tab: "logs", name: "Logs", component: LogsTab },
   { tab: "traces", name: "Traces", component: TracesTab },
+  { tab: "media", name: "Media", component: MediaTab },
   { tab: "overview", name: "Overview", component: OverviewTab },
   { tab: "system", name: "System", component: (props) => html`<${ChartsTab} ...${props} isSystem />` },
 ];
