@@ -11,7 +11,8 @@
     ├── ExportError                   raised by `rundial sync` and drain(); never by log()
     ├── ArtifactError                 an artifact could not be downloaded
     │   └── DigestMismatchError       its bytes are not what they should be
-    └── RundialRequestError (RuntimeError)   a control or query call failed
+    ├── RundialRequestError (RuntimeError)   a control or query call failed
+    └── UnsupportedError (NotImplementedError, AttributeError)   another tracker's name without a counterpart
 
 Facts are attributes and the message is made from them, so every error pickles: training
 workers are processes, and their errors travel.
@@ -165,3 +166,22 @@ class RundialRequestError(RundialError, RuntimeError):
 
     def __str__(self) -> str:
         return self.message
+
+
+class UnsupportedError(RundialError, NotImplementedError, AttributeError):
+    """Another tracker has this name, and Rundial has nothing for it.
+
+    An AttributeError as well, so that `hasattr` answers False and programs that ask first go on without.
+
+    Attributes:
+        missing: The name, as a program writes it.
+        page: The page that lists what there is.
+    """
+
+    def __init__(self, missing: str, page: str) -> None:
+        super().__init__(missing, page)
+        self.missing = missing
+        self.page = page
+
+    def __str__(self) -> str:
+        return f"{self.missing} is not supported; {self.page} lists what is, and what to use instead"

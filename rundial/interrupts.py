@@ -9,7 +9,6 @@ Exceptions that are none of `Exception`, such as KeyboardInterrupt, are caught n
 from __future__ import annotations
 
 import functools
-import signal
 import threading
 from types import CodeType, FunctionType, MethodType
 
@@ -23,6 +22,8 @@ def let_through(error: BaseException) -> None:
     if threading.current_thread() is not threading.main_thread():
         # No handler runs anywhere else.
         return
+    import signal  # brings `enum` along, which no start waits for
+
     handlers = {_code_of(signal.getsignal(number)) for number in signal.valid_signals()} - {None}
     try:
         while trace is not None:

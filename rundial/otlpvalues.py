@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Mapping
 
 from rundial import otlpenv
 from rundial.typed import Any
+from rundial.value import value
 
 _KINDS = ("SpanExporter", "LogRecordExporter", "MetricExporter")
 
@@ -29,8 +30,21 @@ def headers(value: Any, read_url: Callable[[Any], str]) -> dict[str, dict[str, s
     return {"": _checked(value)}
 
 
+@value
+class Named:
+    """An exporter that is still to be made, by a run that sends.
+
+    Attributes:
+        name: `module:name` of what makes it.
+        make: That function.
+    """
+
+    name: str
+    make: Callable[[], Any]
+
+
 def exporters(value: Any, read_maker: Callable[[str], Callable[[], Any]]) -> tuple[Any, ...]:
-    """Return exporters.
+    """Return exporters; of those that are named, what makes them.
 
     Args:
         value: Objects derived from OpenTelemetry's own classes, or `module:name` of what makes each, between
@@ -38,12 +52,18 @@ def exporters(value: Any, read_maker: Callable[[str], Callable[[], Any]]) -> tup
         read_maker: Reads one such name.
     """
     if isinstance(value, str):
-        value = [read_maker(part)() for part in value.split(",") if part.strip()]
+        names = [part.strip() for part in value.split(",")]
+        return tuple(Named(name, read_maker(name)) for name in names if name)
     found = tuple(value) if isinstance(value, Iterable) else (None,)
-    # By the names of classes: OpenTelemetry's SDK is imported when a run needs it, and not by `init`.
-    if not all(any(kind.__name__ in _KINDS for kind in type(each).__mro__) for each in found):
+    if not all(isinstance(each, Named) or is_exporter(each) for each in found):
         raise ValueError("must be a list of exporters derived from OpenTelemetry's own classes")
     return found
+
+
+def is_exporter(found: object) -> bool:
+    """Whether an object is derived from one of OpenTelemetry's own classes."""
+    # By the names of classes: OpenTelemetry's SDK is imported when a run needs it, and not by `init`.
+    return any(kind.__name__ in _KINDS for kind in type(found).__mro__)
 
 
 def _checked(value: Any) -> dict[str, str]:

@@ -23,9 +23,7 @@ with a lock file, so two servers that start together both keep their keys.
 
 from __future__ import annotations
 
-import json
 import os
-import re
 import sys
 import time
 from collections.abc import Mapping
@@ -248,6 +246,8 @@ def _store_secret(secrets: Mapping[str, Mapping[str, str]], endpoint: str, key: 
     for oldest in local[: max(0, len(local) - _MAX_LOCAL_KEYS + 1)]:
         del changed[oldest]
     changed[name] = entry
+    import json
+
     write(secrets_path(), json.dumps(changed, indent=2) + "\n")
 
 
@@ -322,6 +322,10 @@ def _profiles(table: Mapping[str, Any]) -> dict[str, Profile]:
     found = table.get("profiles", {})
     if not isinstance(found, Mapping):
         raise ConfigError(f"{config_path()}: `profiles` is not a table; it was left as it is")
+    if not found:
+        return {}
+    import re  # who has no profile needs no pattern
+
     result = {}
     for name, fields in found.items():
         for secret, elsewhere in (
@@ -358,6 +362,8 @@ def _text(fields: Mapping[str, Any], key: str) -> str | None:
 def _parse_secrets(text: str) -> dict[str, dict[str, str]]:
     if not text:
         return {}
+    import json
+
     try:
         table = json.loads(text)
     except ValueError as error:

@@ -81,7 +81,8 @@ class Settings:
         capture_diff: Record what differs from the commit as well.
         artifact_copy_bytes: How much copies of files may take on disk until they are uploaded.
         artifact_concurrency: How many artifacts are uploaded at once.
-        exporters: OpenTelemetry exporters that get the run as well, in this process.
+        exporters: OpenTelemetry exporters that get the run as well, in this process; of those that a variable
+            names, what makes them, until a run begins that sends.
         prices: What models cost in US dollars per million tokens, as `rundial.prices` has it; None for none.
         otel: `attach` records what goes through the application's own global OpenTelemetry providers too.
         is_plain_otlp: There is no Rundial server: the endpoint is a Collector without our control API.
@@ -363,6 +364,10 @@ OPTIONS: tuple[Option, ...] = (
 )
 
 
+# Settings that name functions; behind `mode` in the table.
+_CODE = ("callable", "callables")
+
+
 def resolve(
     arguments: Mapping[str, object], *, environ: Mapping[str, str], profile: Mapping[str, object]
 ) -> Settings:
@@ -383,6 +388,9 @@ def resolve(
         value, source = _first_set(option, arguments, environ, profile)
         if source.startswith("OTEL_") and sources["endpoint"] != "default":
             # OpenTelemetry's variables are the application's: they count where nothing else is said.
+            value, source = option.default, "default"
+        if isinstance(value, str) and option.unit in _CODE and found["mode"] == "disabled":
+            # Switched off, a run imports nobody's code: it need not even be installed.
             value, source = option.default, "default"
         found[option.name] = _read(option, value, source)
         sources[option.name] = source

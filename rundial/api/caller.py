@@ -177,7 +177,7 @@ class Caller:
     def stream_of(self, path: str, query: Mapping[str, object]) -> tuple[str, dict[str, str]]:
         """Return the address and the headers of a stream of events, for who reads it as it comes."""
         headers = {**self._headers(sends_key=True, has_body=False), "accept": "text/event-stream"}
-        return f"{self.endpoint}{path}?{urlencode(query)}", headers
+        return f"{self.endpoint}{path}?{urlencode(query, doseq=True)}", headers
 
     def _headers(self, *, sends_key: bool, has_body: bool) -> dict[str, str]:
         headers = {

@@ -246,7 +246,7 @@ class RunDelivery:
         self._attached.recorder.close()
         if ending is not None and ending.status in self._ends_run:
             self._status = ending.status
-            body = {**as_dict(ending), "finished_unix_ns": time.time_ns()}
+            body = {**as_dict(ending), "finished_unix_ns": ending.finished_unix_ns or time.time_ns()}
             self._attached.recorder.event(semconv.EVENT_RUN_FINISH, body)
 
     def _leave_ring(self, end: float, seal_end: float) -> bool:

@@ -42,7 +42,8 @@ if TYPE_CHECKING:
     from rundial.api.start import Parts
 
 NAMES = ("stdout", "stderr")
-# How long the end of a run waits for what was written before; a console that stands still keeps it.
+# How long the end of a run waits for the next of what was written before; a console that stands still
+# keeps it.
 MAX_WAIT_S = 2.0
 # Away from the numbers that programs like to use.
 LOW_FD = 20
@@ -204,6 +205,7 @@ class Descriptors:
         self._pid = os.getpid()
         self._turned: list[_Turned] = []
         self._passed = threading.Event()
+        self._heard = 0
         # Guards who listens, and the end: runs may end together, or one in a signal's handler.
         self._lock = threading.RLock()
         _flush()
@@ -255,7 +257,7 @@ class Descriptors:
                 self.is_open = False
                 for turned in self._turned:
                     turned.restore()
-            if not self._has_passed(min(timeout_s / 2, MAX_WAIT_S)):
+            if not self._has_passed(timeout_s / 2):
                 logger.warning(
                     "run %s: the console takes no more; what was written to it last is not recorded",
                     listener.run.run_id,
@@ -278,7 +280,14 @@ class Descriptors:
             self._channel.send(b"?")
         except OSError:
             return True
-        return self._passed.wait(timeout_s)
+        end = time.monotonic() + timeout_s
+        heard = -1
+        # A slow console, or a machine that has much else to do, is waited for as long as something comes.
+        while (left_s := end - time.monotonic()) > 0 and heard != self._heard:
+            heard = self._heard
+            if self._passed.wait(min(left_s, MAX_WAIT_S)):
+                return True
+        return False
 
     def _close_channel(self) -> None:
         with contextlib.suppress(OSError):
@@ -289,6 +298,7 @@ class Descriptors:
             with self._channel.makefile("rb") as frames:
                 while len(head := frames.read(passer.FRAME.size)) == passer.FRAME.size:
                     stream, kind, size = passer.FRAME.unpack(head)
+                    self._heard += 1
                     if kind == passer.DATA:
                         self._feed(stream, frames.read(size))
                     else:

@@ -60,6 +60,11 @@ class DisabledSink:
                 self._rows.pop(next(iter(self._rows)))
         return True
 
+    def data_point(self, scope: bytes, latest: Mapping[str, float]) -> bool:
+        """Accept a data point of OpenTelemetry's metrics."""
+        del scope, latest
+        return True
+
     def latest(self) -> Mapping[str, float]:
         """Return the last value of each metric."""
         found: dict[str, float] = {}

@@ -27,11 +27,13 @@ class Ending:
         status: `completed`, `failed` or `aborted`.
         reason: In words, at most 512 characters; None when nobody said.
         error: `type`, `message` and `traceback` of the exception that ended it; None when none did.
+        finished_unix_ns: When it ended; None is when it is told.
     """
 
     status: Status
     reason: str | None = None
     error: dict[str, str] | None = None
+    finished_unix_ns: int | None = None
 
 
 def seconds_of(timeout: object) -> float:

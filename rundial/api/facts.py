@@ -298,6 +298,11 @@ class Facts:
             self._failed("points", 0, error, "the last values could not be read")
             return {}
 
+    def keep_out(self, points: int, what: str, message: str) -> None:
+        """Count points that a caller of ours does not take, and tell why once; not for users."""
+        self._sink.drop("points", "invalid", points)
+        self._tally.lost("invalid", what, message)
+
     def console_failed(self, error: Exception | None) -> None:
         """Count a line of the console that could not be recorded; not for users."""
         self._sink.drop("lines", "internal_error", 1)

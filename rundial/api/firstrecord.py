@@ -38,6 +38,10 @@ class FirstRecord:
         """Begin, and offer a row."""
         return self._begin().row(keys, body, step, explicit_ns)
 
+    def data_point(self, scope: bytes, latest: Mapping[str, float]) -> bool:
+        """Begin, and offer a data point of OpenTelemetry's metrics."""
+        return self._begin().data_point(scope, latest)
+
     def explicit_unix_ns(self, time_ms: int) -> int:
         """Begin, and return a unique time."""
         return self._begin().explicit_unix_ns(time_ms)

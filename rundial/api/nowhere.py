@@ -68,6 +68,11 @@ class Nowhere(DisabledSink):
         del body, step, explicit_ns
         return self._lose("points", keys.size)
 
+    def data_point(self, scope: bytes, latest: Mapping[str, float]) -> bool:
+        """Count a data point of OpenTelemetry's metrics."""
+        del scope, latest
+        return self._lose("points")
+
     def text(self, body: bytes, time_ms: int | None = None) -> bool:
         """Count a line."""
         del body, time_ms

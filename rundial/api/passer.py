@@ -26,7 +26,8 @@ import sys
 FRAME = struct.Struct("<BBI")
 COUNT = struct.Struct("<Q")
 DATA, LOST, PASSED, GONE = range(4)
-READ_BYTES = 1 << 16
+# Less than a pipe holds, so that the run sees a slow console move.
+READ_BYTES = 1 << 14
 # Of copies that the run has not taken yet.
 MAX_HELD_BYTES = 1 << 20
 

@@ -334,7 +334,9 @@ class Pipeline:
     def _prepare(self) -> None:
         """Import what the first pass needs: nothing else, for the ring fills up meanwhile."""
         with self.quiet:
-            from rundial.recorder import batches, scan  # noqa: F401 - to have them
+            import json  # noqa: F401 - to have them
+
+            from rundial.recorder import batches, scan  # noqa: F401 - as above
             from rundial.signals import otlp  # noqa: F401 - as above
 
     def _import_later(self) -> None:

@@ -20,12 +20,12 @@ from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import PeriodicExportingMetricReader
 
 from rundial.recorder.otellogs import RecorderLogProcessor
-from rundial.recorder.otelmetrics import Context, RecorderMetricExporter
 from rundial.recorder.relays import LogRelay, SpanRelay
 
 if TYPE_CHECKING:
     from rundial.api.sink import Sink
     from rundial.api.trace import Tracing
+    from rundial.recorder.otelmetrics import Context
 
 LogsProvider = _logs.LoggerProvider
 # What each of the application's providers was given, once: there is no way to take a processor off again.
@@ -149,6 +149,10 @@ class Providers:
         return self._tracing.sink
 
     def _reader(self) -> _Reader:
+        # It needs protobuf, which who has logs and spans alone does not. Now, and not by the last collection:
+        # OpenTelemetry's encoders begin threads, which an interpreter that is leaving refuses.
+        from rundial.recorder.otelmetrics import RecorderMetricExporter
+
         exporter = RecorderMetricExporter(
             self._sink, attributes=self._attributes, first_step=self._first_step
         )

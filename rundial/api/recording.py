@@ -211,7 +211,7 @@ class Recording:
         if settings.mode == "disabled" or self._is_silent_rank():
             return self._keep(session.silent(identity, settings), project_id)
         session.check_platform()
-        settings = self._with_root(settings)
+        settings = self._with_root(session.with_exporters(settings))
         told, cut = start.told_config(identity["config"])
         identity["started_unix_ns"] = time.time_ns()
         answer = None

@@ -10,7 +10,7 @@ from __future__ import annotations
 import atexit
 import os
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from threading import Lock
 
 from rundial import profiles
@@ -54,8 +54,13 @@ class Session:
         self.exits = Exits()
         # Runs that were pickled here, by instance: read back in this process, each is itself again.
         self.packed: Any = None
-        # The run that `init` made last, as long as somebody holds it.
-        self.latest: Callable[[], Run | None] | None = None
+        # The run that `init` made last; not beyond its end.
+        self.latest: Run | None = None
+
+    def forget(self, run: Run) -> None:
+        """Let go of a run that has ended."""
+        if self.latest is run:
+            self.latest = None
 
 
 _SESSION = Session()
@@ -134,17 +139,27 @@ def begin(
     *,
     config: Mapping[str, object] | None = None,
     distributed_rank: int | None = None,
+    started_unix_ns: int | None = None,
 ) -> Run:
-    """Start a run as `init` does, without making it the current one; arguments are settings by name."""
+    """Start a run as `init` does, without making it the current one; arguments are settings by name.
+
+    Args:
+        given: Settings by name.
+        config: As for `init`.
+        distributed_rank: As for `init`.
+        started_unix_ns: When it began, where it is told of later; None is now.
+    """
     settings = settings_of(given)
     rank = rank_of(distributed_rank, os.environ)
     identity = identity_of(settings, config=config, rank=rank)
+    if started_unix_ns is not None:
+        identity["started_unix_ns"] = started_unix_ns
     if settings.mode == "disabled" or _is_silent_rank(settings, rank):
         return silent(identity, settings)
     check_platform()
     from rundial.api import start
 
-    run = start.start(identity, settings, session=_SESSION)
+    run = start.start(identity, with_exporters(settings), session=_SESSION)
     install_hooks(_SESSION)
     return run
 
@@ -158,10 +173,21 @@ def settings_of(given: Mapping[str, object]) -> Settings:
     return _settings(given, _SESSION.overrides)
 
 
-def _latest(run: Run) -> Run:
-    import weakref
+def with_exporters(settings: Settings) -> Settings:
+    """Return the settings of a run that begins: those of its exporters made that a variable names.
 
-    _SESSION.latest = weakref.ref(run)
+    Raises:
+        ConfigError: One cannot be made.
+    """
+    if not settings.exporters or settings.mode != "online":
+        return settings
+    from rundial.api.makers import made
+
+    return changed(settings, exporters=made(settings.exporters))
+
+
+def _latest(run: Run) -> Run:
+    _SESSION.latest = run
     return run
 
 
@@ -179,7 +205,7 @@ def checkpoint(
         RuntimeError: No run is going on.
         ValueError: As for `Run.checkpoint`.
     """
-    run = _SESSION.latest() if _SESSION.latest is not None else None
+    run = _SESSION.latest
     if run is None or run.has_finished:
         raise RuntimeError("no run is going on: call rundial.init first; no checkpoint was logged")
     return run.checkpoint(model_path, step=step, name=name, metadata=metadata, keep_last=keep_last)

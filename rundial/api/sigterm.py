@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
-import signal
 import threading
 
 from rundial.typed import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    import signal
     from types import FrameType
 
     from rundial.api.session import Session
+
+else:
+    try:
+        # What `signal` wraps. Around it there is an enumeration of its numbers, which costs a start 1 ms and
+        # is not needed here.
+        import _signal as signal
+    except ImportError:
+        import signal
 
 TERMINATED_EXIT = 128 + signal.SIGTERM
 
@@ -20,7 +28,7 @@ def catch_sigterm(session: Session) -> None:
     if session.catches_sigterm or threading.current_thread() is not threading.main_thread():
         return
     session.catches_sigterm = True
-    if signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL:
+    if signal.getsignal(signal.SIGTERM) != signal.SIG_DFL:
         return
 
     def leave(number: int, frame: FrameType | None) -> None:

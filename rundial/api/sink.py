@@ -35,6 +35,10 @@ class Sink(Protocol):
         """Offer one row of points."""
         ...
 
+    def data_point(self, scope: bytes, latest: Mapping[str, float]) -> bool:
+        """Offer one data point of OpenTelemetry's metrics, as a ScopeMetrics message."""
+        ...
+
     def explicit_unix_ns(self, time_ms: int) -> int:
         """Return a unique time for a user's own milliseconds."""
         ...

@@ -129,7 +129,7 @@ def start(identity: dict[str, Any], settings: Settings, *, session: Session) -> 
     settings = changed(settings, spool_directory=spool_root(settings))
     target = target_of(settings)
     told, cut = told_config(identity["config"])
-    identity["started_unix_ns"] = time.time_ns()
+    identity["started_unix_ns"] = identity.get("started_unix_ns") or time.time_ns()
 
     def announce() -> Answer | None:
         if settings.mode != "online" or settings.is_plain_otlp:
@@ -186,7 +186,12 @@ def begin(
     finally:
         _has_begun(session, parts)
     # A program may have any number of runs, one after another.
-    delivery.on_done = lambda: parts.forget(run)
+
+    def forget() -> None:
+        parts.forget(run)
+        session.forget(run)
+
+    delivery.on_done = forget
     _tell_beginning(attached, identity, settings, told)
     run.note_changes(changes)
 

@@ -40,7 +40,7 @@ NAME = "opentelemetry"
 STOP_S = 0.3
 _OF_A_RUN = frozenset(
     {"project", "workspace", "run_id", "name", "kind", "resume", "group", "job_type", "tags", "distributed"}
-    # A provider takes any number of exporters by itself.
+    # A provider takes any number of exporters by itself; those of a variable are for runs.
     | {"exporters"}
 )
 
@@ -217,7 +217,7 @@ class Stations:
         ours = sorted(_OF_A_RUN.intersection(options))
         if ours:
             raise ConfigError(f"{ours[0]} belongs to a run: the records say by their resource whose they are")
-        settings = session.settings_of({**options, "project": NAME})
+        settings = session.settings_of({**options, "project": NAME, "exporters": ()})
         session.check_platform()
         settings = changed(settings, spool_directory=start.spool_root(settings))
         key = repr([(name, value) for name, value in as_dict(settings).items()])

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
+from functools import lru_cache
 
 from rundial.api.key import Key
 from rundial.typed import TYPE_CHECKING
@@ -36,14 +37,17 @@ class Target:
         key: Key,
         *,
         urls: Mapping[str, str] | None = None,
-        extra_headers: Mapping[str, Mapping[str, str]] | None = None,
+        headers: Mapping[str, str] | None = None,
+        lane_headers: Mapping[str, tuple[str, Mapping[str, str]]] | None = None,
         takes_files: bool = True,
     ) -> None:
         self.takes_files = takes_files
         self.endpoint = endpoint
         self.key = key
         self._urls = dict(urls or {})
-        self._extra = dict(extra_headers or {})
+        self._headers = dict(headers or {})
+        # By lane, the URL that they were said for.
+        self._lane_headers = dict(lane_headers or {})
 
     @classmethod
     def of_collector(
@@ -60,22 +64,21 @@ class Target:
             key: The run's own; `headers` come first.
             environ: `OTEL_EXPORTER_OTLP_*` counts where it names the same endpoint: its headers, and the
                 signals' own endpoints and headers. A header of it may be a key, and goes nowhere else.
-            headers: What every request carries, by lower-case name.
+            headers: What every request to the endpoint carries, by lower-case name. Like the key, they go
+                to no signal's own endpoint of another origin: only the environment's go there.
         """
         from rundial import otlpenv
 
         urls: dict[str, str] = {}
-        extra: Mapping[str, Mapping[str, str]] = {lane: {} for lane in PATHS}
+        said: dict[str, tuple[str, Mapping[str, str]]] = {}
         named = otlpenv.endpoint(environ)
         if named is not None and named.rstrip("/") == endpoint:
-            urls, extra = otlpenv.lane_urls(environ), otlpenv.lane_headers(environ)
-        return cls(
-            endpoint,
-            key,
-            urls=urls,
-            extra_headers={lane: {**each, **(headers or {})} for lane, each in extra.items()},
-            takes_files=False,
-        )
+            urls = otlpenv.lane_urls(environ)
+            said = {
+                lane: (urls.get(lane) or endpoint, each)
+                for lane, each in otlpenv.lane_headers(environ).items()
+            }
+        return cls(endpoint, key, urls=urls, headers=headers, lane_headers=said, takes_files=False)
 
     @property
     def lane_urls(self) -> dict[str, str | None]:
@@ -86,16 +89,18 @@ class Target:
         """Return this target with the lanes at these URLs, None leaving a lane where it is."""
         known = {**self._urls, **{lane: url for lane, url in urls.items() if url}}
         return Target(
-            self.endpoint, self.key, urls=known, extra_headers=self._extra, takes_files=self.takes_files
+            self.endpoint,
+            self.key,
+            urls=known,
+            headers=self._headers,
+            lane_headers=self._lane_headers,
+            takes_files=self.takes_files,
         )
 
     @property
     def origin(self) -> str:
         """Scheme, host and port: requests to one origin go one at a time."""
-        from urllib.parse import urlsplit  # offline runs never need it
-
-        parts = urlsplit(self.endpoint)
-        return f"{parts.scheme}://{parts.netloc}"
+        return _origin(self.endpoint)
 
     def url(self, lane: str) -> str:
         """Return where a lane's requests go."""
@@ -103,13 +108,25 @@ class Target:
 
     def headers(self, lane: str = "events") -> Mapping[str, str]:
         """Return the headers of a lane's next request."""
+        origin = _origin(self.url(lane))
+        is_ours = origin == self.origin
+        said_for, said = self._lane_headers.get(lane, ("", {}))
         return {
             "x-rundial-client": f"rundial-python/{__version__}",
             "x-rundial-protocol": "1",
-            **self.key.headers(),
+            **(self.key.headers() if is_ours else {}),
             # Said by the user for this very endpoint: a Collector's own key comes before the run's.
-            **self._extra.get(lane, {}),
+            **(said if said and _origin(said_for) == origin else {}),
+            **(self._headers if is_ours else {}),
         }
+
+
+@lru_cache(maxsize=64)
+def _origin(url: str) -> str:
+    from urllib.parse import urlsplit  # offline runs never need it
+
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.netloc.lower()}"
 
 
 def target_of(settings: Settings) -> Target:

@@ -5,48 +5,19 @@ Thread: one reads the stream; the command's own prints, and looks now and then w
 
 from __future__ import annotations
 
-import queue
 import threading
 import time
 from typing import TYPE_CHECKING
 
 from rundial.cli.follow import OVER
 from rundial.cli.lines import Wish, identity, last_lines, tell
+from rundial.cli.livereader import Reader
 from rundial.cli.output import Output
 from rundial.cli.target import Place
-from rundial.errors import RundialRequestError
 
 if TYPE_CHECKING:
     from rundial.api.client import Client
-    from rundial.api.livelines import LiveEvent
-
-OPEN_S = 15.0
-
-
-class _Reader:
-    """The thread that reads a stream.
-
-    Args:
-        client: Of the server.
-        query: As for `live_lines`.
-    """
-
-    def __init__(self, client: Client, query: dict[str, str]) -> None:
-        self._client = client
-        self._query = query
-        self.stop = threading.Event()
-        self.events: queue.Queue[LiveEvent | RundialRequestError] = queue.Queue(maxsize=10_000)
-        # A daemon: it may wait for the server's next word, which nobody has to see any more.
-        threading.Thread(target=self._read, name="rundial-follow", daemon=True).start()
-
-    def _read(self) -> None:
-        from rundial.api.livelines import live_lines
-
-        try:
-            for event in live_lines(self._client, self._query, stop=self.stop):
-                self.events.put(event)
-        except RundialRequestError as error:
-            self.events.put(error)
+    from rundial.api.livestream import LiveEvent
 
 
 def follow(output: Output, client: Client, place: Place, wish: Wish, interval_s: float) -> bool:
@@ -62,11 +33,13 @@ def follow(output: Output, client: Client, place: Place, wish: Wish, interval_s:
     if is_over:
         tell(output, wish.run_id, last_lines(client, project_id, wish))
         return True
+    from rundial.api.livestream import LINES
+
     query = {name: str(value) for name, value in wish.fields(project_id).items() if name != "startMs"}
-    reader = _Reader(client, {**query, "follow": "true"})
+    reader = Reader(client, LINES, {**query, "follow": "true"})
     try:
         # The stream stands before the last lines are read, so none falls between them.
-        after = _opened(reader)
+        after = reader.opened()
         if after is None:
             return False
         rows = last_lines(client, project_id, wish)
@@ -89,27 +62,15 @@ def _state(client: Client, place: Place, run_id: str) -> tuple[str, bool]:
     return str(found.get("projectId", "")), found.get("status") in OVER
 
 
-def _opened(reader: _Reader) -> str | None:
-    """Return where the stream stands, None when it does not come about."""
-    try:
-        first = reader.events.get(timeout=OPEN_S)
-    except queue.Empty:
-        return None
-    return None if isinstance(first, RundialRequestError) else first.place
-
-
 def _printed(
-    output: Output, reader: _Reader, run_id: str, known: set[tuple[object, ...]], after: str, wait_s: float
+    output: Output, reader: Reader, run_id: str, known: set[tuple[object, ...]], after: str, wait_s: float
 ) -> str:
     """Print what comes for a while; return where the stream stands."""
     end_s = time.monotonic() + wait_s
     while True:
-        try:
-            event = reader.events.get(timeout=max(0.0, end_s - time.monotonic()))
-        except queue.Empty:
+        event = reader.next(end_s)
+        if event is None:
             return after
-        if isinstance(event, RundialRequestError):
-            raise event
         after = event.place or after
         _print(output, run_id, event, known)
         if time.monotonic() >= end_s:
@@ -125,10 +86,10 @@ def _rest(
     after: str,
 ) -> None:
     """Print what was stored up to the end of the run."""
-    from rundial.api.livelines import live_lines
+    from rundial.api.livestream import LINES, live_events
 
     whole = {**query, "follow": "false"}
-    for event in live_lines(client, whole, stop=threading.Event(), place=after):
+    for event in live_events(client, LINES, whole, stop=threading.Event(), place=after):
         _print(output, run_id, event, known)
 
 

@@ -40,6 +40,10 @@ COMMANDS = {
     ),
     "doctor-capabilities": Source("rundial.cli.doctor:capabilities", "Show what the server says it can do."),
     "evals": Source("rundial.cli.evals:group", "List evaluation runs, show one, compare two."),
+    "import": Source(
+        "rundial.cli.imports:group",
+        "Import what other trackers have left on disk; again it changes nothing.",
+    ),
     "init": Source(
         "rundial.cli.initial:init",
         "Set up this account: check the server, log in, choose a target, make a first run.",

@@ -8,9 +8,10 @@ import click
 
 from rundial.cli.follow import looks
 from rundial.cli.lazily import LazyCommands, Source
+from rundial.cli.livepoints import follow
 from rundial.cli.names import run_ids
 from rundial.cli.options import Group, placed, words_of
-from rundial.cli.output import Output, shown, table, when
+from rundial.cli.points import Printer, identity
 from rundial.cli.series import MAX_KEYS, Series, last_points, name_of
 from rundial.cli.target import session_of
 
@@ -39,13 +40,13 @@ group = Group(
 @click.option(
     "--points", type=click.IntRange(1, 1000), default=10, show_default=True, help="Points a series."
 )
-@click.option("--follow", is_flag=True, help="Go on printing new points until the run is over.")
+@click.option("--follow", is_flag=True, help="Go on printing new points as they come, until the run is over.")
 @click.option(
     "--interval-seconds",
     type=click.FloatRange(0.1, 3600),
     default=2.0,
     show_default=True,
-    help="Time between two looks while following.",
+    help="Time between two looks while following a server that streams no points.",
 )
 @click.pass_context
 def tail(
@@ -64,48 +65,25 @@ def tail(
     with session.client() as client:
         place = session.place(client)
         pace = {"interval_s": options["interval_seconds"], "is_following": options["follow"]}
+        printer = Printer(session.output, run_id)
+        if options["follow"] and follow(printer, client, place, run_id, keys, options["points"]):
+            return
         before: Series = []
         for turn, project_id in enumerate(looks(client, place, run_id, **pace)):
             found = last_points(client, project_id, run_id, keys=keys, points=options["points"])
             fresh = _unseen(found, before)
             if fresh or turn == 0:
-                _print(session.output, run_id, fresh, has_header=turn == 0)
+                printer.show(fresh)
             before = found or before
 
 
 def _unseen(found: Series, before: Series) -> Series:
     """Return the series with the points that the look before did not have."""
-    known = {name_of(row): {_identity(point) for point in row["points"]} for row in before}
+    known = {name_of(row): {identity(point) for point in row["points"]} for row in before}
     fresh = []
     for row in found:
         seen = known.get(name_of(row), set())
-        points = [point for point in row["points"] if _identity(point) not in seen]
+        points = [point for point in row["points"] if identity(point) not in seen]
         if points:
             fresh.append({**row, "points": points})
     return fresh
-
-
-def _identity(point: dict[str, Any]) -> tuple[object, object, object]:
-    return point.get("step"), point.get("timestampMs"), point.get("value")
-
-
-def _print(output: Output, run_id: str, series: Series, *, has_header: bool) -> None:
-    def human() -> list[str]:
-        cells = [
-            [
-                name_of(row),
-                shown(point.get("step")),
-                when(point.get("timestampMs")),
-                shown(point.get("value")),
-            ]
-            for row in series
-            for point in row["points"]
-        ]
-        if not cells:
-            return [
-                f"no points of {shown(run_id)} yet; see what there is: rundial run status {shown(run_id)}"
-            ]
-        lines = table(["series", "step", "time", "value"], cells, right=frozenset({1, 3}))
-        return lines if has_header else lines[1:]
-
-    output.result({"series": series}, human)

@@ -84,6 +84,9 @@ def record(child: ServerChild, folder: Path, watcher: Watcher) -> Shown:
         config=train.config(EPOCHS),
         tags=["demo"],
         spool_directory=str(folder / "spool"),
+        # Where the demo takes longer than the sampler's interval, samples would be points that the training
+        # did not log.
+        system_metrics=False,
     )
     with run:
         recorded = train.train(run, digits, epochs=EPOCHS, on_step=watcher.step)

@@ -14,17 +14,17 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
-from queue import Empty, SimpleQueue
 from threading import Event, Lock, RLock, Thread
 from time import monotonic
 
 from rundial.logger import logger
 from rundial.recorder import counters
 from rundial.recorder.evictions import Units
+from rundial.recorder.keysets import KeyReader
 from rundial.recorder.layout import Kind
 from rundial.recorder.mapping import RingFile
 from rundial.recorder.ring import Ring
-from rundial.recorder.runencoder import KeyReader, RunEncoder, units_of
+from rundial.recorder.runencoder import RunEncoder, units_of
 from rundial.typed import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -70,8 +70,11 @@ class Encoder:
         self._on_pass = on_pass
         self._prepare = prepare
         self._interval_s = interval_s
-        # SimpleQueue.put is re-entrant, so a signal handler that logs may wake us.
-        self._inbox: SimpleQueue[Event | _Stop | None] = SimpleQueue()
+        self._inbox: deque[Event | _Stop] = deque()
+        # Released when there is something to look at, and acquired by the thread alone. Nobody waits to
+        # release it, so a signal handler that logs may.
+        self._bell = Lock()
+        self._bell.acquire()
         self._runs: dict[int, RunEncoder] = {}
         self._keys = KeyReader()
         self._marks: deque[int] = deque(maxlen=MAX_MARKS)
@@ -99,7 +102,10 @@ class Encoder:
 
     def wake(self) -> None:
         """Have the thread look at the ring now; callable from anywhere, never blocks."""
-        self._inbox.put(None)
+        try:
+            self._bell.release()
+        except RuntimeError:
+            return  # it has been rung, and the thread has not come yet
 
     def add(self, run: RunEncoder) -> None:
         """Let a run's records in; before its first record is offered."""
@@ -125,7 +131,7 @@ class Encoder:
         if self.ring.is_inside:
             return False
         done = Event()
-        self._inbox.put(done)
+        self._tell(done)
         end = None if deadline_s is None else monotonic() + deadline_s
         while True:
             left_s = LIVENESS_S if end is None else min(LIVENESS_S, max(0.0, end - monotonic()))
@@ -137,9 +143,13 @@ class Encoder:
     def stop(self, timeout_s: float) -> bool:
         """Ask the thread to leave after a last pass; return whether it has left."""
         self._stopping.set()
-        self._inbox.put(_Stop())
+        self._tell(_Stop())
         self._thread.join(timeout_s)
         return not self._thread.is_alive()
+
+    def _tell(self, message: Event | _Stop) -> None:
+        self._inbox.append(message)
+        self.wake()
 
     def _loop(self) -> None:
         waiting: list[Event] = []
@@ -149,7 +159,7 @@ class Encoder:
             for message in self._messages(wait_s):
                 if isinstance(message, Event):
                     waiting.append(message)
-                elif message is not None:
+                else:
                     stopping = True
             if self.work():
                 wait_s = self._next_wait_s()
@@ -165,14 +175,10 @@ class Encoder:
             return max(self._interval_s, IDLE_WAIT_S)
         return self._interval_s
 
-    def _messages(self, wait_s: float) -> list[Event | _Stop | None]:
-        found: list[Event | _Stop | None] = []
-        try:
-            found.append(self._inbox.get(timeout=wait_s))
-            while True:
-                found.append(self._inbox.get_nowait())
-        except Empty:
-            return found
+    def _messages(self, wait_s: float) -> list[Event | _Stop]:
+        # What is told while this is read has rung again by the time that it is there.
+        self._bell.acquire(timeout=wait_s)
+        return [self._inbox.popleft() for _ in range(len(self._inbox))]
 
     def work(self) -> bool:
         """Do one pass; return whether everything found is on disk.

@@ -6,12 +6,16 @@ the ring overwrites when it wraps and writes again before the next row that need
 
 from __future__ import annotations
 
-import json
 import struct
 from collections.abc import Sequence
 from threading import Lock
 
+from rundial import plainjson
 from rundial.recorder.layout import BODY_AT, FLAG_NAMES, HEAD, Kind
+from rundial.typed import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from rundial.recorder.scan import Record
 
 # Beyond this many, a row carries its own names: a program that makes up names would otherwise
 # fill memory with them.
@@ -59,7 +63,7 @@ class KeySet:
         self.attributes = attributes
         self.number = number
         self.size = len(names)
-        self.encoded = json.dumps([names, attributes], separators=(",", ":")).encode()
+        self.encoded = plainjson.dumps([names, attributes]).encode()
         self.position = -1
         body_bytes = 8 * len(names)
         self.record_bytes = BODY_AT + body_bytes
@@ -74,7 +78,7 @@ class KeySet:
 
 def decode(encoded: bytes) -> tuple[tuple[str, ...], Attributes]:
     """Return the names and attributes of an encoded key set."""
-    names, attributes = json.loads(encoded)
+    names, attributes = plainjson.loads(encoded)
     return tuple(names), tuple((key, value) for key, value in attributes)
 
 
@@ -103,3 +107,34 @@ class KeySets:
                 if number:
                     self._known[wanted] = known
         return known
+
+
+class KeyReader:
+    """Key sets by number, as the ring's own records define them."""
+
+    def __init__(self) -> None:
+        self._known: dict[int, KeySet] = {}
+
+    def define(self, record: Record) -> None:
+        """Read a key set record."""
+        known = self._known.get(record.aux)
+        if known is None or known.encoded != record.body:
+            names, attributes = decode(record.body)
+            known = KeySet(names, attributes, record.aux)
+            known.encoded = record.body
+            self._known[record.aux] = known
+
+    def known(self, number: int) -> KeySet | None:
+        """Return the key set of a number, None where the ring has not defined it."""
+        return self._known.get(number)
+
+    def row(self, record: Record) -> tuple[KeySet, bytes]:
+        """Return a row's key set and its values.
+
+        Raises:
+            KeyError: The ring holds no such key set.
+        """
+        if record.flags & FLAG_NAMES:
+            names, attributes = decode(record.body[: record.aux])
+            return KeySet(names, attributes, 0), record.body[record.aux :]
+        return self._known[record.aux], record.body

@@ -10,9 +10,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from rundial.recorder import counters, layout, openspans
+from rundial.recorder.keysets import KeyReader
 from rundial.recorder.layout import REASON_INDEX, Kind
 from rundial.recorder.mapping import RingFile
-from rundial.recorder.runencoder import KeyReader, RunEncoder
+from rundial.recorder.runencoder import RunEncoder
 from rundial.recorder.scan import Record, scan_strictly
 from rundial.spool.frame import TOTALS
 from rundial.spool.spool import Spool

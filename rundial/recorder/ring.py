@@ -41,9 +41,9 @@ if TYPE_CHECKING:
 
 MAX_RECORD_BYTES = 64 * 1024
 
-_ROW = int(Kind.ROW)
-_KEYS = int(Kind.KEYS)
-_EVENT = int(Kind.EVENT)
+_ROW = Kind.ROW
+_KEYS = Kind.KEYS
+_EVENT = Kind.EVENT
 _POINTS = SIGNAL_INDEX["points"]
 _QUEUE_FULL = REASON_INDEX["queue_full"]
 _TOO_LARGE = REASON_INDEX["too_large"]
@@ -189,7 +189,7 @@ class Ring:
 
     def record(
         self,
-        kind: Kind,
+        kind: int,
         slot: RunSlot,
         body: bytes,
         *,

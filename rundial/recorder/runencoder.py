@@ -10,23 +10,23 @@ Threads: the encoder's, or the adopter's; counters are read by others under the 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from json import loads
 
+from rundial import plainjson
 from rundial.errors import SpoolError
 from rundial.logger import logger
 from rundial.recorder import counters, layout
 from rundial.recorder.form import DEFAULT_FORM, GZIP_MAGIC, Form
-from rundial.recorder.keysets import KeySet, decode
 from rundial.recorder.layout import REASON_INDEX, SIGNAL_INDEX, Kind
 from rundial.recorder.mapping import RingFile
 from rundial.signals import records
-from rundial.spool.frame import Frame
+from rundial.spool.frame import LANES, Frame
 from rundial.spool.spool import Spool
 from rundial.typed import TYPE_CHECKING, Any, TypeAlias, cast
 
 if TYPE_CHECKING:
     from rundial.choices import Signal
     from rundial.recorder.batches import PointsBatch, RecordsBatch
+    from rundial.recorder.keysets import KeySet
     from rundial.recorder.latest import Latest
     from rundial.recorder.mirror import Mirror
     from rundial.recorder.openspans import OpenSpans
@@ -44,43 +44,13 @@ LANE_OF: dict[int, str] = {
     Kind.POINT_REQUEST: "metrics",
     Kind.LOG_REQUEST: "logs",
     Kind.SPAN_REQUEST: "traces",
+    Kind.DATA_POINT: "metrics",
 }
 # Encoded before they entered the ring; a spool holds these or a run's own records, never both.
 REQUESTS = frozenset({Kind.POINT_REQUEST, Kind.LOG_REQUEST, Kind.SPAN_REQUEST})
 # Where a job that could not be journalled is remembered, beside the lanes.
 JOBS = "artifacts"
 SIGNAL_OF: dict[str, Signal] = {"metrics": "points", "logs": "lines", "traces": "spans"}
-
-
-class KeyReader:
-    """Key sets by number, as the ring's own records define them."""
-
-    def __init__(self) -> None:
-        self._known: dict[int, KeySet] = {}
-
-    def define(self, record: Record) -> None:
-        """Read a key set record."""
-        known = self._known.get(record.aux)
-        if known is None or known.encoded != record.body:
-            names, attributes = decode(record.body)
-            known = KeySet(names, attributes, record.aux)
-            known.encoded = record.body
-            self._known[record.aux] = known
-
-    def known(self, number: int) -> KeySet | None:
-        """Return the key set of a number, None where the ring has not defined it."""
-        return self._known.get(number)
-
-    def row(self, record: Record) -> tuple[KeySet, bytes]:
-        """Return a row's key set and its values.
-
-        Raises:
-            KeyError: The ring holds no such key set.
-        """
-        if record.flags & layout.FLAG_NAMES:
-            names, attributes = decode(record.body[: record.aux])
-            return KeySet(names, attributes, 0), record.body[record.aux :]
-        return self._known[record.aux], record.body
 
 
 class RunEncoder:
@@ -114,10 +84,11 @@ class RunEncoder:
         self.spool = spool
         self._resource = resource
         self._packer: MetricsPacker | None = None
-        self._ends = {name: lane.last.end for name, lane in spool.lanes.items()}
+        # A new spool's lanes are opened by the first frame.
+        known = {} if spool.is_untouched else {name: lane.last for name, lane in spool.lanes.items()}
+        self._ends = {name: known[name].end if name in known else 0 for name in LANES}
         self.encoded = [
-            lane.last.totals[0] if lane.last.totals else 0
-            for lane in (spool.lanes["metrics"], spool.lanes["logs"], spool.lanes["traces"])
+            known[lane].totals[0] if lane in known and known[lane].totals else 0 for lane in SIGNAL_OF
         ]
         self.encoded.append(spool.journal.counts().added if spool.has_journal else 0)
         self.latest: Latest | None = None
@@ -138,6 +109,8 @@ class RunEncoder:
         # How far open spans have been announced.
         self._announced = 0
         self._batches: dict[str, Batch] = {}
+        # The metrics lane's batch, while it is one of OpenTelemetry's data points and not of rows.
+        self._data_points: RecordsBatch[bytes] | None = None
         self._open_spans: dict[tuple[int, int], tuple[records.SpanData, Record | None]] = {}
         self.keeps_open = False
         self._kept: OpenSpans | None = None
@@ -155,6 +128,7 @@ class RunEncoder:
         self._file = file
         self._first = start
         self._batches = {}
+        self._data_points = None
         self._failing = {}
         self._broken = set()
         self._open_spans = {}
@@ -169,7 +143,7 @@ class RunEncoder:
 
     def add_row(self, record: Record, keys: KeySet, values: bytes) -> None:
         """Take a row in."""
-        if not self._is_wanted("metrics", record):
+        if not self._is_wanted("metrics", record) or not self._leave_data_points(record.position):
             return
         batch = cast("PointsBatch | None", self._batches.get("metrics"))
         if batch is not None and not batch.has_room(keys.size):
@@ -186,6 +160,8 @@ class RunEncoder:
         """Take rows in that lie side by side; False, and nothing is done, where they do not go together."""
         if rows.position < self._ends["metrics"] or "metrics" in self._broken:
             return False
+        if not self._leave_data_points(rows.position):
+            return False
         batch = cast("PointsBatch | None", self._batches.get("metrics")) or self._begin_points()
         # One row may be more than a request is to hold, rows together may not: each then goes its own way.
         if batch.units + keys.size * len(rows.bodies) > self._form.max_items:
@@ -196,24 +172,27 @@ class RunEncoder:
 
     def add(self, record: Record) -> None:
         """Take a text line, event or span in."""
-        kind = Kind(record.kind)
-        if kind is Kind.JOB:
+        kind = record.kind
+        if kind == Kind.JOB:
             self._journal(record)
             return
         if kind in REQUESTS:
             self._add_request(LANE_OF[kind], record)
             return
-        if kind is Kind.SPAN_START:
+        if kind == Kind.DATA_POINT:
+            self._add_data_point(record)
+            return
+        if kind == Kind.SPAN_START:
             span = records.unpack_span(record.body)
             self._open_spans[span.trace_id, span.span_id] = (span, record)
             return
-        if kind is Kind.SPAN_END:
+        if kind == Kind.SPAN_END:
             ended = records.unpack_span(record.body)
             self._open_spans.pop((ended.trace_id, ended.span_id), None)
             if self._kept is not None:
                 self._kept.end(ended.trace_id, ended.span_id)
             value: object = ended
-        elif kind is Kind.TEXT:
+        elif kind == Kind.TEXT:
             step = None if record.step == layout.NO_STEP else record.step
             value = records.unpack_text(
                 record.body, seq=record.seq, time_unix_ns=record.time_unix_ns, step=step
@@ -226,6 +205,29 @@ class RunEncoder:
         batch = self._records_batch(lane)
         batch.add(value)
         self._after_add(lane, batch, record.end)
+
+    def _add_data_point(self, record: Record) -> None:
+        """Take a data point in; rows and data points are written by different hands, in their order."""
+        if not self._is_wanted("metrics", record):
+            return
+        if not self._data_points and "metrics" in self._batches:
+            self._write("metrics", record.position)
+            if "metrics" in self._broken:
+                return
+        batch = self._data_points
+        if batch is None:
+            from rundial.recorder.batches import RecordsBatch
+
+            batch = RecordsBatch[bytes](self._encode_data_points, counts=True, form=self._form)
+            self._batches["metrics"] = self._data_points = batch
+        batch.add(bytes(record.body))
+        self._after_add("metrics", batch, record.end)
+
+    def _leave_data_points(self, position: int) -> bool:
+        """Make way for rows; False where the lane broke over it."""
+        if self._data_points:
+            self._write("metrics", position)
+        return "metrics" not in self._broken
 
     def _add_request(self, lane: str, record: Record) -> None:
         """Take a request of one record in: they concatenate to their union."""
@@ -244,7 +246,7 @@ class RunEncoder:
         if JOBS in self._broken or not self.takes_jobs:
             return
         try:
-            job = loads(record.body)
+            job = plainjson.loads(record.body)
             is_new = self.spool.journal.add(job, end=record.end, time_unix_ns=record.time_unix_ns)
         except OSError as error:
             self._broken.add(JOBS)
@@ -258,7 +260,7 @@ class RunEncoder:
         if record.kind != Kind.JOB:
             return
         try:
-            self._evictable_jobs[record.position] = str(loads(record.body)["token"])
+            self._evictable_jobs[record.position] = str(plainjson.loads(record.body)["token"])
         except (ValueError, KeyError, TypeError):
             return  # `skip` counts it, if it stays
 
@@ -323,8 +325,6 @@ class RunEncoder:
     def move_to(self, spool: Spool) -> None:
         """Go on in another spool, because the directory of this one is gone."""
         self.spool = spool
-        if self._kept is not None:
-            self._kept.move()
 
     def settle(self, at_mark: list[int], evicted: list[int]) -> None:
         """Take the difference to the ring's own count, when everything before the mark is written."""
@@ -354,7 +354,8 @@ class RunEncoder:
             self._kept = OpenSpans()
         self._kept.add(span for span, _ in self._open_spans.values())
         try:
-            self._kept.write(self.spool.directory)
+            # A mirror's adopter finds them in its own spool, whoever else may be gone by then.
+            self._kept.write((self.spool, *(each.spool for each in self.mirrors if each.wants("traces"))))
         except OSError as error:
             # The lanes are about to meet it too, and say so; the next take tries again.
             logger.debug("the open spans of a run could not be kept: %s", error)
@@ -383,6 +384,11 @@ class RunEncoder:
             batch = self._batches[lane] = RecordsBatch[Any](encode, counts=lane != "events", form=self._form)
         return cast("RecordsBatch[Any]", batch)
 
+    def _encode_data_points(self, scopes: Sequence[bytes]) -> bytes:
+        from rundial.signals import otlp
+
+        return otlp.encode_data_points(self._resource, scopes)
+
     def _encode_logs(self, values: Any) -> bytes:
         from rundial.signals import otlp
 
@@ -406,6 +412,8 @@ class RunEncoder:
 
     def _write(self, lane: str, end: int) -> None:
         batch = self._batches.pop(lane)
+        if batch is self._data_points:
+            self._data_points = None
         body = batch.body()
         if batch.failed:
             self._failing[lane] = self._failing.get(lane, 0) + batch.failed

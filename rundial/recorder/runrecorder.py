@@ -7,15 +7,15 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Mapping, Sequence
-from json import JSONEncoder
 from threading import RLock
 
+from rundial import plainjson
 from rundial.recorder import counters
 from rundial.recorder.encoder import Encoder
-from rundial.recorder.keysets import Attributes, KeySet, KeySets
+from rundial.recorder.keysets import Attributes, KeyReader, KeySet, KeySets
 from rundial.recorder.layout import SIGNAL_INDEX, Kind
 from rundial.recorder.ring import Ring
-from rundial.recorder.runencoder import KeyReader, RunEncoder
+from rundial.recorder.runencoder import RunEncoder
 from rundial.recorder.slots import RunSlot
 from rundial.signals import records
 from rundial.typed import TYPE_CHECKING, cast
@@ -32,7 +32,7 @@ _EXPLICIT = itertools.count(1, 2)
 _MS = 1_000_000
 # A program that names files without end must not fill a disk with their names.
 MAX_JOBS = 100_000
-_ENCODER = JSONEncoder(separators=(",", ":"))
+MAX_NOTED = 4096
 _REQUESTS = {"points": Kind.POINT_REQUEST, "lines": Kind.LOG_REQUEST, "spans": Kind.SPAN_REQUEST}
 LANE_OF = {"points": "metrics", "lines": "logs", "spans": "traces"}
 
@@ -96,7 +96,8 @@ class RunRecorder:
         self._final: tuple[dict[str, dict[str, int]], dict[str, int]] | None = None
         self._capacity = capacity
         self._made: MadeStore | None = None
-        # Guards the count of what is in the ring against another thread's record; only with a capacity.
+        self._noted: dict[str, float] = {}
+        # Guards the count of what is in the ring against another thread's record.
         self._counting = RLock()
         self._write_row = ring.row_writer(slot)
         self.row = self._write_row if capacity is None else self._row_within
@@ -155,7 +156,7 @@ class RunRecorder:
         Returns:
             Whether it was accepted; a refused one is counted.
         """
-        body = _ENCODER.encode(job).encode()
+        body = plainjson.dumps(job).encode()
         token = str(job["token"])
         is_full = self._run.spool.waiting_jobs >= MAX_JOBS
         if is_full or (made is not None and not self.made.put(token, made, size)):
@@ -184,6 +185,20 @@ class RunRecorder:
     def request(self, signal: Signal, body: bytes) -> bool:
         """Offer a whole OTLP request of one point, log record or span."""
         return self._ring.record(_REQUESTS[signal], self.slot, body, signal=signal)
+
+    def data_point(self, scope: bytes, latest: Mapping[str, float]) -> bool:
+        """Offer one data point of OpenTelemetry's metrics, as a ScopeMetrics message.
+
+        Args:
+            scope: The message.
+            latest: What it says as a number, by the metric's name, where it has no context.
+        """
+        with self._counting:
+            # Names that a program makes up without end must not fill memory.
+            if len(self._noted) < MAX_NOTED or self._noted.keys() >= latest.keys():
+                self._noted.update(latest)
+            has_room = self._capacity is None or self._has_room("points", 1)
+            return has_room and self._ring.record(Kind.DATA_POINT, self.slot, scope, signal="points")
 
     def _row_within(self, keys: KeySet, body: bytes, step: int, explicit_ns: int = 0) -> bool:
         with self._counting:
@@ -215,7 +230,7 @@ class RunRecorder:
         with self._encoder.pass_lock:
             found = Latest() if self._run.latest is None else self._run.latest.copy()
             if self._final is not None:
-                return found.values()  # the slot may be another run's by now
+                return {**self._noted, **found.values()}  # the slot may be another run's by now
             keys = KeyReader()
             # The ring gives nothing back while we hold the lock, and a row that waits in it brings its
             # key set along.
@@ -224,7 +239,7 @@ class RunRecorder:
                     keys.define(record)
                 elif record.kind == Kind.ROW and record.run == self.slot.index:
                     found.note(*keys.row(record))
-        return found.values()
+        return {**self._noted, **found.values()}
 
     def ledger(self) -> Ledger:
         """Return the exact account; waits for an encoder's pass that is under way.

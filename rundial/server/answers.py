@@ -6,11 +6,14 @@ texts `NaN`, `Infinity` and `-Infinity`: a bare NaN is read by Python alone.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from math import isfinite, isnan
-from typing import Any
+from typing import Any, Final
 
 from starlette.responses import JSONResponse
+
+_encode: Final = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode
 
 
 class Answer(JSONResponse):
@@ -18,10 +21,15 @@ class Answer(JSONResponse):
 
     def render(self, content: Any) -> bytes:
         """Return the body."""
-        try:
-            return super().render(content)
-        except ValueError:
-            return super().render(worded(content))
+        return encoded(content)
+
+
+def encoded(content: Any) -> bytes:
+    """A JSON value as the body of an answer."""
+    try:
+        return _encode(content).encode()
+    except ValueError:
+        return _encode(worded(content)).encode("utf-8", "replace")
 
 
 def worded(value: Any) -> Any:

@@ -92,10 +92,10 @@ DESCRIBED: Final[dict[tuple[str, str], Described]] = {
         "ledger instances environment",
     ),
     ("GET", f"{_P}/runs/{{run_id}}/spans"): Described(
-        f"{_PAGE} parent trace step:int order=asc|desc", "runId spans page"
+        f"{_PAGE} parent trace step:int order=asc|desc", "runId messagesTruncated spans page"
     ),
     ("GET", f"{_P}/traces/{{trace_id}}"): Described(
-        "limit:int runId", "traceId runIds totalSpans truncated spans"
+        "limit:int runId", "traceId runIds totalSpans truncated messagesTruncated spans"
     ),
     ("GET", "/api/v1/metrics/keys"): Described(f"projectId! runId {_PAGE}", "keys page"),
     ("POST", "/api/v1/query/series"): Described(
@@ -105,7 +105,7 @@ DESCRIBED: Final[dict[tuple[str, str], Described]] = {
     ),
     ("GET", "/api/v1/metrics/datapoints"): Described(f"{_OF_RUN} {_PAGE}", "runId names page"),
     ("POST", "/api/v1/query/datapoints"): Described(
-        f"{_OF_RUN} metricKeys:texts kinds:texts {_TIMES} {_PAGE}", "runId rows page"
+        f"{_OF_RUN} metricKeys:texts kinds:texts {_TIMES} {_PAGE}", "runId rows truncated page"
     ),
     ("POST", "/api/v1/export/datapoints/file"): Described(
         f"{_OF_RUN} metricKeys:texts {_TIMES} {_FORMATS}", "", "application/octet-stream"
@@ -115,6 +115,9 @@ DESCRIBED: Final[dict[tuple[str, str], Described]] = {
     ),
     ("GET", "/api/v1/stream/logs"): Described(
         f"{_OF_RUN} {_LEVELS} text pattern follow=true|false", "", "text/event-stream"
+    ),
+    ("GET", "/api/v1/stream/metrics"): Described(
+        f"{_OF_RUN} metricKeys:texts follow=true|false", "", "text/event-stream"
     ),
     ("POST", "/api/v1/export/metrics"): Described(
         f"{_OF_RUN} metricKeys:texts {_TIMES} {_PAGE} format=json", "runId rows page"

@@ -28,18 +28,18 @@ from rundial.server.authentication import authenticate
 from rundial.server.bodies import unpack
 from rundial.server.doors import Doors
 from rundial.server.ingest import answer, decode
+from rundial.server.keys import Principal
 from rundial.server.pace import Pace
 from rundial.server.problems import Problem
 from rundial.server.rows import Decoded, Refusals, Signal
 from rundial.server.security import host_name
 from rundial.server.services import Services, need_scope
 from rundial.server.taking import SCOPES, need_room, take
+from rundial.server.turns import Turn, Turns
 
 _log: Final = logging.getLogger("rundial.server")
 
 DEFAULT_PORT: Final = 4317
-# How many messages may be arriving at one time; the others wait, and gRPC holds 64 KiB of each at most.
-MAX_READING: Final = 8
 CALLS: Final[dict[Signal, str]] = {
     "metrics": "opentelemetry.proto.collector.metrics.v1.MetricsService",
     "logs": "opentelemetry.proto.collector.logs.v1.LogsService",
@@ -80,7 +80,8 @@ class GrpcDoor:
         self._doors = doors
         self._host = host_name(host)
         self._server: Any = None
-        self._reading: asyncio.Semaphore | None = None
+        # Who may send a message now; the others wait, and gRPC holds 64 KiB of each at most.
+        self._turns = Turns()
 
     async def open(self) -> str:
         """Listen, and return the URL that an exporter is given.
@@ -90,7 +91,6 @@ class GrpcDoor:
         """
         import grpc
 
-        self._reading = asyncio.Semaphore(MAX_READING)
         options = [
             ("grpc.max_receive_message_length", self._services.bodies.max_wire_bytes),
             ("grpc.per_message_decompression", 0),
@@ -144,12 +144,10 @@ class GrpcDoor:
             status = 499
             raise
         except Exception as error:
-            if not _is_abort(error):
-                _log.error("gRPC export of %s failed", signal, exc_info=error)
-                await _refuse(
-                    context, Problem(500, "the server failed", "see the server's log", retry_after_s=5)
-                )
-            raise
+            _log.error("gRPC export of %s failed", signal, exc_info=error)
+            failure = Problem(500, "the server failed", "see the server's log", retry_after_s=5)
+            await _refuse(context, failure)
+            raise  # not reached: a refusal ends the call
         finally:
             route = f"/{CALLS[signal]}/Export"
             telemetry = self._services.telemetry
@@ -164,31 +162,36 @@ class GrpcDoor:
         self._pace.take(principal)
         principal = need_scope(principal, *SCOPES[signal])
         need_room(services)
-        body = await self._read(context)
+        body = await self._read(context, principal)
         return await take(services, principal, signal, _decoding(signal, body))
 
-    async def _read(self, context: Any) -> bytes:
-        assert self._reading is not None
+    async def _read(self, context: Any, principal: Principal) -> bytes:
         timeout_s = self._services.bodies.timeout_s
-        async with self._reading:
+        async with self._turns.one(principal.key_id) as turn:
+            reading = asyncio.ensure_future(context.read())
             try:
-                message = await asyncio.wait_for(context.read(), timeout_s)
-            except asyncio.TimeoutError as error:
-                raise Problem(408, f"the message took longer than {timeout_s:.0f} s") from error
+                await asyncio.wait(
+                    (reading, turn.given_up), timeout=timeout_s, return_when=asyncio.FIRST_COMPLETED
+                )
+                if not reading.done():
+                    raise _too_slow(turn, timeout_s)
+                message = reading.result()
+            finally:
+                reading.cancel()
         if not isinstance(message, bytes):
             raise Problem(400, "the call ended before its message", "send one message in a call")
         return message
 
 
+def _too_slow(turn: Turn, timeout_s: float) -> Problem:
+    if turn.given_up.done():
+        return Problem(408, "the message took too long while others waited", retry_after_s=1)
+    return Problem(408, f"the message took longer than {timeout_s:.0f} s")
+
+
 def _decoding(signal: Signal, message: bytes) -> Callable[[], Decoded]:
     encoding = "gzip" if message.startswith(_GZIP) else "deflate" if message.startswith(_ZLIB) else ""
     return lambda: decode(signal, unpack(message, encoding))
-
-
-def _is_abort(error: Exception) -> bool:
-    import grpc
-
-    return isinstance(error, grpc.aio.AbortError)
 
 
 async def _refuse(context: Any, problem: Problem) -> None:

@@ -7,13 +7,15 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import aclosing, asynccontextmanager
+from dataclasses import dataclass
 from typing import Any, Final
 
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
+from rundial.clock import Clock
 from rundial.server.problems import Problem
 
 MAX_STREAMS: Final = 64
@@ -22,6 +24,8 @@ MAX_AGE_S: Final = 900.0
 BEAT_S: Final = 15.0
 # A reader that takes nothing for so long is let go.
 SEND_S: Final = 20.0
+# Between two looks at what is new.
+PAUSE_S: Final = 0.25
 
 
 class Streams:
@@ -140,3 +144,59 @@ def event(data: Any, *, name: str = "", event_id: str = "") -> bytes:
 
 
 BEAT: Final = b": beat\n\n"
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What a stream found at one look.
+
+    Attributes:
+        place: Where its reader is once it was sent.
+        events: What is sent.
+        is_more: Whether there is more that can be sent at once.
+        end: What the stream ends with, None when it goes on.
+    """
+
+    place: str
+    events: Sequence[bytes] = ()
+    is_more: bool = False
+    end: Mapping[str, object] | None = None
+
+
+async def looks(
+    streams: Streams, clock: Clock, place: str, look: Callable[[], Awaitable[Look]]
+) -> AsyncGenerator[bytes, None]:
+    """Yield the events of a stream that looks for what is new, again and again.
+
+    It ends when a look says so, when the server leaves, and after a while.
+
+    Args:
+        streams: Those that are open.
+        clock: The time.
+        place: Where the reader is.
+        look: Finds what is new; called when all that the look before found was taken.
+    """
+    async with streams.one():
+        began_s = beat_s = clock.monotonic_s()
+        yield event({"after": place}, name="open", event_id=place)
+        while not streams.is_closed:
+            now_s = clock.monotonic_s()
+            if now_s - began_s > MAX_AGE_S:
+                yield event({"reason": "age"}, name="end")
+                return
+            found = await look()
+            for each in found.events:
+                yield each
+            place = found.place
+            if found.end is not None:
+                yield event(found.end, name="end", event_id=place)
+                return
+            if found.is_more:
+                continue
+            if found.events:
+                beat_s = now_s
+            elif now_s - beat_s >= BEAT_S:
+                beat_s = now_s
+                yield BEAT
+            await streams.pause(PAUSE_S)
+        yield event({"reason": "shutdown"}, name="end", event_id=place)

@@ -81,6 +81,7 @@ def target_of(resource: Resource) -> Target:
         host=_text(attributes, semconv.HOST_NAME)[:256],
         is_foreign=not run_id,
         names_project=bool(named),
+        service="" if run_id else service[:256],
     )
 
 

@@ -39,6 +39,7 @@ class Target:
         instance: One process and attach (`service.instance.id`).
         host: The host's name, empty when unknown.
         is_foreign: True when the program knows no runs: plain OpenTelemetry.
+        service: What the service of a program that knows no runs is called.
         names_project: False when the project is only what its service is called; a key that is bound to a
             project then means that one.
     """
@@ -54,6 +55,7 @@ class Target:
     host: str
     is_foreign: bool
     names_project: bool = True
+    service: str = ""
 
     @property
     def place(self) -> tuple[str, str, str]:
@@ -157,6 +159,10 @@ class SpanRow:
     links: str
 
 
+# How long the texts of a row are that counts as one.
+_TEXT_OF_A_ROW: Final = 1_024
+
+
 @dataclass(slots=True)
 class Delivery:
     """What a request brings to one target, from however many of its resources."""
@@ -192,6 +198,14 @@ class Delivery:
         points = sum(len(block.steps) for block in self.series.values())
         points += sum(not row.is_number for row in self.data_points)
         return points + len(self.texts) + len(self.events) + len(self.spans)
+
+    def weight(self) -> int:
+        """About how many rows it writes; one with long texts counts as several."""
+        texts = sum(len(row.body) + len(row.attributes) for row in self.texts)
+        texts += sum(len(row.attributes) + len(row.events) + len(row.links) for row in self.spans)
+        texts += sum(len(row.body) + len(row.attributes) for row in self.data_points)
+        also_numbers = sum(row.is_number for row in self.data_points)
+        return self.items() + also_numbers + texts // _TEXT_OF_A_ROW
 
     def newest_unix_ns(self) -> int:
         """Time of its newest record, 0 when it is empty."""

@@ -258,8 +258,12 @@ class Leaving(uvicorn.Server):
         """Leave."""
         self._streams.close()
         if self._grpc_door is not None:
+            clock = asyncio.get_running_loop().time
+            grace_s, began_s = self.config.timeout_graceful_shutdown or _GRACE_S, clock()
             # Calls that are running are answered first: with HTTP's end the store is closed.
-            await self._grpc_door.close(0 if self.force_exit else _GRACE_S)
+            await self._grpc_door.close(grace_s)
+            # Both doors together have one time of grace; requests were answered meanwhile.
+            self.config.timeout_graceful_shutdown = max(1, round(grace_s - clock() + began_s))
         await super().shutdown(sockets)
 
 
@@ -282,7 +286,13 @@ class _Announcing(Leaving):
         self._loop: asyncio.AbstractEventLoop | None = None
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        """Begin to leave at the first signal, and leave at once at the second."""
+        """Begin to leave at the first signal, and go at once at a further one, as at SIGKILL.
+
+        What was answered is committed, and survives that. While the server drains, the second ends only that.
+        """
+        if self.should_exit:
+            signal.signal(sig, signal.SIG_DFL)
+            signal.raise_signal(sig)
         is_first = not self._drain.has_begun.is_set()
         self._drain.has_begun.set()
         if is_first and self._loop is not None and self._drain.drain_s > 0:

@@ -16,8 +16,10 @@ from typing import TYPE_CHECKING, Final, TypeVar
 from anyio import CapacityLimiter, to_thread
 from sqlalchemy import Connection
 from starlette.requests import Request
+from starlette.responses import Response
 
 from rundial.clock import Clock
+from rundial.server.answers import encoded
 from rundial.server.bodies import BodyReader
 from rundial.server.janitor import Janitor
 from rundial.server.keys import Principal, StoredKey
@@ -167,6 +169,17 @@ class Services:
                 return job(connection)
 
         return await to_thread.run_sync(query, limiter=self._readers)
+
+    async def answer(self, job: Callable[[Connection], object]) -> Response:
+        """Run a query whose answer may be large: its JSON is written in the worker thread too."""
+
+        def query() -> bytes:
+            with self.engines.reading.begin() as connection:
+                found = job(connection)
+            return encoded(found)
+
+        body = await to_thread.run_sync(query, limiter=self._readers)
+        return Response(body, media_type="application/json")
 
     async def write(
         self, job: Callable[[Connection], _T], *, weight: int = 1, locks: tuple[str, ...] = ()

@@ -14,13 +14,21 @@ from rundial.server.answers import worded
 from rundial.server.genai.lines import Told
 from rundial.server.genai.stored import view_json
 from rundial.server.rows import SPAN_INTERRUPTED, SPAN_RUNNING
+from rundial.server.store.budget import ANSWER_BYTES, Budget
 from rundial.server.store.events import StoredSpan
 
 _text: Final = json.JSONEncoder(ensure_ascii=False).encode
 # Of words that most spans of an answer share; never of a text that a program makes as long as it likes.
 _word: Final = lru_cache(maxsize=256)(_text)
-MAX_TOLD: Final = 5_000
+# Of the bytes that an answer may read; the rest is for what was said in log records.
+MAX_SPAN_BYTES: Final = ANSWER_BYTES * 3 // 4
+_MAX_MESSAGES: Final = 20_000
 _NON_FINITE: Final = ("NaN", "Infinity")
+
+
+def message_budget(spans: Budget) -> Budget:
+    """What may be read of the messages of spans that were read."""
+    return Budget(max(0, ANSWER_BYTES - spans.used_bytes), _MAX_MESSAGES)
 
 
 def as_json(span: StoredSpan, instance: str, more: str, told: Told) -> str:

@@ -42,15 +42,20 @@ async def take(
     Raises:
         Problem: Nothing of it is stored.
     """
-    decoded = await services.decode(decode)
-    refusals = await _store(services, principal, decoded)
+
+    def weighed() -> tuple[Decoded, int]:
+        decoded = decode()
+        return decoded, sum(delivery.weight() for delivery in decoded.deliveries)
+
+    decoded, weight = await services.decode(weighed)
+    refusals = await _store(services, principal, decoded, weight)
     items = sum(delivery.items() for delivery in decoded.deliveries)
     refused_later = refusals.items - decoded.refusals.items
     services.telemetry.count_records(signal, accepted=items - refused_later, refused=refusals.items)
     return refusals
 
 
-async def _store(services: Services, principal: Principal, decoded: Decoded) -> Refusals:
+async def _store(services: Services, principal: Principal, decoded: Decoded, weight: int) -> Refusals:
     received_ns = services.clock.time_unix_ns()
 
     def store(connection: Connection) -> Refusals:
@@ -72,7 +77,6 @@ async def _store(services: Services, principal: Principal, decoded: Decoded) -> 
         return decoded.refusals
     # Several servers on one database take the locks of the runs in one order, and never wait in a ring.
     deliveries = sorted(decoded.deliveries, key=lambda each: each.target.place)
-    weight = sum(delivery.items() for delivery in deliveries)
     return await services.write(store, weight=max(1, weight), locks=deliveries[0].target.place)
 
 

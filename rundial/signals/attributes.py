@@ -12,7 +12,6 @@ cut says so in an attribute beside it.
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Iterable, Mapping, Sequence, Set
 from itertools import islice
@@ -128,6 +127,8 @@ def as_bounded(value: object) -> tuple[Any, bool]:
 
 def as_json(body: Any) -> str:
     """Return a body as JSON text; NaN and infinities are there by their names."""
+    import json  # not with the module: `init` needs none
+
     return json.dumps(finite(body), ensure_ascii=False)
 
 
@@ -217,7 +218,7 @@ def _as_attribute(value: object) -> AttributeValue | None:
         body = as_body(list(islice(_items(value, MAX_ITEMS), MAX_ITEMS)))
         return _homogeneous(body)
     if isinstance(value, Mapping) or _is_dataclass(value):
-        return json.dumps(as_body(value), ensure_ascii=False, default=as_text)
+        return _nested_text(as_body(value))
     return as_text(value)
 
 
@@ -274,7 +275,13 @@ def _homogeneous(items: list[Any]) -> AttributeValue:
         return [float(item) for item in items]
     if len(kinds) <= 1 and kinds <= set(_SCALARS):
         return items
-    return json.dumps(items, ensure_ascii=False, default=as_text)
+    return _nested_text(items)
+
+
+def _nested_text(body: Any) -> str:
+    import json
+
+    return json.dumps(body, ensure_ascii=False, default=as_text)
 
 
 def _is_dataclass(value: object) -> bool:

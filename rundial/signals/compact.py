@@ -9,12 +9,16 @@ are written as Python does.
 
 from __future__ import annotations
 
-import json
 from binascii import a2b_base64, b2a_base64
 from collections.abc import Mapping
+from functools import cache
 
+from rundial import plainjson
 from rundial.signals.attributes import as_text
-from rundial.typed import Any
+from rundial.typed import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from json import JSONDecoder, JSONEncoder
 
 _BYTES = "$b"
 _MAPPING = "$m"
@@ -29,9 +33,11 @@ def dump(value: Any) -> bytes:
         TypeError: A mapping has keys that are not scalars.
         RecursionError: A value contains itself.
     """
-    text = _ENCODER.encode(value)
+    text = plainjson.plain(value) if plainjson.is_plain_best() else None
+    if text is None:
+        text = _encoder().encode(value)
     if _HINT in text:
-        text = _ENCODER.encode(_escaped(value))
+        text = _encoder().encode(_escaped(value))
     return text.encode("utf-8", "replace")
 
 
@@ -42,7 +48,7 @@ def load(data: bytes | memoryview) -> Any:
         ValueError: The bytes are not what `dump` writes.
     """
     text = str(data, "utf-8")
-    return _HOOKED.decode(text) if _HINT in text else _PLAIN.decode(text)
+    return _decoder(is_hooked=_HINT in text).decode(text)
 
 
 def _default(value: object) -> object:
@@ -72,6 +78,15 @@ def _decoded(value: dict[str, Any]) -> Any:
     return value
 
 
-_ENCODER = json.JSONEncoder(ensure_ascii=False, check_circular=False, separators=(",", ":"), default=_default)
-_PLAIN = json.JSONDecoder()
-_HOOKED = json.JSONDecoder(object_hook=_decoded)
+@cache
+def _encoder() -> JSONEncoder:
+    from json import JSONEncoder
+
+    return JSONEncoder(ensure_ascii=False, check_circular=False, separators=(",", ":"), default=_default)
+
+
+@cache
+def _decoder(*, is_hooked: bool) -> JSONDecoder:
+    from json import JSONDecoder
+
+    return JSONDecoder(object_hook=_decoded if is_hooked else None)

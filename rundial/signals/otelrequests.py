@@ -15,6 +15,7 @@ from typing import Any
 from opentelemetry.exporter.otlp.proto.common._log_encoder import encode_logs
 from opentelemetry.exporter.otlp.proto.common.metrics_encoder import encode_metrics
 from opentelemetry.exporter.otlp.proto.common.trace_encoder import encode_spans
+from opentelemetry.proto.metrics.v1.metrics_pb2 import ScopeMetrics
 from opentelemetry.sdk._logs import LogRecordProcessor, ReadableLogRecord, ReadWriteLogRecord
 from opentelemetry.sdk._logs.export import LogRecordExporter, LogRecordExportResult
 from opentelemetry.sdk.metrics.export import MetricsData
@@ -31,7 +32,10 @@ __all__ = [
     "LogRecordProcessor",
     "ReadWriteLogRecord",
     "ReadableLogRecord",
+    "ScopeMetrics",
+    "cut_attributes",
     "log_request",
+    "lone_points",
     "point_requests",
     "readable",
     "span_request",
@@ -73,6 +77,39 @@ def point_requests(metrics: MetricsData) -> Iterator[bytes]:
             yield whole
         else:
             waiting += [halves[1][0], halves[0][0]]
+
+
+def lone_points(metrics: MetricsData) -> Iterator[tuple[Any, str, Any]]:
+    """Yield each data point of a collection on its own.
+
+    Yields:
+        The point as the only one of a ScopeMetrics message, with scope and metric as they were given; the
+        name of protobuf's field that holds it; and the point inside that message, to be changed in place.
+    """
+    for group in encode_metrics(metrics).resource_metrics:
+        for scope in group.scope_metrics:
+            for metric in scope.metrics:
+                kind = metric.WhichOneof("data") or "gauge"
+                for point in getattr(metric, kind).data_points:
+                    yield _alone(scope, metric, kind, point)
+
+
+def _alone(scope: Any, metric: Any, kind: str, point: Any) -> tuple[Any, str, Any]:
+    lone = ScopeMetrics(scope=scope.scope, schema_url=scope.schema_url)
+    copy = lone.metrics.add(name=metric.name, unit=metric.unit, description=metric.description)
+    held = getattr(copy, kind)
+    for field, value in getattr(metric, kind).ListFields():
+        if field.name != "data_points":
+            # Temporality, and whether a sum only grows.
+            setattr(held, field.name, value)
+    held.data_points.append(point)
+    return lone, kind, held.data_points[0]
+
+
+def cut_attributes(attributes: Any, most: int, cap: int) -> None:
+    """Cut a message's attributes to so many, and their texts to so many bytes, which is said beside them."""
+    del attributes[most:]
+    _cut_attributes(attributes, cap)
 
 
 def _fitted(request: Any, limit_bytes: int) -> bytes:

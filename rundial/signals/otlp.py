@@ -61,6 +61,16 @@ def encode_spans(resource: bytes, spans: Sequence[SpanData]) -> bytes:
     return _request(resource, [_span(span) for span in spans])
 
 
+def encode_data_points(resource: bytes, scopes: Sequence[bytes]) -> bytes:
+    """Return an ExportMetricsServiceRequest with data points, in their order.
+
+    Args:
+        resource: From `rundial.signals.resource.encode_resource`.
+        scopes: A ScopeMetrics for each point, as `rundial.signals.otelrequests` makes them.
+    """
+    return delimited(1, delimited(1, resource) + b"".join([delimited(2, scope) for scope in scopes]))
+
+
 def _request(resource: bytes, items: list[bytes]) -> bytes:
     """Put items into the shell that both requests share: resource (1), then a scope's items (2) in (2)."""
     if not items:

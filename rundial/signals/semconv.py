@@ -47,6 +47,8 @@ SPAN_KIND = "rundial.span.kind"
 CLOSED_EARLY = "rundial.closed_early"
 # The same for all states of a console line that was rewritten; the last of them is the line.
 LINE = "rundial.line"
+# The key of a text that a program logs as a value, like a metric.
+TEXT_KEY = "rundial.text.key"
 # The stdlib logger's name; OTel's own place for it, the scope, is one for a whole request.
 LOGGER_NAME = "rundial.logger.name"
 # Attributes that limits have cost a line; in OTLP the record's `dropped_attributes_count`.

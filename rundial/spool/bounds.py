@@ -17,8 +17,7 @@ import threading
 
 from rundial.errors import SpoolFullError
 from rundial.spool.segment import HEADER_BYTES
-from rundial.typed import TYPE_CHECKING, Literal, Protocol
-from rundial.value import value
+from rundial.typed import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -26,41 +25,9 @@ if TYPE_CHECKING:
 
     from rundial.clock import Clock
     from rundial.spool.lane import Lane
+    from rundial.spool.limits import Limits
 
-Durability = Literal["process", "power"]
-MAX_BYTES = 1024 * 1024 * 1024
-MAX_AGE_S = 7 * 24 * 3600.0
-SEGMENT_BYTES = 8 * 1024 * 1024
-_MIN_SEGMENTS = 8
 _KEPT_LANE = "events"
-
-
-@value
-class Limits:
-    """What a spool may take.
-
-    Attributes:
-        max_bytes: Bound over all segments of an instance.
-        max_age_s: Age at which a sealed segment is evicted, seconds.
-        segment_bytes: Size at which a segment is sealed.
-        durability: `process`: what was appended survives any end of the process; segments are
-            synced when sealed. `power`: each append waits for the disk and survives a power cut.
-    """
-
-    max_bytes: int = MAX_BYTES
-    max_age_s: float = MAX_AGE_S
-    segment_bytes: int = SEGMENT_BYTES
-    durability: Durability = "process"
-
-    @property
-    def is_power_safe(self) -> bool:
-        """Whether each append and ack waits for the disk itself."""
-        return self.durability == "power"
-
-    @property
-    def seal_bytes(self) -> int:
-        """Size at which a segment is sealed: less under a small bound, so that an eviction costs a part."""
-        return min(self.segment_bytes, self.max_bytes // _MIN_SEGMENTS)
 
 
 class Room(Protocol):

@@ -59,6 +59,11 @@ class Inventory:
     newest_unix_ns: int
 
 
+def nothing() -> Inventory:
+    """Return what a lane holds in which nobody has written yet."""
+    return Inventory([], LaneState(), Ack(), ack_was_lost=False, next_number=1, newest_unix_ns=0)
+
+
 def read(directory: str, lane: str) -> Inventory:
     """Return what a lane's directory holds.
 

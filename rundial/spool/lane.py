@@ -27,8 +27,9 @@ from rundial.clock import Clock, SystemClock
 from rundial.spool import durable, inventory, segment
 from rundial.spool.ack import AckFile, Cursor
 from rundial.spool.books import Books, Counts, InFlight
-from rundial.spool.bounds import Limits, Room, Unbounded
+from rundial.spool.bounds import Room, Unbounded
 from rundial.spool.frame import OVERHEAD_BYTES, Frame, pack_head
+from rundial.spool.limits import Limits
 from rundial.spool.rejected import NAME as REJECTED
 from rundial.spool.rejected import Rejected
 from rundial.spool.segment import HEADER_BYTES, Header, LaneState, Segment
@@ -44,6 +45,15 @@ if TYPE_CHECKING:
 class Lane:
     """Frames waiting for an answer, oldest first.
 
+    Args:
+        directory: Where it is, and stays.
+        name: One of `LANES`.
+        limits: What it may take.
+        clock: Dates segments.
+        room: Whom it asks for room; None grants any wish.
+        spare: The spool's block for a full disk.
+        is_new: Whether nobody has ever written to it, so that there is nothing to read.
+
     Attributes:
         name: One of `LANES`.
         ack_was_lost: The ack file could not be read when the lane was opened. Delivery began again
@@ -53,7 +63,7 @@ class Lane:
             not a power cut.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - each is the spool's own, or its owner's wish
         self,
         directory: str,
         name: str,
@@ -62,6 +72,7 @@ class Lane:
         clock: Clock | None = None,
         room: Room | None = None,
         spare: Spare | None = None,
+        is_new: bool = False,
     ) -> None:
         self.name = name
         self.unkept_copies = 0
@@ -74,7 +85,7 @@ class Lane:
         self._refused = Rejected(f"{os.path.dirname(directory)}/{REJECTED}", name)
         self._lock = threading.Lock()  # guards everything below
         self._acks = AckFile(self._directory)
-        found = inventory.read(self._directory, name)
+        found = inventory.nothing() if is_new else inventory.read(self._directory, name)
         self.ack_was_lost = found.ack_was_lost
         self._books = Books(found)
         self._next_number = found.next_number

@@ -5,8 +5,7 @@ Written whole or not at all, mode 0600. It holds no key: who adopts a spool brin
 
 from __future__ import annotations
 
-import json
-
+from rundial import plainjson
 from rundial.errors import SpoolError
 from rundial.spool import durable
 from rundial.typed import TYPE_CHECKING, Any, Literal
@@ -84,7 +83,9 @@ def encode(meta: Meta) -> bytes:
     stored["lane_endpoints"] = {
         lane: None if url is None else _without_user(url) for lane, url in meta.lane_endpoints.items()
     }
-    return json.dumps(stored, indent=1, sort_keys=True).encode()
+    # A line for each fact, for a person who looks for one.
+    lines = [f' "{name}": {plainjson.dumps(stored[name])}' for name in sorted(stored)]
+    return ("{\n" + ",\n".join(lines) + "\n}").encode()
 
 
 def decode(content: bytes, path: str) -> Meta:
@@ -94,7 +95,7 @@ def decode(content: bytes, path: str) -> Meta:
         SpoolError: It is not one of ours, or a later version's.
     """
     try:
-        stored = json.loads(content)
+        stored = plainjson.loads(content)
         version = int(stored.get("version", 0))
         if version == VERSION:
             return Meta(**{name: value for name, value in stored.items() if name in _FIELDS})

@@ -12,7 +12,6 @@ system call; what it could not write whole is cut off again.
 from __future__ import annotations
 
 import os
-import re
 import struct
 import zlib
 
@@ -41,7 +40,8 @@ _MAGIC = b"RDSEG\x00\x00\x01"
 _HEADER = struct.Struct(f"<8sIQqQQ16sQ{len(TOTALS)}Q")
 _CHECKSUM = struct.Struct("<I")
 HEADER_BYTES = _HEADER.size + _CHECKSUM.size
-_NAME = r"([0-9]{12})\.seg"
+_SUFFIX = ".seg"
+_DIGITS = 12
 
 
 @value
@@ -86,14 +86,18 @@ class Header:
 
 def file_name(number: int) -> str:
     """Return a segment's file name."""
-    return f"{number:012d}.seg"
+    return f"{number:0{_DIGITS}d}{_SUFFIX}"
 
 
 def numbers(directory: str) -> list[int]:
     """Return the numbers of the segments in a directory, ascending; other names are left alone."""
-    return sorted(
-        int(match[1]) for match in (re.fullmatch(_NAME, name) for name in os.listdir(directory)) if match
-    )
+    return sorted(int(name[:_DIGITS]) for name in os.listdir(directory) if _is_segment(name))
+
+
+def _is_segment(name: str) -> bool:
+    # Not a pattern: `init` has nobody compile one.
+    digits = name[:_DIGITS]
+    return name[_DIGITS:] == _SUFFIX and digits.isascii() and digits.isdecimal()
 
 
 def encode_header(header: Header) -> bytes:

@@ -25,21 +25,22 @@ import threading
 
 from rundial.clock import Clock, SystemClock
 from rundial.errors import SpoolError
-from rundial.spool import durable, rejected
+from rundial.spool import durable
 from rundial.spool import meta as meta_file
-from rundial.spool.bounds import MAX_AGE_S, MAX_BYTES, SEGMENT_BYTES, Bounds, Durability, Limits
 from rundial.spool.frame import LANES
-from rundial.spool.lane import Lane
+from rundial.spool.limits import MAX_AGE_S, MAX_BYTES, SEGMENT_BYTES, Durability, Limits
 from rundial.spool.lock import NAME as LOCK_NAME
 from rundial.spool.lock import DirectoryLock
-from rundial.spool.spare import Spare
 from rundial.typed import TYPE_CHECKING, Any
 from rundial.value import changed
 
 if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping
     from pathlib import Path
 
+    from rundial.spool.bounds import Bounds
     from rundial.spool.journal import Journal
+    from rundial.spool.lane import Lane
     from rundial.spool.meta import Meta
 
 _MAX_ID_CHARS = 128
@@ -55,30 +56,23 @@ class Spool:
 
     Attributes:
         directory: Where they are.
-        lanes: By name, in the order of `LANES`.
     """
 
-    def __init__(self, directory: str, lock: DirectoryLock, meta: Meta, limits: Limits, clock: Clock) -> None:
+    def __init__(
+        self, directory: str, lock: DirectoryLock, meta: Meta, limits: Limits, clock: Clock, *, is_new: bool
+    ) -> None:
         self.directory = directory
+        # Made by this process, with lanes that were empty.
+        self._is_new = is_new
         self._lock = lock
         self._meta = meta
         self._meta_lock = threading.Lock()  # guards _meta and its file
         self._limits = limits
         self._clock = clock
-        self._bounds = Bounds(directory, limits, clock)
-        self._spare = Spare(directory)
-        self._spare.keep()
-        self.lanes: dict[str, Lane] = {}
-        for name in LANES:
-            lane = f"{directory}/{name}"
-            durable.make_directory(lane)
-            self.lanes[name] = Lane(
-                lane, name, limits=limits, clock=clock, room=self._bounds, spare=self._spare
-            )
-        self._bounds.watch(tuple(self.lanes.values()))
+        self._lanes: Mapping[str, Lane] | None = None
         self._journal: Journal | None = None
-        # Guards the making of it.
-        self._journal_lock = threading.RLock()
+        # Guards the making of lanes and journal.
+        self._making = threading.RLock()
 
     @classmethod
     def create(  # noqa: PLR0913 - each bound is a setting of its own
@@ -128,7 +122,7 @@ class Spool:
             if limits.is_power_safe:
                 durable.sync_directory(run_directory)
             lock.directory = directory
-            return cls(directory, lock, meta, limits, clock)
+            return cls(directory, lock, meta, limits, clock, is_new=True)
         except BaseException:
             if lock is not None:
                 lock.close()
@@ -167,8 +161,10 @@ class Spool:
         directory = os.fspath(path)
         lock = DirectoryLock.take(directory, create=False)
         try:
-            spool = cls(directory, lock, meta_file.load(directory), limits, clock or SystemClock())
-            spool._bounds.evict_expired(with_last=True)
+            meta = meta_file.load(directory)
+            spool = cls(directory, lock, meta, limits, clock or SystemClock(), is_new=False)
+            spool._lanes, bounds = spool._opened()
+            bounds.evict_expired(with_last=True)
         except BaseException:
             lock.close()
             raise
@@ -193,6 +189,31 @@ class Spool:
         return self._limits
 
     @property
+    def lanes(self) -> Mapping[str, Lane]:
+        """The lanes by name, in the order of `LANES`; a new spool's are opened when first asked for.
+
+        Nothing is read for that, so a directory that is gone is met by the first append.
+        """
+        lanes = self._lanes
+        if lanes is None:
+            with self._making:
+                made, _ = self._opened()
+                # A signal handler may have opened them while we did.
+                lanes = self._lanes = self._lanes or made
+        return lanes
+
+    @property
+    def is_untouched(self) -> bool:
+        """Whether it is new and its lanes are as they were made."""
+        return self._lanes is None
+
+    def _opened(self) -> tuple[Mapping[str, Lane], Bounds]:
+        # The encoder's first pass imports them, not `init`.
+        from rundial.spool.openlanes import open_lanes
+
+        return open_lanes(self.directory, self._limits, self._clock, is_new=self._is_new)
+
+    @property
     def journal(self) -> Journal:
         """The files that the run wants delivered; read when it is first asked for."""
         journal = self._journal
@@ -200,7 +221,7 @@ class Spool:
             return journal
         from rundial.spool.journal import Journal
 
-        with self._journal_lock:
+        with self._making:
             made = Journal(self.directory, is_power_safe=self._limits.is_power_safe)
             # A signal handler may have made one while we did.
             self._journal = self._journal or made
@@ -231,12 +252,12 @@ class Spool:
 
     def publish(self) -> None:
         """Show the sender everything appended so far, in all lanes."""
-        for lane in self.lanes.values():
+        for lane in self._open_lanes():
             lane.publish()
 
     def is_empty(self) -> bool:
         """Whether no frame waits for an answer, published or not, and no file."""
-        is_sent = all(lane.waiting_frames == 0 for lane in self.lanes.values())
+        is_sent = all(lane.waiting_frames == 0 for lane in self._open_lanes())
         return is_sent and (not self.has_journal or self.journal.counts().waiting == 0)
 
     def exists(self) -> bool:
@@ -245,7 +266,7 @@ class Spool:
 
     def close(self) -> None:
         """Release files and lock; the directory stays, free to adopt. May be called again."""
-        for lane in self.lanes.values():
+        for lane in self._open_lanes():
             lane.close()
         if self._journal is not None:
             self._journal.close()
@@ -258,7 +279,7 @@ class Spool:
             SpoolError: The directory under this name is not, or no longer, ours.
             OSError: It cannot be removed; it stays, free to adopt, or under a name that nobody looks for.
         """
-        for lane in self.lanes.values():
+        for lane in self._open_lanes():
             lane.close()
         if self._journal is not None:
             self._journal.close()
@@ -282,6 +303,8 @@ class Spool:
             return
 
     def _keep_rejected(self) -> None:
+        from rundial.spool import rejected
+
         try:
             rejected.keep_aside(
                 self.directory, max_age_s=self._limits.max_age_s, now_unix_ns=self._clock.time_unix_ns()
@@ -292,11 +315,16 @@ class Spool:
 
     def abandon_in_child(self) -> None:
         """Let go of everything in a forked child; the parent's hold and files stay as they are."""
-        for lane in self.lanes.values():
+        # Another thread may have held it, which does not exist here.
+        self._making = threading.RLock()
+        for lane in self._open_lanes():
             lane.abandon_in_child()
         if self._journal is not None:
             self._journal.abandon_in_child()
         self._lock.close()
+
+    def _open_lanes(self) -> Collection[Lane]:
+        return () if self._lanes is None else self._lanes.values()
 
 
 def find(root: Path) -> list[Path]:

@@ -34,7 +34,7 @@ DEFECT_NUMBERS = {
     "L": tuple(range(1, 17)),
     "P": tuple(range(1, 10)),
     "S": (1, 2, 4),
-    "X": (1, 2, 3, 4, 5, 8),
+    "X": (1, 2, 3, 4, 5, 6, 8),
 }
 DEFECTS = {f"{kind}{number}" for kind, numbers in DEFECT_NUMBERS.items() for number in numbers}
 

@@ -77,6 +77,10 @@ COMMANDS: dict[str, tuple[str, ...]] = {
     "server user password": ("ada@example.org", *PLACE[:2]),
     "server key create": PLACE,
     "doctor-capabilities": (),
+    "import csv": (FILE, *PLACE),
+    "import mlflow": (FILE, *PLACE),
+    "import tensorboard": (FILE, *PLACE),
+    "import wandb": (FILE, *PLACE),
     "init": ("--non-interactive", *PLACE),
 }
 # These ask nothing of a server, keep it as it is, or have tests of their own.

@@ -8,11 +8,15 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
+from collections.abc import Mapping
 from pathlib import Path
 
 import psutil
 import pytest
 
+from rundial.demo.child import ServerChild, isolated
+from rundial.demo.flow import record
 from tests.support.program import ServerProgram
 from tests.support.shell import rundial
 
@@ -47,6 +51,34 @@ def test_demo_stores_everything_that_it_logs_and_touches_nothing_of_the_users(
     assert found["run"]["status"] == "completed"
     assert found["seconds"] < 60
     assert {path: path.read_bytes() for path in folder.iterdir()} == before
+
+
+class SamplersSeen:
+    """Follows a training, and notes whether anything is sampled beside it."""
+
+    def __init__(self) -> None:
+        self.threads: set[str] = set()
+
+    def begin(self, steps: int) -> None:
+        """The run is not there yet."""
+
+    def step(self, done: int, last: Mapping[str, float]) -> None:
+        """Look which threads there are while it trains."""
+        self.threads |= {thread.name for thread in threading.enumerate()}
+
+    def end(self, last: Mapping[str, float]) -> None:
+        """The run is still open."""
+
+
+def test_demo_compares_nothing_but_what_the_training_logged(tmp_path: Path) -> None:
+    """On a machine so slow that a sample of the system would fall into it, no more is stored than logged."""
+    seen = SamplersSeen()
+    with isolated(tmp_path / "config"), ServerChild(tmp_path) as child:
+        shown = record(child, tmp_path, seen)
+
+    assert shown.is_equal
+    assert any(name.startswith("rundial") for name in seen.threads)
+    assert "rundial-sampler" not in seen.threads
 
 
 def test_demo_prints_summary_chart_and_how_to_go_on(tmp_path: Path) -> None:

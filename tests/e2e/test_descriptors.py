@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import json
 import os
+import select
 import subprocess
 import sys
+import time
 from pathlib import Path
 from textwrap import dedent
 
 import pytest
 
+from rundial.api import descriptors
 from rundial.api.client import Client
 from tests.support import recorded
 from tests.support.program import ServerProgram
@@ -267,6 +270,45 @@ def test_a_stopped_reader_never_holds_up_the_program(spool_dir: Path) -> None:
 
     assert done.status == 0, done.stderr
     assert done.stdout == ("x" * 99 + "\n") * 20_000 + "y" * 1_000_000
+
+
+def test_the_end_waits_for_a_console_that_is_slow_but_moves(spool_dir: Path, tmp_path: Path) -> None:
+    """A terminal over a poor line: what it still takes when the run ends is recorded, however long."""
+    mark = tmp_path / "ending"
+    line = b"x" * 99 + b"\n"
+    with start_script(
+        BEGIN
+        + """
+    text = given["line"].encode() * 4_000
+    while text:
+        text = text[os.write(1, text):]
+    open(given["mark"], "w").close()
+    run.finish(20)
+        """,
+        spool=str(spool_dir),
+        mark=str(mark),
+        line=line.decode(),
+    ) as script:
+        assert script.stdout is not None
+        output = script.stdout.fileno()
+        taken = 0
+        # When the program has written it all, the pipes are full of what is left.
+        while not mark.exists():
+            taken += len(os.read(output, 4_000))
+            select.select([script.stderr], [], [], 0.005)
+        began = time.monotonic()
+        while text := os.read(output, 4_000):
+            taken += len(text)
+            # Beyond MAX_WAIT_S in all.
+            select.select([script.stderr], [], [], 0.25)
+        took = time.monotonic() - began
+        errors = script.communicate()[1]
+
+    found = recorded.read(spool_dir)
+    assert (script.returncode, taken) == (0, 4_000 * len(line))
+    assert "takes no more" not in errors
+    assert took > descriptors.MAX_WAIT_S
+    assert bodies(found, "stdout") == [line.decode().rstrip()] * 4_000
 
 
 def test_forked_child_writes_through_its_parents_pipes(spool_dir: Path) -> None:

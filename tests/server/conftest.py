@@ -22,6 +22,7 @@ EVENTS = (
     "test_exports",
     "test_facets",
     "test_ingest",
+    "test_livepoints",
     "test_logs",
     "test_spans",
     "test_traces",

@@ -317,7 +317,9 @@ def test_neither_backup_nor_copy_passes_for_the_whole(tmp_path: Path) -> None:
 
     assert (backup.exit_code, copy.exit_code) == (1, 1)
     assert "would not be in the backup; nothing was copied" in backup.output
-    assert "a copy moves one database alone; nothing was copied" in copy.output
+    assert "`rundial server copy` with --from-events copies all of it" in backup.output
+    assert "are in ClickHouse; nothing was copied" in copy.output
+    assert "--from-events" in copy.output
 
 
 @pytest.mark.parametrize(

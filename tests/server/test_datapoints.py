@@ -326,3 +326,26 @@ def test_points_go_with_their_run(local: LocalServer) -> None:
             return connection.execute(select(func.count()).select_from(data_points)).scalar() == 0
 
     wait_until(is_empty, 10)
+
+
+def test_a_page_of_points_ends_where_its_bytes_do(local: LocalServer) -> None:
+    """However large they are; the next page goes on behind it, and every point is shown once."""
+    run = fresh_id()
+    for number in range(10):
+        held = HistogramDataPoint(
+            time_unix_nano=T0 + number, count=0, attributes=otlp.pairs({"said": "x" * 4 * 2**20})
+        )
+        send(local, run, Metric(name="large", histogram=Histogram(data_points=[held])))
+
+    seen: list[str] = []
+    cuts: list[bool] = []
+    cursor: dict[str, object] = {}
+    while not cuts or cursor:
+        found = ask(local, run, limit=1_000, **cursor)
+        assert sum(len(row["context"]["said"]) for row in found["rows"]) <= 32 * 2**20
+        seen += [row["timestampNs"] for row in found["rows"]]
+        cuts.append(found["truncated"])
+        cursor = {"cursor": found["page"]["nextCursor"]} if found["page"]["hasMore"] else {}
+
+    assert seen == [str(T0 + number) for number in range(10)]
+    assert cuts == [True, False]

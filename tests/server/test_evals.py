@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import itertools
 import json
 from collections.abc import Mapping
 from functools import partial
@@ -195,6 +196,43 @@ def test_of_two_starts_the_later_one_says_what_is_evaluated(local: LocalServer) 
         told.append((found["config"].get("model"), found["suiteName"]))
 
     assert told == [(None, None), ("second", "sums"), ("second", "sums"), ("third", "sums")]
+
+
+def test_an_evaluation_run_is_the_same_in_whatever_order_its_records_arrive(local: LocalServer) -> None:
+    """Starts, with a suite and without, at one time and at others, and results from before them all."""
+
+    def start(night: str, seq: int, body: dict[str, Any]) -> Any:
+        suite = (
+            {"suite_id": f"{night}-{body['suite']}", "suite_name": body["name"]} if "suite" in body else {}
+        )
+        said = {"eval_run_id": night, "config": {"model": body["model"]}, **suite}
+        return otlp.event(seq, "rundial.eval.start", said, time=otlp.T0 + body["at"])
+
+    starts: list[dict[str, Any]] = [
+        {"at": 10, "model": "a", "suite": "s", "name": "later"},
+        {"at": 5, "model": "b", "suite": "s", "name": "early"},
+        {"at": 7, "model": "c", "suite": "t", "name": "between"},
+        {"at": 12, "model": "d"},
+        {"at": 12, "model": "e"},
+    ]
+    seen = []
+    for number, order in enumerate(list(itertools.permutations(range(6)))[::37]):
+        night, owner = f"night-{number}", otlp.resource(f"run-{number}")
+        scored = {"eval_run_id": night, "example_id": "a", "rows": [{"scorer": "exact", "score": 1.0}]}
+        records = [start(night, place, each) for place, each in enumerate(starts)]
+        records.append(otlp.event(9, "rundial.eval.result", scored, time=otlp.T0 + 1))
+        for place in order:
+            assert local.export("logs", otlp.logs(owner, [records[place]])).status == 200
+        found = local.get(f"{AT}/evals/runs/{night}").json
+        shown = {key: found[key] for key in ("suiteName", "config", "dataset", "startedAtMs")}
+        with local.services.engines.reading.begin() as connection:
+            held = select(eval_runs.c.started_unix_ns).where(eval_runs.c.eval_run_id == night)
+            began = connection.execute(held).scalar_one()
+        seen.append((shown, began))
+
+    assert [each for each in seen if each != seen[0]] == []
+    assert (seen[0][0]["suiteName"], seen[0][0]["config"]) == ("later", {"model": "e"})
+    assert seen[0][1] == otlp.T0 + 5
 
 
 def test_of_two_results_of_one_example_the_later_one_stands(local: LocalServer) -> None:

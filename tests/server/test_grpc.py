@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import gzip
+import socket
 import threading
 import zlib
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from time import monotonic
 
 import grpc
 import pytest
@@ -235,6 +237,61 @@ def test_a_slow_message_ends_and_keeps_nobody_out(tmp_path: Path, clock: ManualC
             assert {each.code() for each in stuck} == {grpc.StatusCode.DEADLINE_EXCEEDED}
             assert "took longer" in str(stuck[0].details())
             is_over.set()
+
+
+@pytest.mark.timeout(60)  # others wait for seconds
+def test_calls_that_say_nothing_keep_nobody_out(door: LocalServer) -> None:
+    """Another key is let in at once, and another call of the same key in seconds."""
+    is_over = threading.Event()
+
+    def silence() -> Iterator[bytes]:
+        is_over.wait(50)
+        yield from ()
+
+    body = otlp.spans(otlp.resource("run"), [otlp.span(1, "a")])
+    other = door.make_key([TRACES_WRITE])
+    metadata = (("authorization", f"Bearer {door.key}"),)
+    with grpc.insecure_channel(door.grpc_address) as channel:
+        call = channel.stream_unary(f"/{CALLS['logs']}/Export")
+        stuck = [call.future(silence(), metadata=metadata, timeout=50) for _ in range(20)]
+        assert export(door, "traces", body, key=other) == b""
+        assert not any(each.done() for each in stuck)
+        assert export(door, "traces", body) == b""
+        ended = next(each for each in stuck if each.done())
+        is_over.set()
+
+    assert ended.code() == grpc.StatusCode.DEADLINE_EXCEEDED
+    assert ended.details() == "the message took too long while others waited"
+
+
+def test_calls_and_requests_that_hang_are_waited_for_once(tmp_path: Path, clock: ManualClock) -> None:
+    """A server leaves within its time of grace, by whichever doors its clients hang."""
+    is_over = threading.Event()
+
+    def silence() -> Iterator[bytes]:
+        is_over.wait(TIMEOUT_S)
+        yield from ()
+
+    with LocalServer(tmp_path / "data", clock, grpc_port=0, grace_s=4) as server:
+        metadata = (("authorization", f"Bearer {server.key}"),)
+        host, port = server.url.removeprefix("http://").split(":")
+        head = f"POST /v1/logs HTTP/1.1\r\nhost: {host}\r\nauthorization: Bearer {server.key}\r\n"
+        with (
+            grpc.insecure_channel(server.grpc_address) as channel,
+            socket.create_connection((host, int(port))) as hanging,
+        ):
+            hanging.sendall(
+                f"{head}content-type: application/x-protobuf\r\ncontent-length: 9\r\n\r\n1".encode()
+            )
+            call = channel.stream_unary(f"/{CALLS['logs']}/Export").future(silence(), metadata=metadata)
+            wait_until(lambda: server.services.bodies.held_bytes == 1, TIMEOUT_S)
+
+            started_s = monotonic()
+            server.stop()
+
+            assert 3 < monotonic() - started_s < 7.5
+            is_over.set()
+            call.cancel()
 
 
 def test_a_server_that_leaves_answers_the_calls_that_it_has(door: LocalServer) -> None:

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import json
 import socket
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from pathlib import Path
 from time import monotonic, process_time
 from typing import Any
 
 import pytest
-import urllib3
+from sqlalchemy import func, select
 
 from rundial.clock import SystemClock
 from rundial.server.keys import ADMIN, Principal
@@ -19,10 +18,12 @@ from rundial.server.lineseek import matcher, seek
 from rundial.server.store.events import LineFilter
 from rundial.server.store.history import find_run
 from rundial.server.store.places import find_project_by_public_id
+from rundial.server.store.tables import removals
 from tests.support import otlp
+from tests.support.clock import ManualClock
+from tests.support.following import DEADLINE_S, following
 from tests.support.server import LocalServer, Reply, fresh_id
-
-DEADLINE_S = 10.0
+from tests.support.waiting import wait_until
 
 
 def log(local: LocalServer, run: str, *texts: str, first: int = 1, severity: int = 9) -> None:
@@ -153,36 +154,9 @@ def test_a_pattern_that_cannot_be_used_is_refused_with_the_reason(
     assert message in found.error["message"]
 
 
-@contextmanager
-def follow(local: LocalServer, run: str, **more: str) -> Iterator[Iterator[dict[str, Any]]]:
-    """Events of a live stream, as they come."""
-    pool = urllib3.PoolManager(retries=False, timeout=DEADLINE_S)
-    headers = {"authorization": f"Bearer {local.key}"}
-    headers.update({"last-event-id": more.pop("last")} if "last" in more else {})
-    fields = {"projectId": local.project_id(), "runId": run, **more}
-    answer = pool.request(
-        "GET", f"{local.url}/api/v1/stream/logs", fields=fields, headers=headers, preload_content=False
-    )
-    assert answer.status == 200, answer.read()
-    assert answer.headers["content-type"].startswith("text/event-stream")
-    try:
-        yield events(answer)
-    finally:
-        answer.close()
-        pool.clear()
-
-
-def events(answer: urllib3.response.BaseHTTPResponse) -> Iterator[dict[str, Any]]:
-    """Parse server-sent events."""
-    held: dict[str, Any] = {}
-    for line in answer:
-        text = line.decode().rstrip("\n")
-        if not text and held:
-            yield held
-            held = {}
-        elif text and not text.startswith(":"):
-            name, _, value = text.partition(": ")
-            held[name] = json.loads(value) if name == "data" else value
+def follow(local: LocalServer, run: str, **more: str) -> AbstractContextManager[Iterator[dict[str, Any]]]:
+    """Events of a run's lines, as they come."""
+    return following(local, "/api/v1/stream/logs", run, **more)
 
 
 def test_a_stream_sends_lines_as_they_are_stored(local: LocalServer) -> None:
@@ -213,6 +187,54 @@ def test_a_stream_goes_on_behind_the_last_event(local: LocalServer) -> None:
         assert [next(found)["data"]["message"] for _ in range(2)] == ["two", "three"]
 
 
+def delete(local: LocalServer, run: str) -> None:
+    """Delete a run and wait until its lines are gone."""
+    assert (
+        local.send("DELETE", f"/api/v1/workspaces/default-workspace/projects/digits/runs/{run}").status == 200
+    )
+
+    def is_gone() -> bool:
+        with local.services.engines.reading.begin() as connection:
+            return connection.execute(select(func.count()).select_from(removals)).scalar_one() == 0
+
+    wait_until(is_gone, DEADLINE_S)
+
+
+@pytest.mark.inside
+def test_a_stream_goes_on_when_the_newest_run_was_deleted(tmp_path: Path, database: str | None) -> None:
+    """What comes next has a greater number than everything before, what was deleted and restarts included."""
+    run, newest = fresh_id(), fresh_id()
+    with LocalServer(tmp_path / "data", SystemClock(), database=database) as local:
+        log(local, run, "before")
+        log(local, newest, *map(str, range(100)))
+        with follow(local, run) as found:
+            last = next(found)["id"]
+            delete(local, newest)
+            log(local, run, "one", first=2)
+            assert next(found)["data"]["message"] == "one"
+        log(local, newest, "it is refused")
+        other = fresh_id()
+        log(local, other, "x")
+        delete(local, other)
+    with LocalServer(tmp_path / "data", SystemClock(), database=database) as local:
+        log(local, run, "two", first=3)
+        with follow(local, run, last=last) as found:
+            next(found)
+            assert [next(found)["data"]["message"] for _ in range(2)] == ["one", "two"]
+
+
+@pytest.mark.inside
+def test_a_stream_begins_anew_where_its_last_event_is_none_of_the_servers(local: LocalServer) -> None:
+    """As after a database was restored: its numbers are smaller than those that a reader saw."""
+    run = fresh_id()
+    log(local, run, "before")
+    with follow(local, run, last="123456789") as found:
+        next(found)
+        log(local, run, "one", first=2)
+
+        assert next(found)["data"]["message"] == "one"
+
+
 def test_a_stream_shows_only_what_was_asked_for(local: LocalServer) -> None:
     """Level and pattern count here too."""
     run = fresh_id()
@@ -224,6 +246,20 @@ def test_a_stream_shows_only_what_was_asked_for(local: LocalServer) -> None:
         log(local, run, "disk is gone", first=5, severity=17)
 
         assert [next(found)["data"]["message"] for _ in range(2)] == ["disk is full", "disk is gone"]
+
+
+@pytest.mark.inside
+def test_a_stream_of_lines_that_nobody_asked_for_says_that_it_lives(
+    local: LocalServer, clock: ManualClock
+) -> None:
+    """A reader who waits for an error in a busy log is not taken for cut off."""
+    run = fresh_id()
+    log(local, run, "before")
+    with follow(local, run, minLevel="error", beats="shown") as found:
+        assert next(found)["event"] == "open"
+        log(local, run, *map(str, range(3)), first=2)
+        clock.advance(16)
+        assert next(found) == {"comment": "beat"}
 
 
 @pytest.mark.inside

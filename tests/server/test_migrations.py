@@ -11,13 +11,15 @@ from sqlalchemy import Column, Connection, Integer, MetaData, Table, Text, inspe
 
 from rundial.errors import ConfigError
 from rundial.server.store.engine import Engines, open_engines
+from rundial.server.store.eval_tables import eval_runs, eval_suites
 from rundial.server.store.inserts import MOST_OF_A_MEAN
-from rundial.server.store.migrations import m0023_means
+from rundial.server.store.migrations import m0023_means, m0027_eval_order, m0028_accepted
 from rundial.server.store.migrations.changes import add_column, create
 from rundial.server.store.migrations.ladder import FIRST, STEPS, Step, bring_up
 from rundial.server.store.tables import facts, schema_migrations, series
 from tests.conftest import ROOT
 from tests.support import otlp
+from tests.support.following import following
 from tests.support.server import LocalServer
 
 SCHEMA_1 = (ROOT / "tests/support/schema1.sql").read_text("utf-8")
@@ -98,6 +100,35 @@ def test_means_are_filled_in_from_the_points_that_are_there(local: LocalServer) 
     means = local.services.writer.submit(upgrade).result(10)
 
     assert means == {"plain": 3.0, "great": MOST_OF_A_MEAN, "small": pytest.approx(0.0)}
+
+
+def test_what_was_said_of_evaluations_before_an_upgrade_stands_until_later_is_said(
+    local: LocalServer,
+) -> None:
+    """A start that is sent again, from before the upgrade, changes nothing; a later one does."""
+
+    def start(model: str, at: int, **suite: str) -> None:
+        body = {"eval_run_id": "night", "config": {"model": model}, **suite}
+        told = otlp.event(at, "rundial.eval.start", body, time=otlp.T0 + at)
+        assert local.export("logs", otlp.logs(otlp.resource("run"), [told])).status == 200
+
+    def shown() -> tuple[str, str]:
+        path = "/api/v1/workspaces/default-workspace/projects/digits/evals/runs/night"
+        found = local.get(path).json
+        return found["config"]["model"], found["suiteName"]
+
+    def upgrade(connection: Connection) -> None:
+        for column in (eval_suites.c.said_unix_ns, eval_runs.c.said_unix_ns, eval_runs.c.suite_unix_ns):
+            connection.exec_driver_sql(f"ALTER TABLE {column.table.name} DROP COLUMN {column.name}")
+        m0027_eval_order.upgrade(connection)
+
+    start("kept", 20, suite_id="s", suite_name="kept")
+    local.services.writer.submit(upgrade).result(10)
+    start("early", 10, suite_id="s", suite_name="early")
+    before = shown()
+    start("late", 30, suite_id="s", suite_name="late")
+
+    assert (before, shown()) == (("kept", "kept"), ("late", "late"))
 
 
 def test_each_missing_step_is_taken_once_in_order(tmp_path: Path) -> None:
@@ -207,3 +238,21 @@ def test_a_database_that_cannot_be_is_refused_without_its_password(
         open_engines(tmp_path, database)
 
     assert "hunter2" not in str(caught.value)
+
+
+def test_a_stream_after_an_upgrade_tells_what_is_new_from_what_was_there(local: LocalServer) -> None:
+    """Series of before know how far their points are numbered."""
+    assert local.export("metrics", otlp.curve("r", "loss", [1.0, 2.0])).status == 200
+
+    def upgrade(connection: Connection) -> None:
+        connection.execute(update(series).values(accepted=0))
+        m0028_accepted.upgrade(connection)
+
+    local.services.writer.submit(upgrade).result(10)
+    with following(local, "/api/v1/stream/metrics", "r") as found:
+        place = next(found)["id"]
+    assert local.export("metrics", otlp.curve("r", "loss", [1.0, 2.0, 3.0])).status == 200
+
+    with following(local, "/api/v1/stream/metrics", "r", last=place, follow="false") as found:
+        told = [each["data"] for each in found if each["event"] == "points"]
+    assert [[row[3] for row in each["rows"]] for each in told] == [[3.0]]

@@ -66,6 +66,16 @@ def test_a_service_gets_a_project_and_each_instance_of_it_a_run(local: LocalServ
     assert sorted(counts) == [1, 2]
 
 
+def test_a_services_run_is_called_by_its_service_whatever_its_project(local: LocalServer) -> None:
+    """Services that share a project are told apart."""
+    for service in ("checkout", "search"):
+        owner = otlp.resource(None, instance=service, service__name=service, rundial__run__kind=None)
+        assert local.export("traces", otlp.spans(owner, [otlp.span(1, "x")])).status == 200
+
+    runs = local.get("/api/v1/workspaces/default-workspace/projects/digits/runs/query").json["runs"]
+    assert sorted(run["runName"] for run in runs) == ["checkout", "search"]
+
+
 def test_a_key_of_one_project_says_where_a_service_belongs(local: LocalServer) -> None:
     """A service's name is no claim to a project, so what it sends is kept where the key may write."""
     known = local.post("/api/v1/runs/resolve-target", {"project": "digits"}).json["projectId"]

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import signal
+import socket
 import stat
 import subprocess
 import sys
 import threading
 from pathlib import Path
+from time import monotonic
 
 import pytest
 import urllib3
@@ -15,6 +17,7 @@ from urllib3.exceptions import HTTPError
 
 from tests.support import otlp
 from tests.support.program import ServerProgram
+from tests.support.waiting import wait_until
 
 pytestmark = pytest.mark.fault
 
@@ -111,6 +114,40 @@ def test_the_data_is_its_owners_alone_and_the_key_is_in_no_output(server: Server
     assert set(modes.values()) == {0o600}
     assert {stat.S_IMODE(path.stat().st_mode) for path in paths if path.is_dir()} == {0o700}
     assert server.key.rsplit("_", 1)[1] not in server.output
+
+
+@pytest.mark.parametrize("sig", [signal.SIGINT, signal.SIGTERM])
+def test_a_second_signal_ends_a_server_that_waits_for_requests(
+    server: ServerProgram, sig: signal.Signals
+) -> None:
+    """Nobody waits out a client that hangs; what was answered is there afterwards."""
+    sender = _Sender(server.url, server.key, "rank-0")
+    sender.start()
+    assert sender.has_some.wait(20)
+    host, port = server.url.removeprefix("http://").split(":")
+    head = f"POST /v1/metrics HTTP/1.1\r\nhost: {host}\r\nauthorization: Bearer {server.key}\r\n"
+    with socket.create_connection((host, int(port))) as hanging:
+        hanging.sendall(f"{head}content-type: application/x-protobuf\r\ncontent-length: 9\r\n\r\n1".encode())
+        assert server.get("/health/ready")["serverId"]
+        server.signal(sig)
+        wait_until(lambda: _is_closed(host, int(port)), 10)
+
+        started_s = monotonic()
+        status = server.stop(sig)
+
+    assert status == -sig
+    assert monotonic() - started_s < 10
+    sender.join(20)
+    server.start()
+    assert _stored(server)["rank-0"] >= sender.acknowledged * _STEPS
+
+
+def _is_closed(host: str, port: int) -> bool:
+    try:
+        socket.create_connection((host, port), 1).close()
+    except OSError:
+        return True
+    return False
 
 
 def test_ctrl_c_leaves_quietly(tmp_path: Path) -> None:

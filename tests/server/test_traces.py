@@ -252,3 +252,85 @@ def test_what_programs_exaggerate_is_kept_whole(local: LocalServer, trace: Trace
     assert chat["genai"]["inputMessages"] == asked
     assert (len(attributes["attributes"]), attributes["genai"]) == (10_001, None)
     assert (len(events["events"]), events["name"]) == (10_000, "busy" * 1_000)
+
+
+MIB = 2**20
+
+
+def _large(number: int, megabytes: int) -> Span:
+    """A span that says much."""
+    held = otlp.span(number, "large")
+    held.attributes.extend(otlp.pairs({"said": "x" * megabytes * MIB}))
+    return held
+
+
+@pytest.mark.timeout(60)  # 40 MB, on the slowest engine too
+def test_a_trace_of_any_size_is_an_answer_of_a_bounded_one(local: LocalServer, trace: Traced) -> None:
+    """What does not fit is counted, and told as left out."""
+    run = fresh_id()
+    for number in range(1, 11):
+        trace.send(run, _large(number, 4))
+
+    reply = local.get(f"{P}/traces/{trace.id}")
+
+    found = reply.json
+    assert len(reply.body) <= 32 * MIB
+    assert (found["totalSpans"], found["truncated"], found["messagesTruncated"]) == (10, True, False)
+    assert [int(each["spanId"], 16) for each in found["spans"]] == [1, 2, 3, 4, 5]
+
+
+@pytest.mark.timeout(60)  # 40 MB, on the slowest engine too
+def test_a_page_of_spans_ends_where_its_bytes_do(local: LocalServer, trace: Traced) -> None:
+    """The next page goes on behind it, in either order, so that every span is shown once."""
+    run = fresh_id()
+    for number in range(1, 11):
+        trace.send(run, _large(number, 4))
+
+    for order in ("asc", "desc"):
+        seen: list[int] = []
+        cursor = ""
+        while True:
+            reply = local.get(f"{P}/runs/{run}/spans?order={order}&limit=100{cursor}")
+            assert len(reply.body) <= 32 * MIB
+            seen += [int(each["spanId"], 16) for each in reply.json["spans"]]
+            page = reply.json["page"]
+            if not page["hasMore"]:
+                break
+            cursor = f"&cursor={page['nextCursor']}"
+        assert seen == sorted(range(1, 11), reverse=order == "desc")
+
+
+def _said(trace: Traced, span: int, number: int, text: str) -> LogRecord:
+    """A message to a model, as a log record of a span."""
+    return LogRecord(
+        time_unix_nano=otlp.T0 + number,
+        event_name="gen_ai.user.message",
+        body=otlp.value({"content": text}),
+        trace_id=bytes.fromhex(trace.id),
+        span_id=span.to_bytes(8, "big"),
+        attributes=otlp.pairs({"number": number}),
+    )
+
+
+@pytest.mark.timeout(60)  # twenty thousand lines, on the slowest engine too
+def test_messages_that_are_left_out_are_told(local: LocalServer, trace: Traced) -> None:
+    """Also where others than those of the shown spans are many: these are not read for them."""
+    run = fresh_id()
+    owner = otlp.resource(run)
+    chats = [otlp.span(number, "chat") for number in range(1, 4)]
+    for chat in chats:
+        chat.attributes.extend(otlp.pairs({"gen_ai.operation.name": "chat"}))
+    trace.send(run, *chats)
+    records = [_said(trace, 2, number, "much") for number in range(20_001)]
+    for start in range(0, len(records), 5_000):
+        assert local.export("logs", otlp.logs(owner, records[start : start + 5_000])).status == 200
+    late = [_said(trace, 1, 30_000, "first"), _said(trace, 3, 30_000, "last")]
+    assert local.export("logs", otlp.logs(owner, late)).status == 200
+
+    found = trace.ask()
+
+    assert (found["truncated"], found["messagesTruncated"]) == (False, True)
+    first = local.get(f"{P}/runs/{run}/spans?limit=1").json
+    assert first["messagesTruncated"] is False
+    assert first["spans"][0]["genai"]["inputMessages"][0]["parts"][0]["content"] == "first"
+    assert local.get(f"{P}/runs/{run}/spans").json["messagesTruncated"] is True

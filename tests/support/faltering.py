@@ -18,6 +18,7 @@ class Faltering:
         target: The real server.
         fails_after: Pages of an export after which it closes the connection; None never does.
         hangs_after: Pages after which it answers nothing any more; None never does.
+        lacks: Begin of the paths that it knows nothing of, as a server of another time.
 
     Attributes:
         exports: Pages that were asked for.
@@ -25,7 +26,12 @@ class Faltering:
     """
 
     def __init__(
-        self, target: str, *, fails_after: int | None = None, hangs_after: int | None = None
+        self,
+        target: str,
+        *,
+        fails_after: int | None = None,
+        hangs_after: int | None = None,
+        lacks: tuple[str, ...] = (),
     ) -> None:
         self.target = target
         self.exports = 0
@@ -33,6 +39,7 @@ class Faltering:
         self._is_over = threading.Event()
         self._fails_after = fails_after
         self._hangs_after = hangs_after
+        self._lacks = lacks
         faltering = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -78,8 +85,11 @@ class Faltering:
                 handler.close_connection = True
                 return
             self.exports += 1
+        path = handler.path
+        if self._lacks and path.startswith(self._lacks):
+            path = "/api/v1/there-is-no-such-route"
         headers = {name: handler.headers[name] for name in _KEPT if handler.headers[name]}
-        request = Request(self.target + handler.path, data=body, headers=headers)
+        request = Request(self.target + path, data=body, headers=headers)
         try:
             with urlopen(request, timeout=30) as found:
                 status, kind, content = found.status, found.headers["content-type"], found.read()

@@ -96,9 +96,9 @@ class ServerProgram:
         """The owner's API key, as the server wrote it."""
         return (self.data / "owner.key").read_text().strip()
 
-    def stop(self) -> int:
-        """Ask it to leave with SIGTERM; return its exit status."""
-        return self._end(signal.SIGTERM)
+    def stop(self, number: signal.Signals = signal.SIGTERM) -> int:
+        """Ask it to leave with a signal; return its exit status."""
+        return self._end(number)
 
     def signal(self, number: signal.Signals) -> None:
         """Send it a signal and wait for nothing."""

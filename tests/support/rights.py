@@ -405,6 +405,12 @@ RIGHTS: Final[dict[tuple[str, str], Right]] = {
         (_READERS - {"key:project:read"}) | {"key:stream:read"},
         lambda world: Call(f"/api/v1/stream/logs?projectId={world.ids['digits']}&runId={RUN}&follow=false"),
     ),
+    ("GET", "/api/v1/stream/metrics"): Right(
+        (_READERS - {"key:project:read"}) | {"key:stream:read"},
+        lambda world: Call(
+            f"/api/v1/stream/metrics?projectId={world.ids['digits']}&runId={RUN}&follow=false"
+        ),
+    ),
     ("GET", "/api/v1/openapi.json"): Right(_ALL, _get("/api/v1/openapi.json")),
     ("POST", "/api/v1/artifacts/initiate"): Right(
         _KEEPERS, lambda world: Call("/api/v1/artifacts/initiate", _manifest(world))

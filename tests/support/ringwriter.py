@@ -22,12 +22,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from rundial.recorder import layout
-from rundial.recorder.keysets import KeySet, KeySets
+from rundial.recorder.keysets import KeyReader, KeySet, KeySets
 from rundial.recorder.layout import HEADER_BYTES, Kind
 from rundial.recorder.mapping import RingFile
 from rundial.recorder.place import Place
 from rundial.recorder.ring import Ring, RunSlot
-from rundial.recorder.runencoder import KeyReader
 from rundial.recorder.scan import Record, scan
 
 RING_BYTES = HEADER_BYTES + (192 << 10)

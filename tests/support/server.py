@@ -160,6 +160,7 @@ class LocalServer(Caller):
         database: str | None = None,
         doors: Doors | None = None,
         grpc_port: int | None = None,
+        grace_s: int | None = None,
     ) -> None:
         data.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._clock = clock
@@ -179,6 +180,7 @@ class LocalServer(Caller):
         pace = Pace(doors.requests_per_minute, clock)
         app = build_app(self.services, doors, pace=pace)
         config = config_of(app, head_timeout_s=head_timeout_s)
+        config.timeout_graceful_shutdown = grace_s or config.timeout_graceful_shutdown
         door = None if grpc_port is None else GrpcDoor(self.services, pace, doors, host="127.0.0.1")
         self._server = Leaving(config, self.services.streams, door)
         self._thread = threading.Thread(

@@ -92,8 +92,8 @@ def test_exporters_are_objects_or_named_by_what_makes_them() -> None:
     name = "opentelemetry.sdk.trace.export.in_memory_span_exporter:InMemorySpanExporter"
 
     assert of({"exporters": [exporter]}).exporters == (exporter,)
-    (made,) = of(environ={"RUNDIAL_EXPORTERS": name}).exporters
-    assert isinstance(made, InMemorySpanExporter)
+    (named,) = of(environ={"RUNDIAL_EXPORTERS": name}).exporters
+    assert (named.name, named.make) == (name, InMemorySpanExporter)
     for wrong in (exporter, [json], ["x"]):
         with pytest.raises(ConfigError, match=r"exporters .*must be"):
             of({"exporters": wrong})

@@ -261,12 +261,16 @@ class TracedSpan(SpanRow, total=False):
 
 
 class Trace(TypedDict):
-    """A trace; `truncated` where it has more spans than these."""
+    """A trace; `truncated` where it has more spans than these.
+
+    `messagesTruncated` where log records that hold messages of its spans were left out.
+    """
 
     traceId: str
     runIds: list[str]
     totalSpans: int
     truncated: bool
+    messagesTruncated: bool
     spans: list[TracedSpan]
 
 

@@ -13,6 +13,7 @@ from typing import Any, Final
 
 from sqlalchemy import Connection, Row
 from starlette.requests import Request
+from starlette.responses import Response
 from starlette.routing import Route
 
 from rundial.server.answers import Answer
@@ -27,6 +28,7 @@ from rundial.server.services import Services, principal_of, services_of
 from rundial.server.store.artifact_tables import aliases
 from rundial.server.store.audit import Deed, record
 from rundial.server.store.history import need_run
+from rundial.server.store.holding import hold_version
 from rundial.server.store.library import (
     ArtifactFilter,
     aliases_of,
@@ -39,7 +41,7 @@ from rundial.server.store.library import (
     run_named,
 )
 from rundial.server.store.retention import delete_version, own_aliases
-from rundial.server.store.uploads import hold_artifact, move_aliases, note_link
+from rundial.server.store.uploads import move_aliases, note_link
 
 AnyRow = Row[Any]
 _MS: Final = 1_000_000
@@ -73,7 +75,7 @@ async def use(request: Request) -> Answer:
         project = need_project_by_id(connection, principal, project_id)
         if not writer.sees(project.workspace.id, project.id):
             return find(connection)
-        version = need_version(connection, project.id, reference)
+        version = hold_version(connection, project.id, reference)
         run = run_named(connection, project.id, run_id or "", now_ns)
         note_link(connection, version.id, run.id, "used", now_ns)
         return find(connection)
@@ -113,7 +115,7 @@ def handed_out(request: Request, services: Services, row: AnyRow) -> dict[str, o
     }
 
 
-async def listing(request: Request) -> Answer:
+async def listing(request: Request) -> Response:
     """List a project's versions, the newest first."""
     principal = principal_of(request, PROJECT_READ)
     arguments = of_query(request)
@@ -142,10 +144,10 @@ async def listing(request: Request) -> Answer:
         last = [rows[limit - 1].id] if len(rows) > limit else None
         return {"artifacts": [_brief(row, names[row.id]) for row in rows[:limit]], "page": page(last)}
 
-    return Answer(await services_of(request).read(read))
+    return await services_of(request).answer(read)
 
 
-async def details(request: Request) -> Answer:
+async def details(request: Request) -> Response:
     """Show one version with a page of its files."""
     principal = principal_of(request, PROJECT_READ)
     arguments = of_query(request)
@@ -168,7 +170,7 @@ async def details(request: Request) -> Answer:
             "page": page([rows[limit - 1].path] if len(rows) > limit else None),
         }
 
-    return Answer(await services_of(request).read(read))
+    return await services_of(request).answer(read)
 
 
 async def rename(request: Request) -> Answer:
@@ -182,8 +184,7 @@ async def rename(request: Request) -> Answer:
 
     def change(connection: Connection) -> list[str]:
         project = need_project(connection, principal, place["workspace"], place["project"])
-        version = need_version(connection, project.id, place["artifact"])
-        hold_artifact(connection, version.artifact)
+        version = hold_version(connection, project.id, place["artifact"])
         # Removing first: an alias that is in both lists stays.
         drop_aliases(connection, version, remove)
         move_aliases(connection, version.artifact, version.id, add)
@@ -209,7 +210,7 @@ async def delete(request: Request) -> Answer:
 
     def change(connection: Connection) -> dict[str, object]:
         project = need_project(connection, principal, place["workspace"], place["project"])
-        version = need_version(connection, project.id, place["artifact"])
+        version = hold_version(connection, project.id, place["artifact"])
         held = own_aliases(connection, version.id)
         if held and not is_forced:
             raise Problem(
@@ -265,7 +266,7 @@ async def verify(request: Request) -> Answer:
     )
 
 
-async def lineage(request: Request) -> Answer:
+async def lineage(request: Request) -> Response:
     """Show which runs made and used what, around a run or an artifact."""
     principal = principal_of(request, PROJECT_READ)
     arguments = of_query(request)
@@ -284,7 +285,7 @@ async def lineage(request: Request) -> Answer:
         versions = [need_version(connection, project.id, reference).id] if reference else []
         return graph(connection, project.id, runs, versions, depth=depth)
 
-    return Answer(await services_of(request).read(read))
+    return await services_of(request).answer(read)
 
 
 def drop_aliases(connection: Connection, version: AnyRow, names: Sequence[str]) -> None:

@@ -20,7 +20,14 @@ from rundial.server.routes.exports import file_of
 from rundial.server.routes.workspaces import need_project_by_id
 from rundial.server.rows import NO_STEP
 from rundial.server.services import principal_of, services_of
-from rundial.server.store.datapoints import AnyRow, all_data_points, data_point_names, data_point_rows
+from rundial.server.store.budget import ANSWER_BYTES, Budget
+from rundial.server.store.datapoints import (
+    AnyRow,
+    StoredDataPoint,
+    all_data_points,
+    data_point_names,
+    data_point_rows,
+)
 from rundial.server.store.history import need_run
 from rundial.server.tabular import Column
 
@@ -71,7 +78,7 @@ def _name(row: AnyRow) -> dict[str, object]:
     }
 
 
-async def query(request: Request) -> Answer:
+async def query(request: Request) -> Response:
     """Give points as they were sent, page by page."""
     principal = principal_of(request, PROJECT_READ)
     arguments = await of_body(request)
@@ -85,6 +92,7 @@ async def query(request: Request) -> Answer:
     def read(connection: Connection) -> dict[str, object]:
         project = need_project_by_id(connection, principal, project_id)
         run = need_run(connection, project.id, run_id)
+        budget = Budget(ANSWER_BYTES, limit)
         rows = data_point_rows(
             connection,
             run.id,
@@ -92,16 +100,20 @@ async def query(request: Request) -> Answer:
             kinds=kinds,
             times=times,
             after=(cursor[0], cursor[1], cursor[2]) if cursor else None,
-            limit=limit + 1,
+            budget=budget,
         )
-        last = rows[limit - 1] if len(rows) > limit else None
-        ended = [last.name, last.time_unix_ns, last.id] if last is not None else None
-        return {"runId": run_id, "rows": [_row(row) for row in rows[:limit]], "page": page(ended)}
+        last = rows[-1] if budget.is_cut else None
+        return {
+            "runId": run_id,
+            "rows": [_row(row) for row in rows],
+            "truncated": budget.is_cut and len(rows) < limit,
+            "page": page([last.name, last.time_unix_ns, last.id] if last is not None else None),
+        }
 
-    return Answer(await services_of(request).read(read))
+    return await services_of(request).answer(read)
 
 
-def _row(row: AnyRow) -> dict[str, object]:
+def _row(row: StoredDataPoint) -> dict[str, object]:
     return {
         "metricKey": row.name,
         "kind": row.kind,

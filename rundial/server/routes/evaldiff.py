@@ -7,9 +7,9 @@ from typing import Any, Final
 
 from sqlalchemy import Connection, Row
 from starlette.requests import Request
+from starlette.responses import Response
 from starlette.routing import Route
 
-from rundial.server.answers import Answer
 from rundial.server.arguments import Arguments, of_body, page
 from rundial.server.evalrows import minimized
 from rundial.server.keys import PROJECT_READ
@@ -23,7 +23,7 @@ from rundial.server.store.evals import need_eval_run, said
 AnyRow = Row[Any]
 
 
-async def diff(request: Request) -> Answer:
+async def diff(request: Request) -> Response:
     """Compare two evaluation runs: a page of rows, and what all of them come to."""
     principal = principal_of(request, PROJECT_READ)
     services = services_of(request)
@@ -54,7 +54,7 @@ async def diff(request: Request) -> Answer:
             **_totals(counts_of_diff(connection, sides)),
         }
 
-    return Answer(await services.read(read))
+    return await services.answer(read)
 
 
 def _tolerance(arguments: Arguments) -> float | None:

@@ -8,6 +8,7 @@ from typing import Any, Final, TypeVar
 
 from sqlalchemy import Connection, Row
 from starlette.requests import Request
+from starlette.responses import Response
 from starlette.routing import Route
 
 from rundial.server.answers import Answer
@@ -134,7 +135,7 @@ async def ingest(request: Request) -> Answer:
     return Answer(answer)
 
 
-async def listing(request: Request) -> Answer:
+async def listing(request: Request) -> Response:
     """List a project's evaluation runs, the last one first, each with its counts."""
     principal = principal_of(request, PROJECT_READ)
     services = services_of(request)
@@ -153,10 +154,10 @@ async def listing(request: Request) -> Answer:
         last = [rows[-1].started_unix_ns, rows[-1].id] if len(found) > limit else None
         return {"evalRuns": shown, "page": page(last)}
 
-    return Answer(await services.read(read))
+    return await services.answer(read)
 
 
-async def details(request: Request) -> Answer:
+async def details(request: Request) -> Response:
     """Show one evaluation run: what was evaluated against what, and what each scorer says on the whole."""
     principal = principal_of(request, PROJECT_READ)
     services = services_of(request)
@@ -174,10 +175,10 @@ async def details(request: Request) -> Answer:
             "stats": stats_of_scorers(connection, found.id),
         }
 
-    return Answer(await services.read(read))
+    return await services.answer(read)
 
 
-async def rows_of_run(request: Request) -> Answer:
+async def rows_of_run(request: Request) -> Response:
     """List the results of an evaluation run by example and scorer."""
     principal = principal_of(request, PROJECT_READ)
     arguments = of_query(request)
@@ -198,7 +199,7 @@ async def rows_of_run(request: Request) -> Answer:
         last = [rows[-1].example_id, rows[-1].scorer] if len(found) > limit else None
         return {"rows": [_result(row) for row in rows], "page": page(last)}
 
-    return Answer(await services_of(request).read(read))
+    return await services_of(request).answer(read)
 
 
 def _project(connection: Connection, principal: Principal, arguments: Arguments) -> Project:

@@ -6,7 +6,7 @@ GET /api/v1/stream/logs sends them as they are stored.
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Final
@@ -16,12 +16,11 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from rundial.server.answers import Answer
 from rundial.server.arguments import Arguments, of_body, of_query, page, time_range
 from rundial.server.jsonrecords import CLIENT_SEQUENCE
 from rundial.server.keys import PROJECT_READ, STREAM_READ
 from rundial.server.lineseek import matcher, seek
-from rundial.server.livestreams import BEAT, BEAT_S, MAX_AGE_S, Stream, event
+from rundial.server.livestreams import Look, Stream, event, looks
 from rundial.server.problems import invalid
 from rundial.server.routes.workspaces import need_project_by_id
 from rundial.server.services import Services, principal_of, services_of
@@ -31,26 +30,25 @@ from rundial.signals.semconv import SEVERITY, SEVERITY_TEXT
 
 _MS: Final = 1_000_000
 _LIVE_ROWS: Final = 500
-_LIVE_PAUSE_S: Final = 0.25
 # How many stored lines a reader may be behind; more are quicker read page by page.
 _MAX_LAG: Final = 20_000
 
 
-async def query(request: Request) -> Answer:
+async def query(request: Request) -> Response:
     """Show a run's text lines."""
     arguments = await of_body(request)
     is_newest_first = arguments.one_of("order", ("desc", "asc")) == "desc"
     return await _page(request, arguments, is_newest_first=is_newest_first)
 
 
-async def export(request: Request) -> Answer:
+async def export(request: Request) -> Response:
     """Give a run's text lines in the order of their times."""
     arguments = await of_body(request)
     arguments.one_of("format", ("json",))
     return await _page(request, arguments, is_newest_first=False)
 
 
-async def _page(request: Request, arguments: Arguments, *, is_newest_first: bool) -> Answer:
+async def _page(request: Request, arguments: Arguments, *, is_newest_first: bool) -> Response:
     principal = principal_of(request, PROJECT_READ)
     project_id, run_id = arguments.text("projectId"), arguments.text("runId")
     wanted = LineFilter(_min_severity(arguments), *time_range(arguments))
@@ -79,7 +77,7 @@ async def _page(request: Request, arguments: Arguments, *, is_newest_first: bool
             "searchCut": found.is_cut,
         }
 
-    return Answer(await services.read(read))
+    return await services.answer(read)
 
 
 def _min_severity(arguments: Arguments) -> int:
@@ -109,16 +107,19 @@ async def stream(request: Request) -> Response:
     def begin(connection: Connection) -> tuple[int, int]:
         project = need_project_by_id(connection, principal, project_id)
         run = need_run(connection, project.id, run_id)
-        return run.id, int(seen) if seen else services.events.lines.newest(connection)
+        newest = services.events.lines.newest(connection)
+        # What is beyond the newest is of another state of the database, such as that before it was restored.
+        return run.id, min(int(seen), newest) if seen else newest
 
     row_id, after = await services.read(begin)
     services.streams.need_room()
-    look = _Look(row_id, severity, matches, is_followed)
-    return Stream(lambda: _live(services, look, after))
+    wanted = _Wanted(row_id, severity, matches, is_followed)
+    look = _Looks(services, wanted, after)
+    return Stream(lambda: looks(services.streams, services.clock, str(after), look.next))
 
 
 @dataclass(frozen=True, slots=True)
-class _Look:
+class _Wanted:
     """What a stream shows: a run, its least severity, which of its lines, and whether it waits for more."""
 
     run: int
@@ -127,44 +128,38 @@ class _Look:
     is_followed: bool
 
 
-async def _live(services: Services, look: _Look, after: int) -> AsyncGenerator[bytes, None]:
-    """Events of a run's lines; ends when the server leaves, after a while, or when its reader lags."""
-    async with services.streams.one():
-        began_s = beat_s = services.clock.monotonic_s()
-        yield event({"after": str(after)}, name="open", event_id=str(after))
-        while not services.streams.is_closed:
-            now_s = services.clock.monotonic_s()
-            if now_s - began_s > MAX_AGE_S:
-                yield event({"reason": "age"}, name="end")
-                return
-            rows, newest = await services.read(partial(_since, services.events.lines, look=look, after=after))
-            for row in rows:
-                if look.matches is None or look.matches(row.body):
-                    yield event(_line(row), name="line", event_id=str(row.id))
-            after = rows[-1].id if rows else max(after, newest)
-            if len(rows) == _LIVE_ROWS and newest - after > _MAX_LAG:
-                yield event({"reason": "slow", "behind": newest - after}, name="end", event_id=str(after))
-                return
-            if len(rows) < _LIVE_ROWS and not look.is_followed:
-                yield event({"reason": "caught up"}, name="end", event_id=str(after))
-                return
-            if len(rows) < _LIVE_ROWS:
-                if rows:
-                    beat_s = now_s
-                elif now_s - beat_s >= BEAT_S:
-                    beat_s = now_s
-                    yield BEAT
-                await services.streams.pause(_LIVE_PAUSE_S)
-        yield event({"reason": "shutdown"}, name="end", event_id=str(after))
+class _Looks:
+    """The looks of a stream at a run's lines; it ends when its reader lags."""
+
+    def __init__(self, services: Services, wanted: _Wanted, after: int) -> None:
+        self._services: Final = services
+        self._wanted: Final = wanted
+        self._after = after
+
+    async def next(self) -> Look:
+        """Find what is behind the look before."""
+        wanted = self._wanted
+        lines, after = self._services.events.lines, self._after
+        rows, newest = await self._services.read(partial(_since, lines, wanted=wanted, after=after))
+        shown = [row for row in rows if wanted.matches is None or wanted.matches(row.body)]
+        sent = [event(_line(row), name="line", event_id=str(row.id)) for row in shown]
+        self._after = after = rows[-1].id if rows else max(after, newest)
+        is_more = len(rows) == _LIVE_ROWS
+        end: dict[str, object] | None = None
+        if is_more and newest - after > _MAX_LAG:
+            end = {"reason": "slow", "behind": newest - after}
+        elif not (is_more or wanted.is_followed):
+            end = {"reason": "caught up"}
+        return Look(str(after), sent, is_more, end)
 
 
 def _since(
-    lines: LineStore, connection: Connection, *, look: _Look, after: int
+    lines: LineStore, connection: Connection, *, wanted: _Wanted, after: int
 ) -> tuple[Sequence[StoredLine], int]:
     newest = lines.newest(connection)
     if newest <= after:
         return [], newest
-    return lines.since(connection, look.run, look.severity, after, _LIVE_ROWS), newest
+    return lines.since(connection, wanted.run, wanted.severity, after, _LIVE_ROWS), newest
 
 
 def _line(row: StoredLine) -> dict[str, object]:

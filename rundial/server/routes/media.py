@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from sqlalchemy import Connection, Row
 from starlette.requests import Request
+from starlette.responses import Response
 from starlette.routing import Route
 
 from rundial.server.answers import Answer
@@ -145,7 +146,7 @@ def _shown(services: Services, row: AnyRow, blob: AnyRow | None, base_url: str) 
     }
 
 
-async def keys(request: Request) -> Answer:
+async def keys(request: Request) -> Response:
     """List the keys of a run's media."""
     principal = principal_of(request, PROJECT_READ)
     place = request.path_params
@@ -167,7 +168,7 @@ async def keys(request: Request) -> Answer:
             ]
         }
 
-    return Answer(await services_of(request).read(read))
+    return await services_of(request).answer(read)
 
 
 ROUTES: Final = [

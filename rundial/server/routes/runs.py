@@ -14,6 +14,7 @@ from typing import Final
 
 from sqlalchemy import Connection
 from starlette.requests import Request
+from starlette.responses import Response
 from starlette.routing import Route
 
 from rundial.server import ledger
@@ -164,7 +165,7 @@ def the_run(connection: Connection, principal: Principal, request: Request, argu
     return found[0]
 
 
-async def query(request: Request) -> Answer:
+async def query(request: Request) -> Response:
     """List a project's runs, the last started first unless `orderBy` and `order` say otherwise."""
     principal = principal_of(request, PROJECT_READ)
     arguments = of_query(request)
@@ -200,7 +201,7 @@ async def query(request: Request) -> Answer:
                 brief["columns"] = {name: own[name] if name in own else brief.get(name) for name in names}
         return {"runs": listed, "page": page(None if found.ended is None else [order, *found.ended])}
 
-    return Answer(await services.read(read))
+    return await services.answer(read)
 
 
 # What a cursor holds behind the order: the keys of the last row.
@@ -232,7 +233,7 @@ def _table(arguments: Arguments, now_ns: int, silence_ns: int) -> Table:
     )
 
 
-async def details(request: Request) -> Answer:
+async def details(request: Request) -> Response:
     """Show one run: its life, what is stored of it, and its ledger beside that."""
     principal = principal_of(request, PROJECT_READ)
     services = services_of(request)
@@ -250,7 +251,7 @@ async def details(request: Request) -> Answer:
             "environment": run_environment(connection, run.id),
         }
 
-    return Answer(await services.read(read))
+    return await services.answer(read)
 
 
 def _brief(run: AnyRow, now_ns: int, silence_ns: int) -> dict[str, object]:

@@ -16,7 +16,8 @@ from rundial.server.keys import PROJECT_READ
 from rundial.server.problems import invalid
 from rundial.server.routes.workspaces import need_project
 from rundial.server.services import principal_of, services_of
-from rundial.server.spanview import MAX_TOLD, as_json, as_list, settled
+from rundial.server.spanview import MAX_SPAN_BYTES, as_json, as_list, message_budget, settled
+from rundial.server.store.budget import Budget
 from rundial.server.store.events import Branch
 from rundial.server.store.history import need_run
 from rundial.server.store.traces import ended_runs, instance_names
@@ -33,25 +34,32 @@ async def spans(request: Request) -> Response:
     services = services_of(request)
     now_ns = services.clock.time_unix_ns()
 
-    def read(connection: Connection) -> str:
+    def read(connection: Connection) -> bytes:
         project = need_project(connection, principal, place["workspace"], place["project"])
         run = need_run(connection, project.id, place["run_id"])
         after = (cursor[0], cursor[1]) if cursor else None
+        budget = Budget(MAX_SPAN_BYTES, limit)
         rows = services.events.spans.branch(
-            connection, run.id, branch, after=after, limit=limit + 1, is_newest_first=is_newest_first
+            connection,
+            run.id,
+            branch,
+            after=after,
+            budget=budget,
+            is_newest_first=is_newest_first,
         )
-        last = rows[limit - 1] if len(rows) > limit else None
+        last = rows[-1] if budget.is_cut else None
         ended = [last.start_unix_ns, last.id] if last is not None else None
         is_over = run.id in ended_runs(connection, [run.id], now_ns, services.silence_ns)
         names = instance_names(connection, (row.instance for row in rows))
-        traces = sorted({row.trace_id for row in rows})
-        events = told(services.events.lines.said(connection, [run.id], traces, MAX_TOLD))
+        shown_ids = [(row.trace_id, row.span_id) for row in rows]
+        messages = message_budget(budget)
+        events = told(services.events.lines.said(connection, [run.id], shown_ids, messages))
         shown = [
             as_json(row, names[row.instance], f'"childCount":{row.child_count}', events)
-            for row in (settled(row, is_over=is_over) for row in rows[:limit])
+            for row in (settled(row, is_over=is_over) for row in rows)
         ]
-        head = json.dumps({"runId": run.run_id, "page": page(ended)})
-        return f'{head[:-1]},"spans":{as_list(shown)}}}'
+        head = json.dumps({"runId": run.run_id, "messagesTruncated": messages.is_cut, "page": page(ended)})
+        return f'{head[:-1]},"spans":{as_list(shown)}}}'.encode()
 
     return Response(await services.read(read), media_type="application/json")
 

@@ -17,7 +17,8 @@ from rundial.server.problems import Problem
 from rundial.server.routes.spans import id_of
 from rundial.server.routes.workspaces import need_project
 from rundial.server.services import principal_of, services_of
-from rundial.server.spanview import MAX_TOLD, as_json, as_list, settled
+from rundial.server.spanview import MAX_SPAN_BYTES, as_json, as_list, message_budget, settled
+from rundial.server.store.budget import Budget
 from rundial.server.store.history import need_run
 from rundial.server.store.traces import ended_runs, instance_names, runs_of
 from rundial.server.tracetree import Node, Place, planted
@@ -34,15 +35,18 @@ async def trace(request: Request) -> Response:
     trace_id = id_of("trace", place["trace_id"], 16)
     assert trace_id is not None
 
-    def read(connection: Connection) -> str:
+    def read(connection: Connection) -> bytes:
         project = need_project(connection, principal, place["workspace"], place["project"])
         one = need_run(connection, project.id, run_id) if run_id else None
         runs = runs_of(connection, project.id) if one is None else {one.id: one.run_id}
-        spans, total = services.events.spans.trace(connection, list(runs), trace_id, limit=limit)
+        budget = Budget(MAX_SPAN_BYTES, limit)
+        spans, total = services.events.spans.trace(connection, list(runs), trace_id, budget=budget)
         if not spans:
             raise Problem(404, f"there is no trace {trace_id.hex()} in this project")
         held = {span.run for span in spans}
-        events = told(services.events.lines.said(connection, sorted(held), [trace_id], MAX_TOLD))
+        messages = message_budget(budget)
+        ids = [(trace_id, span.span_id) for span in spans]
+        events = told(services.events.lines.said(connection, sorted(held), ids, messages))
         over = ended_runs(connection, held, services.clock.time_unix_ns(), services.silence_ns)
         names = instance_names(connection, (span.instance for span in spans))
         head = {
@@ -50,6 +54,7 @@ async def trace(request: Request) -> Response:
             "runIds": sorted(runs[run] for run in held),
             "totalSpans": total,
             "truncated": total > len(spans),
+            "messagesTruncated": messages.is_cut,
         }
         nodes = [
             Node(span.span_id, span.parent_span_id, span.start_unix_ns, names[span.instance])
@@ -61,7 +66,7 @@ async def trace(request: Request) -> Response:
             more = _placed(runs[span.run], each)
             span = settled(span, is_over=span.run in over)
             shown.append(as_json(span, names[span.instance], more, events))
-        return f'{json.dumps(head)[:-1]},"spans":{as_list(shown)}}}'
+        return f'{json.dumps(head)[:-1]},"spans":{as_list(shown)}}}'.encode()
 
     return Response(await services.read(read), media_type="application/json")
 

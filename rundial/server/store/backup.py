@@ -90,8 +90,8 @@ def _check_whole(reading: sqlite3.Connection, source: Path) -> None:
     if reading.execute("SELECT 1 FROM facts WHERE name = ?", (FACT,)).fetchone():
         raise ConfigError(
             f"the points, lines and spans of {source} are in ClickHouse and would not be in the backup; "
-            "nothing was copied; stop the server, copy its data directory, and back up ClickHouse's "
-            "database with BACKUP DATABASE"
+            "nothing was copied; `rundial server copy` with --from-events copies all of it into one SQLite "
+            "file; or stop the server, copy its data directory, and use ClickHouse's BACKUP DATABASE"
         )
 
 

@@ -7,7 +7,7 @@ of, time), so a request that comes again changes nothing.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from sqlalchemy import (
     BigInteger,
@@ -27,6 +27,7 @@ from sqlalchemy import (
 )
 
 from rundial.server.rows import NO_STEP, DataPointRow
+from rundial.server.store.budget import Budget, bytes_of
 from rundial.server.store.dialect import insert_into
 from rundial.server.store.statements import Bare, Prepared
 from rundial.server.store.tables import instances, metadata, runs, series
@@ -58,6 +59,26 @@ _COLUMNS: Final = [column.name for column in data_points.c if column.name != "id
 _INSERT: Final = Prepared(
     lambda dialect: insert_into(data_points, dialect).on_conflict_do_nothing(), _COLUMNS
 )
+
+
+class StoredDataPoint(NamedTuple):
+    """A point as it is kept, beside the name and the attempt of its instance."""
+
+    id: int
+    time_unix_ns: int
+    start_unix_ns: int
+    step: int
+    name: str
+    kind: str
+    unit: str
+    attributes: str
+    body: str
+    instance_id: str
+    attempt: int
+
+    def size(self) -> int:
+        """How many bytes of texts it has."""
+        return bytes_of(self.name, self.unit, self.attributes, self.body)
 
 
 def insert_data_points(connection: Connection, run: int, instance: int, rows: Iterable[DataPointRow]) -> int:
@@ -98,18 +119,20 @@ def data_point_rows(  # noqa: PLR0913 -- what may be asked of one table
     kinds: Sequence[str],
     times: tuple[int, int],
     after: tuple[str, int, int] | None,
-    limit: int,
-) -> Sequence[AnyRow]:
+    budget: Budget,
+) -> Sequence[StoredDataPoint]:
     """Points of a run by name and time; `after` is the (name, time, id) at which the last page ended."""
     key = (data_points.c.name, data_points.c.time_unix_ns, data_points.c.id)
-    query = _with_instances().where(data_points.c.run == run, data_points.c.time_unix_ns.between(*times))
+    query = _SHOWN.where(data_points.c.run == run, data_points.c.time_unix_ns.between(*times))
     if names:
         query = query.where(data_points.c.name.in_(names))
     if kinds:
         query = query.where(data_points.c.kind.in_(kinds))
     if after is not None:
         query = query.where(tuple_(*key) > tuple_(*after))
-    return connection.execute(query.order_by(*key).limit(limit)).all()
+    return budget.read(
+        connection, query.order_by(*key).limit(budget.most_rows), StoredDataPoint, StoredDataPoint.size
+    )
 
 
 def data_point_names(
@@ -154,10 +177,14 @@ def all_data_points(
             cursor.close()
 
 
-def _with_instances() -> Select[Any]:
-    return select(data_points, instances.c.instance.label("instance_id"), instances.c.attempt).join(
+def _shown() -> Select[Any]:
+    its_own = [data_points.c[name] for name in StoredDataPoint._fields if name in data_points.c]
+    return select(*its_own, instances.c.instance.label("instance_id"), instances.c.attempt).join(
         instances, instances.c.id == data_points.c.instance
     )
+
+
+_SHOWN: Final = _shown()
 
 
 def _all() -> Prepared:

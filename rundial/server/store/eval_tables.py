@@ -39,6 +39,8 @@ eval_suites: Final = Table(
     Column("dataset", Text, nullable=False),
     Column("scorers", Text, nullable=False),
     Column("created_unix_ns", BigInteger, nullable=False),
+    # When it was said what the suite is; what was said later stands, whichever arrives first.
+    Column("said_unix_ns", BigInteger, nullable=False, server_default="0"),
     UniqueConstraint("project_id", "suite_id"),
 )
 
@@ -55,6 +57,9 @@ eval_runs: Final = Table(
     Column("scorers", Text, nullable=False),
     Column("config", Text, nullable=False),
     Column("started_unix_ns", BigInteger, nullable=False),
+    # When it was said what is evaluated, and of which suite; 0 for never.
+    Column("said_unix_ns", BigInteger, nullable=False, server_default="0"),
+    Column("suite_unix_ns", BigInteger, nullable=False, server_default="0"),
     UniqueConstraint("project_id", "eval_run_id"),
     Index("eval_runs_by_run", "run"),
     Index("eval_runs_by_start", "project_id", "started_unix_ns"),

@@ -1,21 +1,21 @@
 """Keeping evaluations: suites, evaluation runs, results. The writer's thread alone.
 
-Results may come before anybody has said what is evaluated, and the same ones again at any time: an
-evaluation run begins with whatever speaks of it first, and of two results the later one stands.
+Results may come before anybody has said what is evaluated, and the same ones again at any time. Of two
+results, and of two that say what is evaluated, the later one stands, in whatever order they arrive.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
-from sqlalchemy import Connection, Row, select, update
+from sqlalchemy import ColumnElement, Connection, Row, Table, case, select, tuple_, update
 
 from rundial.server.evalrows import Begun, Scored, begun_of, scored_of
 from rundial.server.problems import Problem
 from rundial.server.rows import EventRow
-from rundial.server.store.dialect import dialect_of, insert_into, insert_new
+from rundial.server.store.dialect import dialect_of, insert_into, insert_new, least
 from rundial.server.store.eval_tables import eval_results, eval_runs, eval_suites
 from rundial.server.store.tables import runs
 from rundial.signals import semconv
@@ -53,12 +53,12 @@ def keep_suite(  # noqa: PLR0913 -- a suite's columns
     scorers: str,
     now_ns: int,
 ) -> int:
-    """Return a suite's row id; one that is there takes over what is said of it now."""
+    """Return a suite's row id; one that is there takes over what is said of it, unless later was said."""
     identity = {"project_id": project, "suite_id": suite_id}
-    said = {"name": name, "dataset": dataset, "scorers": scorers}
+    said = {"said_unix_ns": now_ns, "name": name, "dataset": dataset, "scorers": scorers}
     where = [eval_suites.c[column] == value for column, value in identity.items()]
     if not insert_new(connection, eval_suites, {**identity, **said, "created_unix_ns": now_ns}):
-        connection.execute(update(eval_suites).where(*where).values(said))
+        connection.execute(update(eval_suites).where(*where, _is_later(eval_suites, said)).values(said))
     return int(connection.execute(select(eval_suites.c.id).where(*where)).scalar_one())
 
 
@@ -67,28 +67,45 @@ def begin_eval_run(connection: Connection, project: int, run: int, begun: Begun)
     found = claim_eval_run(connection, project, run, begun.eval_run_id, begun.time_unix_ns)
     if found is None:
         return None
-    where = eval_runs.c.id == found.id
-    is_unsaid = (found.suite, found.dataset, found.scorers, found.config) == (None, "{}", "[]", "{}")
-    if begun.time_unix_ns < found.started_unix_ns and not is_unsaid:
-        # An earlier start that comes late, such as that of a process which had no network.
-        earlier = update(eval_runs).where(where).values(started_unix_ns=begun.time_unix_ns)
-        connection.execute(earlier)
-        return connection.execute(select(eval_runs).where(where)).one()
-    suite = found.suite
+    is_it, now_ns = eval_runs.c.id == found.id, begun.time_unix_ns
+    # It began with the earliest start; where there is none, with the earliest result.
+    earliest = least(eval_runs.c.started_unix_ns, now_ns)
+    started = case((eval_runs.c.said_unix_ns == 0, now_ns), else_=earliest)
+    connection.execute(update(eval_runs).where(is_it).values(started_unix_ns=started))
+    said = {
+        "said_unix_ns": now_ns,
+        "dataset": begun.dataset,
+        "scorers": begun.scorers,
+        "config": begun.config,
+    }
+    connection.execute(update(eval_runs).where(is_it, _is_later(eval_runs, said)).values(said))
     if begun.suite_id:
-        suite = keep_suite(
-            connection,
-            project,
-            begun.suite_id,
-            name=begun.suite_name,
-            dataset=begun.dataset,
-            scorers=begun.scorers,
-            now_ns=begun.time_unix_ns,
-        )
-    values = {"suite": suite, "dataset": begun.dataset, "scorers": begun.scorers, "config": begun.config}
-    started = min(found.started_unix_ns, begun.time_unix_ns)
-    connection.execute(update(eval_runs).where(where).values(**values, started_unix_ns=started))
-    return connection.execute(select(eval_runs).where(where)).one()
+        _join_suite(connection, project, found.id, begun)
+    return connection.execute(select(eval_runs).where(is_it)).one()
+
+
+def _join_suite(connection: Connection, project: int, eval_run: int, begun: Begun) -> None:
+    """Make an evaluation run part of a suite, unless it was said later that it is of another."""
+    suite = keep_suite(
+        connection,
+        project,
+        begun.suite_id,
+        name=begun.suite_name,
+        dataset=begun.dataset,
+        scorers=begun.scorers,
+        now_ns=begun.time_unix_ns,
+    )
+    before = select(eval_suites.c.suite_id).where(eval_suites.c.id == eval_runs.c.suite).scalar_subquery()
+    known = eval_runs.c.suite_unix_ns
+    is_later = (known < begun.time_unix_ns) | ((known == begun.time_unix_ns) & (before < begun.suite_id))
+    values = {"suite": suite, "suite_unix_ns": begun.time_unix_ns}
+    connection.execute(update(eval_runs).where(eval_runs.c.id == eval_run, is_later).values(values))
+
+
+def _is_later(table: Table, said: Mapping[str, object]) -> ColumnElement[bool]:
+    """Whether a row was said earlier than this; of what was said at one time the greater text stands."""
+    known = tuple_(*(table.c[name] for name in said))
+    return known < tuple_(*said.values())
 
 
 def claim_eval_run(
@@ -124,6 +141,7 @@ def keep_results(connection: Connection, project: int, run: int, rows: Iterable[
     """
     known: dict[str, AnyRow | None] = {}
     latest: dict[tuple[int, str, str], dict[str, Any]] = {}
+    earliest: dict[int, int] = {}
     for row in rows:
         if row.eval_run_id not in known:
             known[row.eval_run_id] = claim_eval_run(
@@ -132,6 +150,7 @@ def keep_results(connection: Connection, project: int, run: int, rows: Iterable[
         owner = known[row.eval_run_id]
         if owner is None:
             continue
+        earliest[owner.id] = min(row.time_unix_ns, earliest.get(owner.id, owner.started_unix_ns))
         values = {"eval_run": owner.id, "run": owner.run, "example_id": row.example_id, "scorer": row.scorer}
         values |= {name: getattr(row, name) for name in _SAID}
         key = (owner.id, row.example_id, row.scorer)
@@ -139,6 +158,10 @@ def keep_results(connection: Connection, project: int, run: int, rows: Iterable[
         # One statement may meet a row only once on PostgreSQL.
         if before is None or before["time_unix_ns"] <= row.time_unix_ns:
             latest[key] = values
+    for owner_id, began_ns in sorted(earliest.items()):
+        is_it = (eval_runs.c.id == owner_id) & (eval_runs.c.said_unix_ns == 0)
+        is_earlier = eval_runs.c.started_unix_ns > began_ns
+        connection.execute(update(eval_runs).where(is_it, is_earlier).values(started_unix_ns=began_ns))
     statement = insert_into(eval_results, dialect_of(connection))
     statement = statement.on_conflict_do_update(
         index_elements=_KEY,

@@ -21,6 +21,7 @@ from sqlalchemy import Connection
 
 from rundial.server.curves import Curve
 from rundial.server.rows import SeriesBlock, SpanRow, TextRow
+from rundial.server.store.budget import Budget, bytes_of
 from rundial.server.store.parts import END_OF_STEPS, Part, Span
 from rundial.signals import semconv
 
@@ -54,6 +55,28 @@ class StoredPoint(NamedTuple):
     attempt: int
 
 
+class Growth(NamedTuple):
+    """A series that has new points.
+
+    Attributes:
+        series: Its row id.
+        new: How many are new; None when nobody knows.
+    """
+
+    series: int
+    new: int | None
+
+
+class NewPoint(NamedTuple):
+    """A point that was stored behind some other."""
+
+    series: int
+    step: int
+    time_unix_ns: int
+    value: float
+    attempt: int
+
+
 class StoredLine(NamedTuple):
     """A text line; ids ascend in the order in which lines were stored, and are never used twice."""
 
@@ -67,6 +90,10 @@ class StoredLine(NamedTuple):
     trace_id: bytes | None
     span_id: bytes | None
     is_truncated: bool
+
+    def size(self) -> int:
+        """How many bytes of texts it has."""
+        return bytes_of(self.body, self.attributes)
 
 
 class StoredSpan(NamedTuple):
@@ -90,9 +117,15 @@ class StoredSpan(NamedTuple):
     instance: int
     child_count: int = 0
 
+    def size(self) -> int:
+        """How many bytes of texts it has."""
+        return bytes_of(self.name, self.status_message, self.attributes, self.events, self.links)
+
 
 # What the stored attributes of a line hold that is an event of the GenAI conventions.
 SAID: Final = '"event.name":"gen_ai.'
+# Of so many spans such lines are looked for together: fewer than the values that a statement may have.
+SPANS_AT_ONCE: Final = 5_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,6 +241,16 @@ class PointStore(Protocol):
         """The highest steps of a run's earlier attempts."""
         ...
 
+    def since(
+        self, connection: Connection, run: int, grown: Sequence[Growth], after: int, most: int
+    ) -> Sequence[NewPoint]:
+        """Points of some series of a run that are numbered behind `after`, as `series.accepted` counts.
+
+        What costs too much to be found, or is more than `most`, is left out: whoever knows the series'
+        counts sees it.
+        """
+        ...
+
 
 class LineStore(Protocol):
     """Text lines of runs."""
@@ -240,9 +283,16 @@ class LineStore(Protocol):
         ...
 
     def said(
-        self, connection: Connection, runs: Sequence[int], traces: Sequence[bytes], limit: int
+        self,
+        connection: Connection,
+        runs: Sequence[int],
+        spans: Sequence[tuple[bytes, bytes]],
+        budget: Budget,
     ) -> Sequence[StoredLine]:
-        """Lines of some traces that are GenAI events (`SAID` in their attributes), by time."""
+        """Lines of some spans (trace, span) that are GenAI events (`SAID` in their attributes).
+
+        The lines of a span by time, those of the first spans first: the budget may leave out the rest.
+        """
         ...
 
     def rows(
@@ -269,14 +319,14 @@ class SpanStore(Protocol):
         branch: Branch,
         *,
         after: tuple[int, int] | None,
-        limit: int,
+        budget: Budget,
         is_newest_first: bool = False,
     ) -> Sequence[StoredSpan]:
         """Spans by start time; `after` is the (start, id) where the last page ended."""
         ...
 
     def trace(
-        self, connection: Connection, runs: Sequence[int], trace_id: bytes, *, limit: int
+        self, connection: Connection, runs: Sequence[int], trace_id: bytes, *, budget: Budget
     ) -> tuple[Sequence[StoredSpan], int]:
         """The first spans of a trace by their start, of those runs, and how many there are in all."""
         ...

@@ -71,6 +71,7 @@ def _summary() -> Prepared:
             min_value=least(func.coalesce(table.min_value, low), low),
             max_value=greatest(func.coalesce(table.max_value, high), high),
             mean_value=func.coalesce(table.mean_value, mean) * (1.0 - share) + mean * share,
+            accepted=bindparam("b_accepted"),
             **{name: case((is_later, value), else_=table[name]) for name, value in newest.items()},
         )
     )
@@ -102,6 +103,7 @@ def insert_points(
         How many were new.
     """
     bare = Bare(connection)
+    given = sum(len(block.steps) for block in blocks)
     if bare.dialect == POSTGRESQL:
         from rundial.server.store.manypoints import insert_arrays
 
@@ -109,18 +111,26 @@ def insert_points(
     else:
         new, blocks = _insert_all(bare, ids, blocks, instance, first_accepted)
     if new:
-        fold_news(connection, ids, blocks, attempt)
+        # Of the whole request: later ones begin behind it.
+        last = first_accepted + given - 1
+        fold_news(connection, ids, blocks, attempt, accepted=last)
         news = zip(ids, blocks, strict=True)
         lower(bare, ((series_id, min(block.steps)) for series_id, block in news if block.steps))
     return new
 
 
-def fold_news(connection: Connection, ids: list[int], blocks: list[SeriesBlock], attempt: int) -> None:
-    """Fold points that are new into their series' summaries."""
+def fold_news(
+    connection: Connection, ids: list[int], blocks: list[SeriesBlock], attempt: int, *, accepted: int
+) -> None:
+    """Fold points that are new into their series' summaries; none has a number beyond `accepted`."""
     bare = Bare(connection)
     summary = _SUMMARY.on(bare.dialect)
-    filled = [pair for pair in zip(ids, blocks, strict=True) if pair[1].steps]
-    bare.run_each(summary.sql, [summary.row(_news(series_id, block, attempt)) for series_id, block in filled])
+    rows = [
+        summary.row({**_news(series_id, block, attempt), "b_accepted": accepted})
+        for series_id, block in zip(ids, blocks, strict=True)
+        if block.steps
+    ]
+    bare.run_each(summary.sql, rows)
 
 
 def insert_events(connection: Connection, rows: Iterable[Row]) -> list[bool]:

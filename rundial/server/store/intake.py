@@ -252,8 +252,8 @@ def claim_run(connection: Connection, project: int, target: Target, now_ns: int)
             "life": dump(RunLife()),
             "created_by": target.instance,
             "created_unix_ns": now_ns,
-            # What a program that knows no runs is called, where its project is called otherwise, too.
-            "name": target.project_name if target.is_foreign else "",
+            # A program that knows no runs is known by its service, whatever project it is part of.
+            "name": target.service,
             "kind": target.kind or "training",
             "status": "running",
             "started_unix_ns": now_ns,

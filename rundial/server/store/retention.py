@@ -22,6 +22,7 @@ from rundial.server.store.artifact_tables import (
     references,
     versions,
 )
+from rundial.server.store.holding import hold_artifact
 
 AnyRow = Row[Any]
 _AT_ONCE: Final = 500
@@ -69,10 +70,17 @@ def expired(project: int | None, now_ns: int) -> Select[Any]:
 
 def expire_versions(connection: Connection, project: int | None, now_ns: int) -> int:
     """Delete some versions whose time to live is over; return how many."""
-    going = connection.execute(expired(project, now_ns).limit(_AT_ONCE)).scalars().all()
-    for version in going:
-        delete_version(connection, version)
-    return len(going)
+    gone = 0
+    found = connection.execute(expired(project, now_ns).limit(_AT_ONCE)).scalars().all()
+    owners = select(versions.c.id, versions.c.artifact).where(versions.c.id.in_(found))
+    # In the order of the artifacts: two servers that sweep at once never wait for each other in a ring.
+    for row in connection.execute(owners.order_by(versions.c.artifact, versions.c.id)).all():
+        hold_artifact(connection, row.artifact)
+        # Somebody may have given it an alias, or deleted it, in the meantime.
+        if connection.execute(expired(project, now_ns).where(versions.c.id == row.id)).first() is not None:
+            delete_version(connection, row.id)
+            gone += 1
+    return gone
 
 
 def own_aliases(connection: Connection, version: int) -> list[str]:
@@ -82,7 +90,10 @@ def own_aliases(connection: Connection, version: int) -> list[str]:
 
 
 def delete_version(connection: Connection, version: int) -> None:
-    """Delete a version: its number is not used again, and who made and used it stays known."""
+    """Delete a version: its number is not used again, and who made and used it stays known.
+
+    The caller holds its artifact.
+    """
     artifact = connection.execute(select(versions.c.artifact).where(versions.c.id == version)).scalar_one()
     connection.execute(update(versions).where(versions.c.id == version).values(state="deleted"))
     remove_content(connection, version)
@@ -108,12 +119,12 @@ def remove_content(connection: Connection, version: int) -> None:
     connection.execute(delete(references).where(references.c.version == version))
 
 
-def unreferenced(connection: Connection, project: int | None) -> Sequence[AnyRow]:
+def _unreferenced(project: int | None) -> Select[Any]:
     """Blobs that no file of any version points to, some at a time."""
     query = select(blobs).where(~exists().where(files.c.blob == blobs.c.id))
     if project is not None:
         query = query.where(blobs.c.project_id == project)
-    return connection.execute(query.order_by(blobs.c.id).limit(_AT_ONCE)).all()
+    return query.order_by(blobs.c.id).limit(_AT_ONCE)
 
 
 def would_doom(connection: Connection, project: int | None, going: Sequence[Select[Any]]) -> tuple[int, int]:
@@ -129,7 +140,9 @@ def would_doom(connection: Connection, project: int | None, going: Sequence[Sele
 
 def doom(connection: Connection, project: int | None) -> Sequence[AnyRow]:
     """Take some unreferenced blobs out of use and return them."""
-    rows = unreferenced(connection, project)
+    # Those that somebody is about to refer to are left alone, and nobody gets to those that are held here.
+    held = [row.id for row in connection.execute(_unreferenced(project).with_for_update(skip_locked=True))]
+    rows = connection.execute(_unreferenced(project).where(blobs.c.id.in_(held))).all() if held else []
     if rows:
         going = [{"place": row.place, "size_bytes": row.size_bytes} for row in rows]
         connection.execute(insert(doomed), going)

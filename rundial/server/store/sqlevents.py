@@ -44,9 +44,11 @@ class SqlEvents:
     def forget(self) -> None:
         """Read the order numbers anew."""
         self.points.forget()
+        self.lines.forget()
 
     def clear(self, connection: Connection, run: int) -> None:
-        """Removal deletes these rows with those that they hang on."""
+        """Removal deletes these rows with those that they hang on; their numbers stay used."""
+        self.lines.keep_number(connection)
 
     def check(self) -> None:
         """Whoever reads the catalog has checked it."""

@@ -1,17 +1,27 @@
-"""Text lines in the catalog's own database."""
+"""Text lines in the catalog's own database.
+
+Readers follow a run by the row ids of its lines, so none is used twice. PostgreSQL takes them from a
+sequence. SQLite takes the greatest one that is there and adds one, and would use those of deleted lines
+again: there they are numbered here, from behind the greatest one that was ever deleted.
+
+Threads: `insert`, `forget` and `keep_number` on the writer's alone.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from typing import Any, Final
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import count
+from typing import Any, Final, cast
 
 from sqlalchemy import Connection, Index, bindparam, func, select, tuple_
+from sqlalchemy.sql.elements import CompilerElement
 
 from rundial.server.rows import TextRow
-from rundial.server.store.dialect import insert_into
-from rundial.server.store.events import SAID, LineFilter, Sender, StoredLine
+from rundial.server.store.budget import Budget
+from rundial.server.store.dialect import POSTGRESQL, SQLITE, Dialect, dialect_of, insert_into, set_fact
+from rundial.server.store.events import SAID, SPANS_AT_ONCE, LineFilter, Sender, StoredLine
 from rundial.server.store.statements import Bare, Prepared
-from rundial.server.store.tables import lines
+from rundial.server.store.tables import facts, lines
 
 _AT_ONCE: Final = 4_096
 _COLUMNS: Final = [column.name for column in lines.c if column.name != "id"]
@@ -24,7 +34,19 @@ lines_by_trace: Final = Index(
     sqlite_where=lines.c.trace_id.is_not(None),
     postgresql_where=lines.c.trace_id.is_not(None),
 )
-_LINE: Final = Prepared(lambda dialect: insert_into(lines, dialect).on_conflict_do_nothing(), _COLUMNS)
+_KEY: Final = ["instance", "seq"]
+
+
+def _insert(dialect: Dialect) -> CompilerElement:
+    # Of the one key: a row id that is there already is a mistake, and no line of it may be lost in silence.
+    statement = insert_into(lines, dialect).on_conflict_do_nothing(index_elements=_KEY)
+    return cast(CompilerElement, statement)
+
+
+_LINE: Final = Prepared(_insert, _COLUMNS)
+_NUMBERED: Final = Prepared(_insert, ["id", *_COLUMNS])
+# The greatest row id that was deleted.
+_DELETED: Final = "deleted_lines"
 
 
 def _rows() -> Prepared:
@@ -52,12 +74,24 @@ _ROWS: Final = _rows()
 class SqlLines:
     """The table `lines`."""
 
+    def __init__(self) -> None:
+        self._newest: int | None = None
+
+    def forget(self) -> None:
+        """Read the newest number anew."""
+        self._newest = None
+
+    def keep_number(self, connection: Connection) -> None:
+        """Write down the newest number: lines are going to be deleted, and it may be one of theirs."""
+        if dialect_of(connection) == SQLITE:
+            set_fact(connection, facts, _DELETED, str(self.newest(connection)))
+
     def insert(self, connection: Connection, sender: Sender, texts: Sequence[TextRow]) -> int:
         """Add lines; returns how many were new."""
         if not texts:
             return 0
         bare = Bare(connection)
-        rows = [
+        rows: Iterable[tuple[Any, ...]] = [
             (
                 sender.run,
                 sender.instance,
@@ -73,7 +107,12 @@ class SqlLines:
             )
             for text in texts
         ]
-        return bare.run_each(_LINE.on(bare.dialect).sql, rows)
+        if bare.dialect == POSTGRESQL:
+            return bare.run_each(_LINE.on(bare.dialect).sql, rows)
+        first = 1 + (self.newest(connection) if self._newest is None else self._newest)
+        self._newest = first + len(texts) - 1
+        numbered = [(number, *row) for number, row in zip(count(first), rows, strict=False)]
+        return bare.run_each(_NUMBERED.on(bare.dialect).sql, numbered)
 
     def page(
         self,
@@ -101,8 +140,10 @@ class SqlLines:
         return [StoredLine._make(row) for row in found]
 
     def newest(self, connection: Connection) -> int:
-        """The row id of the line that was stored last, 0 when there is none."""
-        return int(connection.execute(select(func.max(lines.c.id))).scalar() or 0)
+        """The row id of the line that was stored last, or of a later one that was deleted; 0 for none."""
+        stored = int(connection.execute(select(func.max(lines.c.id))).scalar() or 0)
+        deleted = connection.execute(select(facts.c.value).where(facts.c.name == _DELETED)).scalar()
+        return max(stored, int(deleted or 0))
 
     def since(
         self, connection: Connection, run: int, min_severity: int, after: int, limit: int
@@ -115,14 +156,25 @@ class SqlLines:
         return [StoredLine._make(row) for row in found]
 
     def said(
-        self, connection: Connection, runs: Sequence[int], traces: Sequence[bytes], limit: int
+        self,
+        connection: Connection,
+        runs: Sequence[int],
+        spans: Sequence[tuple[bytes, bytes]],
+        budget: Budget,
     ) -> Sequence[StoredLine]:
-        """Lines of some traces that are GenAI events, by time."""
-        query = select(*_SHOWN).where(
-            lines.c.run.in_(runs), lines.c.trace_id.in_(traces), lines.c.attributes.contains(SAID)
-        )
-        found = connection.execute(query.order_by(lines.c.time_unix_ns, lines.c.id).limit(limit))
-        return [StoredLine._make(row) for row in found]
+        """Lines of some spans that are GenAI events, those of a span by time."""
+        found: list[StoredLine] = []
+        for start in range(0, len(spans), SPANS_AT_ONCE):
+            some = spans[start : start + SPANS_AT_ONCE]
+            query = select(*_SHOWN).where(
+                lines.c.run.in_(runs),
+                lines.c.trace_id.in_({trace_id for trace_id, _ in some}),
+                lines.c.span_id.in_({span_id for _, span_id in some}),
+                lines.c.attributes.contains(SAID),
+            )
+            ordered = query.order_by(lines.c.time_unix_ns, lines.c.id).limit(budget.most_rows)
+            found += budget.read(connection, ordered, StoredLine, StoredLine.size)
+        return found
 
     def rows(
         self, connection: Connection, run: int, times: tuple[int, int]

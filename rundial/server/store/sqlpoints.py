@@ -15,8 +15,9 @@ from rundial.server.curves import Curve
 from rundial.server.rows import NO_STEP, SeriesBlock
 from rundial.server.store import chosen
 from rundial.server.store.dialect import POSTGRESQL, Dialect, dialect_of, insert_into
-from rundial.server.store.events import Sender, Steps, StoredPoint
+from rundial.server.store.events import Growth, NewPoint, Sender, Steps, StoredPoint
 from rundial.server.store.inserts import insert_points
+from rundial.server.store.newest import newest_points
 from rundial.server.store.parts import END_OF_STEPS, Part, Span
 from rundial.server.store.rolledparts import stepped_part
 from rundial.server.store.statements import Bare, Prepared
@@ -56,8 +57,8 @@ class SqlPoints:
 
     def __init__(self) -> None:
         self._accepted: int | None = None
-        # PostgreSQL: the transaction whose block of order numbers is in use, and the block's end.
-        self._block: object = None
+        # PostgreSQL: the transaction and the run whose block of order numbers is in use, and the block's end.
+        self._block: tuple[object, int] = (None, 0)
         self._end = 0
 
     def forget(self) -> None:
@@ -68,7 +69,7 @@ class SqlPoints:
         self, connection: Connection, sender: Sender, ids: list[int], blocks: list[SeriesBlock]
     ) -> int:
         """Add points; returns how many were new."""
-        first = self._accept(connection, sum(len(block.steps) for block in blocks))
+        first = self._accept(connection, sender.run, sum(len(block.steps) for block in blocks))
         return insert_points(
             connection,
             ids,
@@ -149,10 +150,20 @@ class SqlPoints:
             system=_highest(connection, run, attempt, is_system),
         )
 
-    def _accept(self, connection: Connection, count: int) -> int:
+    def since(
+        self, connection: Connection, run: int, grown: Sequence[Growth], after: int, most: int
+    ) -> Sequence[NewPoint]:
+        """Points of some series that are numbered behind `after`, each series' by step."""
+        attempts = {number: attempt for number, (_, attempt) in senders_of(connection, run).items()}
+        return [
+            NewPoint(each, step, time, value, attempts[instance])
+            for each, step, time, value, instance in newest_points(Bare(connection), grown, after, most)
+        ]
+
+    def _accept(self, connection: Connection, run: int, count: int) -> int:
         """Take order numbers and return the first of them."""
         if dialect_of(connection) == POSTGRESQL:
-            return self._accept_block(connection, count)
+            return self._accept_block(connection, run, count)
         if self._accepted is None:
             known = connection.execute(select(facts.c.value).where(facts.c.name == "accepted")).scalar()
             self._accepted = int(known) if known is not None else 1
@@ -161,11 +172,15 @@ class SqlPoints:
         _ACCEPT.run(connection, b_value=str(self._accepted))
         return first
 
-    def _accept_block(self, connection: Connection, count: int) -> int:
-        """Take numbers from a block of the transaction's own."""
-        transaction = connection.get_transaction()
-        if self._block is not transaction or self._accepted is None or self._accepted + count > self._end:
-            self._block = transaction
+    def _accept_block(self, connection: Connection, run: int, count: int) -> int:
+        """Take numbers from a block of the transaction's own.
+
+        A block for each run, taken under the run's lock, which is held until the commit: so the numbers of a
+        run ascend in the order of its commits, and whoever reads what is new of it misses nothing.
+        """
+        block = connection.get_transaction(), run
+        if self._block != block or self._accepted is None or self._accepted + count > self._end:
+            self._block = block
             self._accepted = connection.execute(select(accepted_blocks.next_value())).scalar_one()
             # A request is less than 64 MiB, which is less than a block of points.
             self._end = self._accepted + ACCEPTED_BLOCK

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import chain
+from operator import attrgetter
 from typing import Final
 
 from sqlalchemy import ColumnElement, Connection, FromClause, Index, and_, exists, func, or_, select, tuple_
 
 from rundial.server.rows import SpanRow
+from rundial.server.store.budget import Budget
 from rundial.server.store.events import Branch, Sender, StoredSpan
 from rundial.server.store.spanrows import store_spans
 from rundial.server.store.tables import spans
@@ -33,7 +36,7 @@ class SqlSpans:
         branch: Branch,
         *,
         after: tuple[int, int] | None,
-        limit: int,
+        budget: Budget,
         is_newest_first: bool = False,
     ) -> Sequence[StoredSpan]:
         """Spans by start time; `after` is the (start, id) where the last page ended."""
@@ -68,11 +71,12 @@ class SqlSpans:
             here = tuple_(*after)
             query = query.where(tuple_(*key) < here if is_newest_first else tuple_(*key) > here)
         order = [column.desc() for column in key] if is_newest_first else list(key)
-        found = connection.execute(query.order_by(*order).limit(limit))
-        return [StoredSpan._make(row) for row in found]
+        return budget.read(
+            connection, query.order_by(*order).limit(budget.most_rows), StoredSpan, StoredSpan.size
+        )
 
     def trace(
-        self, connection: Connection, runs: Sequence[int], trace_id: bytes, *, limit: int
+        self, connection: Connection, runs: Sequence[int], trace_id: bytes, *, budget: Budget
     ) -> tuple[Sequence[StoredSpan], int]:
         """The first spans of a trace by their start, of those runs, and how many there are in all."""
         found: list[StoredSpan] = []
@@ -81,13 +85,14 @@ class SqlSpans:
             is_of_it = and_(
                 spans.c.run.in_(runs[start : start + _RUNS_AT_ONCE]), spans.c.trace_id == trace_id
             )
-            query = select(*_SHOWN).where(is_of_it).order_by(spans.c.start_unix_ns, spans.c.id).limit(limit)
-            rows = connection.execute(query).all()
-            found += [StoredSpan(*row) for row in rows]
+            query = select(*_SHOWN).where(is_of_it).order_by(spans.c.start_unix_ns, spans.c.id)
+            some = budget.anew()
+            rows = some.read(connection, query.limit(some.most_rows), StoredSpan, StoredSpan.size)
             count = select(func.count()).select_from(spans).where(is_of_it)
-            total += len(rows) if len(rows) < limit else int(connection.execute(count).scalar_one())
-        found.sort(key=lambda span: (span.start_unix_ns, span.id))
-        return found[:limit], total
+            total += int(connection.execute(count).scalar_one()) if some.is_cut else len(rows)
+            found = sorted(chain(found, rows), key=attrgetter("start_unix_ns", "id"))
+            found = found[: budget.anew().fitting(span.size() for span in found)]
+        return found[: budget.fitting(span.size() for span in found)], total
 
 
 def _is_top(each: FromClause, parent: FromClause) -> ColumnElement[bool]:

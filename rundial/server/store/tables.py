@@ -163,6 +163,8 @@ series: Final = Table(
     Column("last_value", Float),
     Column("last_unix_ns", BigInteger, nullable=False, default=0),
     Column("mean_value", Float),
+    # As great as any of its points' numbers, and less than those of all later points of the run.
+    Column("accepted", BigInteger, nullable=False, server_default="0"),
     UniqueConstraint("run", "name", "digest"),
 )
 

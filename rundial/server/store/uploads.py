@@ -31,6 +31,7 @@ from rundial.server.store.artifact_tables import (
     uploads,
     versions,
 )
+from rundial.server.store.holding import hold_artifact, hold_blobs
 from rundial.server.store.places import Project
 from rundial.server.store.retention import keep_last, remove_content
 from rundial.server.store.skipping import insert_missing
@@ -146,12 +147,7 @@ def _add_version(
 
 
 def _known_blobs(connection: Connection, project: int, wanted: set[str]) -> dict[tuple[str, int], int]:
-    found = {}
-    for some in _batches(sorted(wanted), _VALUES_AT_ONCE):
-        query = select(blobs.c.sha256, blobs.c.size_bytes, blobs.c.id)
-        for row in connection.execute(query.where(blobs.c.project_id == project, blobs.c.sha256.in_(some))):
-            found[row.sha256, row.size_bytes] = row.id
-    return found
+    return {(row.sha256, row.size_bytes): row.id for row in hold_blobs(connection, project, wanted)}
 
 
 def _expect(connection: Connection, upload: int, project: str, rows: Iterable[dict[str, Any]]) -> None:
@@ -251,25 +247,23 @@ def note_begun(connection: Connection, upload: int, handles: dict[int, str], now
 
 def note_kept(connection: Connection, project: int, rows: Sequence[AnyRow], now_ns: int) -> None:
     """Note blobs that are there, whole and judged."""
-    insert_missing(
-        connection,
-        blobs,
-        [
-            {
-                "project_id": project,
-                "sha256": row.sha256,
-                "size_bytes": row.size_bytes,
-                "place": row.lasting,
-                "created_unix_ns": now_ns,
-            }
-            for row in rows
-        ],
-    )
+    missing = {
+        row.sha256: {
+            "project_id": project,
+            "sha256": row.sha256,
+            "size_bytes": row.size_bytes,
+            "place": row.lasting,
+            "created_unix_ns": now_ns,
+        }
+        for row in rows
+    }
     places = {row.lasting: row for row in rows}
-    for some in _batches(list(places), _VALUES_AT_ONCE):
-        query = select(blobs.c.place).where(blobs.c.place.in_(some))
-        for place in connection.execute(query).scalars():
-            del places[place]
+    # Again, where a sweep took the same content away between the two statements.
+    while missing:
+        insert_missing(connection, blobs, missing.values())
+        for held in hold_blobs(connection, project, missing):
+            del missing[held.sha256]
+            places.pop(held.place, None)
     # Another upload was faster with the same content.
     if places:
         spare = [{"place": place, "size_bytes": row.size_bytes} for place, row in places.items()]
@@ -349,6 +343,8 @@ def _blob_of(project: int) -> Any:
 
 def _link_blobs(connection: Connection, project: int, version: int) -> None:
     waiting = and_(files.c.version == version, files.c.blob.is_(None))
+    digests = connection.execute(select(files.c.sha256).where(waiting).distinct()).scalars().all()
+    hold_blobs(connection, project, digests)
     connection.execute(update(files).where(waiting).values(blob=_blob_of(project)))
     missing = connection.execute(select(files.c.path).where(waiting).limit(100)).scalars().all()
     if missing:
@@ -374,11 +370,6 @@ def move_aliases(connection: Connection, artifact: int, version: int, names: Seq
     connection.execute(aliases.delete().where(aliases.c.artifact == artifact, aliases.c.alias.in_(wanted)))
     rows = [{"artifact": artifact, "alias": alias, "version": version} for alias in wanted]
     connection.execute(insert(aliases), rows)
-
-
-def hold_artifact(connection: Connection, artifact: int) -> None:
-    """Keep other processes from publishing a version or moving an alias until this transaction's commit."""
-    connection.execute(select(artifacts.c.id).where(artifacts.c.id == artifact).with_for_update())
 
 
 def note_link(connection: Connection, version: int, run: int, kind: str, now_ns: int) -> None:

@@ -23,12 +23,12 @@ from rundial.diagnostics import SIGNALS
 from rundial.recorder import counters, evictions, slots
 from rundial.recorder import ring as ring_module
 from rundial.recorder.encoder import Encoder
-from rundial.recorder.keysets import KeySet, KeySets
+from rundial.recorder.keysets import KeyReader, KeySet, KeySets
 from rundial.recorder.layout import HEADER_BYTES, Kind
 from rundial.recorder.mapping import RingFile
 from rundial.recorder.place import Place
 from rundial.recorder.ring import Ring
-from rundial.recorder.runencoder import KeyReader, RunEncoder
+from rundial.recorder.runencoder import RunEncoder
 from rundial.recorder.runrecorder import RunRecorder
 from rundial.recorder.scan import Record, scan
 from rundial.recorder.slots import RunSlot
@@ -305,9 +305,9 @@ def dropped(ring: Ring, slot: RunSlot) -> dict[str, dict[str, int]]:
     return {signal: found[signal] for signal in SIGNALS if found[signal]}
 
 
-def dead_copy(rig: Rig, run: RunParts, target: Path) -> tuple[RingFile, Spool]:
-    """Return ring and spool as a kill at this moment would leave them, adopted."""
-    shutil.copytree(run.spool.path, target)
+def dead_copy(rig: Rig, run: RunParts, target: Path, *, spool: Spool | None = None) -> tuple[RingFile, Spool]:
+    """Return ring and spool, the run's own by default, as a kill at this moment would leave them, adopted."""
+    shutil.copytree((spool or run.spool).path, target)
     return killed(rig.ring.file), Spool.adopt(target)
 
 

@@ -70,7 +70,7 @@ def test_ledger_follows_each_unit_from_the_ring_to_the_server(tmp_path: Path) ->
 def test_each_record_enters_the_ring_as_what_it_is(tmp_path: Path) -> None:
     """Recovery after a kill knows text from events and a span's start from its end."""
     rig, run = offered(tmp_path)
-    kinds = [Kind(record.kind) for record in left_in(rig.ring.file)]
+    kinds = [record.kind for record in left_in(rig.ring.file)]
 
     assert kinds == [
         Kind.KEYS,

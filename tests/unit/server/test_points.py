@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
+
 from hypothesis import given
 from hypothesis import strategies as st
-from opentelemetry.proto.metrics.v1.metrics_pb2 import NumberDataPoint
+from opentelemetry.proto.metrics.v1.metrics_pb2 import Metric, NumberDataPoint, Sum
 
 from rundial.server.anyvalue import canonical
 from rundial.server.ingest import decode
@@ -52,6 +54,31 @@ def test_every_point_is_decoded_once_with_its_own_step_time_value_and_context(
         key: sorted(rows) for key, rows in expected.items()
     }
     assert decoded.refusals.items == 0
+
+
+def test_points_that_say_more_keep_their_place_among_the_others() -> None:
+    """Of several points at one step the one that was logged last is shown, whatever hangs on the others."""
+    held = [otlp.point(7, number, time=otlp.T0 + 1) for number in (1.0, 2.0, 3.0, 4.0)]
+    held[0].flags = held[2].flags = 2
+    held[1].exemplars.add(as_double=0.5)
+    held[3].flags = 1  # nothing was recorded
+    (delivery,) = decode("metrics", otlp.metrics((otlp.resource("run"), [otlp.gauge("a", held)]))).deliveries
+
+    assert [block.values for block in delivery.blocks] == [[1.0, 2.0, 3.0]]
+    bodies = [json.loads(row.body) for row in delivery.data_points]
+    assert [body.get("value") for body in bodies] == [2.0, None]
+    assert bodies[1]["noRecordedValue"] is True
+
+
+def test_a_delivery_weighs_what_it_writes() -> None:
+    """A sum is two rows, and long texts count as more than a row: the writer's queue is bounded by it."""
+    points = [otlp.point(step, 1.0) for step in range(10)]
+    total = Metric(name="total", sum=Sum(data_points=points))
+    wide = otlp.histogram("wide", [10**15] * 10_000, list(range(9_999)))
+    (delivery,) = decode("metrics", otlp.metrics((otlp.resource("run"), [total, wide]))).deliveries
+    assert (delivery.items(), 21 + 200 < delivery.weight() < 21 + 300) == (11, True)
+    (delivery,) = decode("logs", otlp.logs(otlp.resource("run"), [otlp.line(1, "x" * 2**20)])).deliveries
+    assert 600 < delivery.weight() < 1_100
 
 
 def test_points_of_one_series_keep_the_order_in_which_they_were_sent() -> None:

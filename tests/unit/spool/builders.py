@@ -7,9 +7,9 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
-from rundial.spool.bounds import Limits
 from rundial.spool.frame import TOTALS, Frame
 from rundial.spool.lane import Lane
+from rundial.spool.limits import Limits
 from rundial.spool.meta import Meta
 from tests.support.clock import ManualClock
 

@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 from rundial.errors import SpoolFullError
-from rundial.spool.bounds import Bounds, Limits, Unbounded
+from rundial.spool.bounds import Bounds, Unbounded
 from rundial.spool.frame import OVERHEAD_BYTES
+from rundial.spool.limits import Limits
 from rundial.spool.segment import HEADER_BYTES
 from rundial.spool.spool import Spool
 from tests.support.clock import ManualClock

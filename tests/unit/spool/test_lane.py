@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from rundial.spool.bounds import Limits
 from rundial.spool.frame import OVERHEAD_BYTES, pack, scan
 from rundial.spool.lane import Lane
+from rundial.spool.limits import Limits
 from rundial.spool.segment import HEADER_BYTES, file_name
 from tests.unit.spool.builders import balance, copy_of, drain, filled, frame, number_of, open_lane, segments
 from tests.unit.spool.test_segment import files_end_at

@@ -14,7 +14,7 @@ from types import FrameType
 
 import pytest
 
-from rundial.spool.bounds import Durability
+from rundial.spool.limits import Durability
 from rundial.spool.spool import Spool
 from tests.unit.spool.builders import frame, meta
 

@@ -296,7 +296,7 @@ def test_child_forked_inside_a_lock_can_abandon(spool_dir: Path) -> None:
         spool.abandon_in_child()
         return True
 
-    with spool.lanes["metrics"]._lock, spool._bounds.lock:
+    with spool._making, spool.lanes["metrics"]._lock, spool.lanes["metrics"]._room.lock:
         assert in_child(abandon)
     spool.close()
 

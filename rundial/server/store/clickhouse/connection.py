@@ -17,6 +17,7 @@ from urllib.parse import SplitResult, parse_qs, unquote, urlsplit
 
 from rundial.errors import ConfigError
 from rundial.server.problems import StoreProblem
+from rundial.server.store.budget import Budget
 from rundial.server.store.clickhouse.mark import Seen
 
 _log: Final = logging.getLogger("rundial.server")
@@ -91,13 +92,14 @@ class ClickHouse:
     """One database of it.
 
     Args:
-        address: Which one; it is made when the server has none of that name.
+        address: Which one.
+        is_made: Whether it is made when the server has none of that name.
 
     Raises:
         ConfigError: It cannot be reached, or its client is not installed.
     """
 
-    def __init__(self, address: Address) -> None:
+    def __init__(self, address: Address, *, is_made: bool = True) -> None:
         self.where: Final = address.where
         try:
             from clickhouse_connect.driver.exceptions import ClickHouseError
@@ -108,7 +110,8 @@ class ClickHouse:
             ) from error
         self._errors: Final = (ClickHouseError, OSError, RuntimeError)
         try:
-            _make_database(address)
+            if is_made:
+                _make_database(address)
             self._writing: Final = _client(address, address.database)
             # Of its own: the embedded engine does one thing at a time on each connection.
             self._reading: Final = _client(address, address.database)
@@ -155,6 +158,26 @@ class ClickHouse:
             text = sql if seen is None else seen.only(sql)
             found: Sequence[tuple[Any, ...]] = self._reading.query(text, parameters=values).result_rows
             return found
+
+    def fitting(
+        self, budget: Budget, sql: str, seen: Seen, *, of: str, size: str, **values: object
+    ) -> Sequence[tuple[Any, ...]]:
+        """Run a query as `rows`, for as many rows as a budget has room for: their sizes are read first.
+
+        Args:
+            budget: Counts them.
+            sql: The query; it has a `limit`.
+            seen: Which rows it means.
+            of: What it selects, as its text has it.
+            size: What to select instead for the size of a row.
+            values: Its other parameters.
+
+        Raises:
+            StoreProblem: 503, it failed.
+        """
+        sizes = self.rows(sql.replace(of, size, 1), seen, limit=budget.most_rows, **values)
+        count = budget.fitting(row[0] for row in sizes)
+        return self.rows(sql, seen, limit=count, **values) if count else []
 
     def columns(self, sql: str, seen: Seen, **values: object) -> Sequence[Sequence[Any]]:
         """Run a query as `rows` and return its columns; none at all when it has no rows.

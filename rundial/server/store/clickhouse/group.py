@@ -98,6 +98,11 @@ class Group:
         self._known, self._numbers = known, greatest
         self._is_doubtful = False
 
+    @property
+    def numbers(self) -> Mark:
+        """The greatest numbers that were taken."""
+        return self._numbers
+
     def number_points(self, count: int) -> int:
         """Take numbers for points and return the first of them."""
         self._numbers = self._numbers._replace(points=self._numbers.points + count)

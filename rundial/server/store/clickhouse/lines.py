@@ -13,10 +13,11 @@ from typing import Any, Final
 from sqlalchemy import Connection
 
 from rundial.server.rows import TextRow
+from rundial.server.store.budget import Budget
 from rundial.server.store.clickhouse.connection import ClickHouse
 from rundial.server.store.clickhouse.group import Group
 from rundial.server.store.clickhouse.mark import Seen, mark_of, seen_by
-from rundial.server.store.events import SAID, LineFilter, Sender, StoredLine
+from rundial.server.store.events import SAID, SPANS_AT_ONCE, LineFilter, Sender, StoredLine
 
 _MAX_CACHED: Final = 200_000
 _SEQS_AT_ONCE: Final = 5_000
@@ -31,10 +32,12 @@ _KNOWN: Final = """
 SELECT seq FROM lines
 WHERE run = {run:Int64} AND instance = {instance:Int64} AND seq IN {seqs:Array(Int64)} AND n <= {mark:Int64}
 """
-_SHOWN: Final = """
-SELECT n, time_unix_ns, seq, severity, body, attributes, step, trace_id, span_id, is_truncated
+_FIELDS: Final = "n, time_unix_ns, seq, severity, body, attributes, step, trace_id, span_id, is_truncated"
+_SIZE: Final = "length(body) + length(attributes)"
+_SHOWN: Final = f"""
+SELECT {_FIELDS}
 FROM lines FINAL
-WHERE run = {run:Int64} AND severity >= {severity:Int64} AND n <= {mark:Int64}
+WHERE run = {{run:Int64}} AND severity >= {{severity:Int64}} AND n <= {{mark:Int64}}
 """
 _IN_TIME: Final = f"{_SHOWN} AND time_unix_ns BETWEEN {{start:Int64}} AND {{end:Int64}}"
 _FORWARDS: Final = f"""
@@ -46,12 +49,12 @@ _BACKWARDS: Final = f"""
 ORDER BY time_unix_ns DESC, n DESC LIMIT {{limit:Int64}}
 """
 _SINCE: Final = f"{_SHOWN} AND n > {{after:Int64}} ORDER BY n LIMIT {{limit:Int64}}"
-_SAID: Final = """
-SELECT n, time_unix_ns, seq, severity, body, attributes, step, trace_id, span_id, is_truncated
+_SAID: Final = f"""
+SELECT {_FIELDS}
 FROM lines FINAL
-WHERE run IN {runs:Array(Int64)} AND n <= {mark:Int64} AND trace_id IN {traces:Array(String)}
-AND position(attributes, {said:String}) > 0
-ORDER BY time_unix_ns, n LIMIT {limit:Int64}
+WHERE run IN {{runs:Array(Int64)}} AND n <= {{mark:Int64}} AND trace_id IN {{traces:Array(String)}}
+AND span_id IN {{spans:Array(String)}} AND position(attributes, {{said:String}}) > 0
+ORDER BY time_unix_ns, n LIMIT {{limit:Int64}}
 """
 _SOME: Final = "SELECT 1 FROM lines WHERE run = {run:Int64} LIMIT 1"
 _DELETE: Final = "DELETE FROM lines WHERE run = {run:Int64}"
@@ -123,17 +126,26 @@ class ClickHouseLines:
         return self._lines(_SINCE, seen, run=run, severity=min_severity, after=after, limit=limit)
 
     def said(
-        self, connection: Connection, runs: Sequence[int], traces: Sequence[bytes], limit: int
+        self,
+        connection: Connection,
+        runs: Sequence[int],
+        spans: Sequence[tuple[bytes, bytes]],
+        budget: Budget,
     ) -> Sequence[StoredLine]:
-        """Lines of some traces that are GenAI events, by time."""
-        return self._lines(
-            _SAID,
-            seen_by(connection, "lines"),
-            runs=list(runs),
-            traces=[trace_id.hex() for trace_id in traces],
-            said=SAID,
-            limit=limit,
-        )
+        """Lines of some spans that are GenAI events, those of a span by time."""
+        seen = seen_by(connection, "lines")
+        found: list[StoredLine] = []
+        for start in range(0, len(spans), SPANS_AT_ONCE):
+            some = spans[start : start + SPANS_AT_ONCE]
+            given: dict[str, object] = {
+                "runs": list(runs),
+                "traces": sorted({trace_id.hex() for trace_id, _ in some}),
+                "spans": sorted({span_id.hex() for _, span_id in some}),
+                "said": SAID,
+            }
+            rows = self._database.fitting(budget, _SAID, seen, of=_FIELDS, size=_SIZE, **given)
+            found += map(_line, rows)
+        return found
 
     def rows(
         self, connection: Connection, run: int, times: tuple[int, int]

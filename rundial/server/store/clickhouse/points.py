@@ -22,7 +22,7 @@ from rundial.server.store.clickhouse.buckets import SHOWN, fitting_buckets
 from rundial.server.store.clickhouse.connection import ClickHouse
 from rundial.server.store.clickhouse.group import Group, PointBlock
 from rundial.server.store.clickhouse.mark import seen_by
-from rundial.server.store.events import Sender, Steps, StoredPoint
+from rundial.server.store.events import Growth, NewPoint, Sender, Steps, StoredPoint
 from rundial.server.store.inserts import fold_news
 from rundial.server.store.parts import END_OF_STEPS, Part, Span, fitted, within
 from rundial.server.store.sqlpoints import SYSTEM, exported, senders_of, series_of
@@ -63,6 +63,11 @@ SELECT series, max(step) FROM points
 WHERE series IN {series:Array(Int64)} AND attempt < {attempt:Int64} AND n <= {mark:Int64}
 GROUP BY series
 """
+_SINCE: Final = """
+SELECT series, step, time_unix_ns, value, attempt FROM points
+WHERE series IN {series:Array(Int64)} AND n > {after:Int64} AND n <= {mark:Int64}
+ORDER BY n LIMIT {limit:Int64}
+"""
 _DELETE: Final = "DELETE FROM points WHERE series IN {series:Array(Int64)}"
 _BEFORE_ALL: Final = (0, -2, 0, 0)
 
@@ -96,7 +101,7 @@ class ClickHousePoints:
                 )
                 key = series_id, sender.instance
                 self._newest[key] = max(self._newest[key], max(block.times))
-        fold_news(connection, ids, fresh, sender.attempt)
+        fold_news(connection, ids, fresh, sender.attempt, accepted=self._group.numbers.points)
         return sum(len(block.steps) for block in fresh)
 
     def stepless(self, connection: Connection, series_id: int) -> Curve:
@@ -179,6 +184,18 @@ class ClickHousePoints:
                 highest[is_system] = max(step, highest.get(is_system, NO_STEP))
         shown = {name: step for name, step in highest.items() if step >= 0}
         return Steps(user=shown.get(False), system=shown.get(True))
+
+    def since(
+        self, connection: Connection, run: int, grown: Sequence[Growth], after: int, most: int
+    ) -> Sequence[NewPoint]:
+        """Points of some series that are numbered behind `after`, in the order of their numbers."""
+        del run
+        found: list[NewPoint] = []
+        seen = seen_by(connection, "points")
+        for some in _chunks([each.series for each in grown], _SERIES_AT_ONCE):
+            rows = self._database.rows(_SINCE, seen, series=some, after=after, limit=most - len(found))
+            found.extend(map(NewPoint._make, rows))
+        return found
 
     def clear(self, connection: Connection, run: int) -> None:
         """Delete a run's points."""

@@ -8,6 +8,7 @@ from typing import Any, Final
 from sqlalchemy import Connection
 
 from rundial.server.rows import SPAN_INTERRUPTED, SpanRow
+from rundial.server.store.budget import Budget
 from rundial.server.store.clickhouse.connection import ClickHouse
 from rundial.server.store.clickhouse.group import Group, NewSpan
 from rundial.server.store.clickhouse.mark import seen_by
@@ -24,6 +25,9 @@ GROUP BY trace_id, span_id
 _OF_RUN: Final = "run = {run:Int64} AND n <= {mark:Int64}"
 _OF_TRACE: Final = f"{_OF_RUN} AND ({{trace:String}} = '' OR trace_id = {{trace:String}})"
 _FIELDS: Final = ", ".join(f"kept.{name}" for name in StoredSpan._fields if name != "child_count")
+_SIZE: Final = " + ".join(
+    f"length(kept.{name})" for name in ("name", "status_message", "attributes", "events", "links")
+)
 _KEPT: Final = f"SELECT * FROM spans WHERE {_OF_TRACE} ORDER BY state DESC, n LIMIT 1 BY trace_id, span_id"
 # A span whose parent the run does not hold, or that is its own parent.
 _TOP: Final = f"""(
@@ -35,8 +39,9 @@ _OF_CIRCLES: Final = f"""
 SELECT trace_id, argMin(span_id, (start_unix_ns, id)) FROM ({_KEPT})
 GROUP BY trace_id HAVING countIf{_TOP} = 0
 """
+_OF_BRANCH: Final = f"{_FIELDS}, children.number"
 _BRANCH: Final = f"""
-SELECT {_FIELDS}, children.number
+SELECT {_OF_BRANCH}
 FROM ({_KEPT}) AS kept
 LEFT JOIN (
   SELECT trace_id, parent_span_id, count() AS number FROM ({_KEPT})
@@ -109,34 +114,34 @@ class ClickHouseSpans:
         branch: Branch,
         *,
         after: tuple[int, int] | None,
-        limit: int,
+        budget: Budget,
         is_newest_first: bool = False,
     ) -> Sequence[StoredSpan]:
         """Spans by start time."""
         start, number = after or _ENDS[is_newest_first]
-        rows = self._database.rows(
-            _BACKWARDS if is_newest_first else _FORWARDS,
-            seen_by(connection, "spans"),
-            run=run,
-            trace=branch.trace_id.hex() if branch.trace_id else "",
-            parent=branch.parent_span_id.hex() if branch.parent_span_id else "",
-            is_top=branch.is_top,
-            step=branch.step_pair,
-            start=start,
-            after=number,
-            limit=limit,
-        )
+        given: dict[str, object] = {
+            "run": run,
+            "trace": branch.trace_id.hex() if branch.trace_id else "",
+            "parent": branch.parent_span_id.hex() if branch.parent_span_id else "",
+            "is_top": branch.is_top,
+            "step": branch.step_pair,
+            "start": start,
+            "after": number,
+        }
+        sql = _BACKWARDS if is_newest_first else _FORWARDS
+        seen = seen_by(connection, "spans")
+        rows = self._database.fitting(budget, sql, seen, of=_OF_BRANCH, size=_SIZE, **given)
         return [_span(row) for row in rows]
 
     def trace(
-        self, connection: Connection, runs: Sequence[int], trace_id: bytes, *, limit: int
+        self, connection: Connection, runs: Sequence[int], trace_id: bytes, *, budget: Budget
     ) -> tuple[Sequence[StoredSpan], int]:
         """The first spans of a trace by their start, of those runs, and how many there are in all."""
-        given = {"runs": list(runs), "trace": trace_id.hex()}
+        given: dict[str, object] = {"runs": list(runs), "trace": trace_id.hex()}
         seen = seen_by(connection, "spans")
-        rows = self._database.rows(_TRACE, seen, **given, limit=limit)
+        rows = self._database.fitting(budget, _TRACE, seen, of=_FIELDS, size=_SIZE, **given)
         found = [_span(row) for row in rows]
-        if len(found) < limit:
+        if not budget.is_cut:
             return found, len(found)
         return found, int(self._database.rows(_COUNT, seen, **given)[0][0])
 

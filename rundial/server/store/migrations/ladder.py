@@ -31,7 +31,9 @@ from rundial.server.store.migrations import (
     m0024_data_points,
     m0025_span_lines,
     m0026_evals,
-    m0027_key_sessions,
+    m0027_eval_order,
+    m0028_accepted,
+    m0029_key_sessions,
 )
 from rundial.server.store.migrations.changes import create
 from rundial.server.store.tables import facts, metadata, schema_migrations
@@ -67,7 +69,9 @@ STEPS: Final[tuple[Step, ...]] = (
     Step(24, "data points", m0024_data_points.upgrade),
     Step(25, "lines of traces", m0025_span_lines.upgrade),
     Step(26, "evaluations", m0026_evals.upgrade),
-    Step(27, "sessions of keys", m0027_key_sessions.upgrade),
+    Step(27, "order of evaluations", m0027_eval_order.upgrade),
+    Step(28, "numbers of series", m0028_accepted.upgrade),
+    Step(29, "sessions of keys", m0029_key_sessions.upgrade),
 )
 
 

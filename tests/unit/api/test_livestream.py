@@ -1,4 +1,4 @@
-"""The stream of a run's text, read from a server that breaks off."""
+"""The stream of what is stored of a run, read from a server that breaks off."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 
 from rundial.api.client import Client
-from rundial.api.livelines import live_lines
+from rundial.api.livestream import LINES, live_events
 from rundial.errors import RundialRequestError
 
 QUERY = {"projectId": "p", "runId": "r", "follow": "true"}
@@ -81,7 +81,7 @@ def test_stream_that_breaks_off_goes_on_where_it_was(streams: Streams) -> None:
     ]
     stop, found = threading.Event(), []
     with Client(streams.url, api_key="rdk_x") as client:
-        for event in live_lines(client, QUERY, stop=stop):
+        for event in live_events(client, LINES, QUERY, stop=stop):
             found.append((event.name, event.data.get("message"), event.place))
             if event.place == "9":
                 stop.set()
@@ -89,10 +89,20 @@ def test_stream_that_breaks_off_goes_on_where_it_was(streams: Streams) -> None:
     assert found == [
         ("open", None, "6"),
         ("line", "line 7", "7"),
+        ("cut", None, "7"),
         ("line", "line 8", "8"),
         ("line", "line 9", "9"),
     ]
     assert streams.seen == [None, "7"]
+
+
+def test_stream_of_a_run_that_is_over_is_not_opened_again(streams: Streams) -> None:
+    """What the server says last is the end."""
+    streams.answers = [(200, ['event: end\ndata: {"reason":"over","status":"completed"}\n\n'])]
+    with Client(streams.url, api_key="rdk_x") as client:
+        found = list(live_events(client, LINES, QUERY, stop=threading.Event()))
+
+    assert [(event.name, event.data["status"]) for event in found] == [("end", "completed")]
 
 
 @pytest.mark.parametrize(("status", "code"), [(401, "UNAUTHORIZED"), (403, "FORBIDDEN"), (404, "NOT_FOUND")])
@@ -100,7 +110,7 @@ def test_refusal_ends_it_with_the_servers_word(streams: Streams, status: int, co
     """A key that may not stream is not tried again and again."""
     streams.answers = [(status, [json.dumps({"error": {"code": code, "message": "no"}})])]
     with Client(streams.url, api_key="rdk_x") as client, pytest.raises(RundialRequestError) as caught:
-        next(live_lines(client, QUERY, stop=threading.Event()))
+        next(live_events(client, LINES, QUERY, stop=threading.Event()))
 
     assert caught.value.status_code == status
     assert "rdk_x" not in str(caught.value)
@@ -110,4 +120,4 @@ def test_event_that_is_no_json_is_an_error_and_no_traceback(streams: Streams) ->
     """Whatever stands in front of the server, its words are not taken for ours."""
     streams.answers = [(200, ["event: line\ndata: <html>\n\n"])]
     with Client(streams.url, api_key="rdk_x") as client, pytest.raises(RundialRequestError):
-        next(live_lines(client, QUERY, stop=threading.Event()))
+        next(live_events(client, LINES, QUERY, stop=threading.Event()))

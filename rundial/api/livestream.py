@@ -1,7 +1,7 @@
-"""A run's text as the server stores it: its stream of server-sent events, read to its end and joined again.
+"""What is stored of a run, as it comes: a stream of server-sent events, read to its end and joined again.
 
 Blocks while nothing happens; whoever has other things to do reads it on a thread of its own. A stream that
-breaks off is opened again where it was, so no line is missed and none comes twice.
+breaks off is opened again where it was, so nothing is missed and nothing comes twice.
 """
 
 from __future__ import annotations
@@ -21,7 +21,10 @@ if TYPE_CHECKING:
 
     from rundial.api.client import Client
 
-PATH = "/api/v1/stream/logs"
+LINES = "/api/v1/stream/logs"
+POINTS = "/api/v1/stream/metrics"
+# How a stream ends that there is no coming back to.
+FINAL = frozenset({"over", "deleted"})
 # The server says something every 15 s, if only that it lives.
 SILENCE_S = 45.0
 AGAIN_S = 1.0
@@ -34,8 +37,9 @@ class LiveEvent:
     """One event of a stream.
 
     Attributes:
-        name: `open` once it stands, `line`, or `end` with the server's reason.
-        data: A line as `query_logs` has it, or the facts of the event.
+        name: `open` once it stands, `line` or `points`, `end` with the server's reason; `cut` is this side's
+            word for a stream that broke off and is about to be opened again.
+        data: The facts of the event.
         place: Where a stream that is opened again goes on.
     """
 
@@ -44,18 +48,20 @@ class LiveEvent:
     place: str
 
 
-def live_lines(
+def live_events(
     client: Client,
-    query: Mapping[str, str],
+    path: str,
+    query: Mapping[str, object],
     *,
     stop: Event,
     place: str = "",
 ) -> Iterator[LiveEvent]:
-    """Yield events until `stop` is set, opening the stream again whenever it breaks off.
+    """Yield events until `stop` is set or the run is over, opening the stream again whenever it breaks off.
 
     Args:
         client: Of the server.
-        query: `projectId`, `runId`, and which lines; with `follow` "false" it ends with what is there.
+        path: Of the stream.
+        query: `projectId`, `runId`, and what of it; with `follow` "false" it ends with what is there.
         stop: Ends it, at the next event.
         place: Go on there, that of an event before; empty begins with what comes next.
 
@@ -65,24 +71,30 @@ def live_lines(
     is_opened = False
     while not stop.is_set():
         try:
-            for event in _once(client, query, place):
+            for event in _once(client, path, query, place):
                 place = event.place or place
                 if event.name != "open" or not is_opened:
                     yield event
                 is_opened = True
-                if stop.is_set() or (event.name == "end" and query.get("follow") == "false"):
+                if stop.is_set() or _is_last(event, query):
                     return
         except RundialRequestError as error:
             if not is_opened or (error.status_code or 503) < 500:
                 raise
+            yield LiveEvent("cut", {"reason": str(error)}, place)
         stop.wait(AGAIN_S)
 
 
-def _once(client: Client, query: Mapping[str, str], place: str) -> Iterator[LiveEvent]:
+def _is_last(event: LiveEvent, query: Mapping[str, object]) -> bool:
+    is_final = event.data.get("reason") in FINAL
+    return event.name == "end" and (is_final or query.get("follow") == "false")
+
+
+def _once(client: Client, path: str, query: Mapping[str, object], place: str) -> Iterator[LiveEvent]:
     import urllib3
 
-    what = f"following the text of {query.get('runId')}"
-    url, headers = client.caller.stream_of(PATH, query)
+    what = f"following {query.get('runId')}"
+    url, headers = client.caller.stream_of(path, query)
     if place:
         headers["last-event-id"] = place
     pool = urllib3.PoolManager(maxsize=1, retries=False)

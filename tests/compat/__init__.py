@@ -1,0 +1,1 @@
+"""Tests of the names of other trackers over our runs."""
