@@ -31,6 +31,7 @@ from tests.perf import (
     start,
     system,
     traces,
+    web,
 )
 from tests.perf.plan import Plan, Skipped
 from tests.perf.report import Figure, Section, heading, section
@@ -52,6 +53,7 @@ SECTIONS: dict[str, Callable[[Plan], list[Figure]]] = {
     "files": files.run_section,
     "finish": finish.run_section,
     "published": published.run_section,
+    "web": web.run_section,
 }
 
 

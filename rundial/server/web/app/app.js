@@ -19,6 +19,8 @@ export function App() {
 
   useEffect(() => {
     onSignedOut(forget);
+    // The view's module comes while the server says who this is.
+    match(place.path)?.load().catch(() => {});
     ask().catch(setFailure);
   }, []);
   useEffect(() => {

@@ -29,12 +29,16 @@ export const LEVELS = ["trace", "debug", "info", "warn", "error", "fatal"];
  * @param {string} runId
  * @param {LogQuery & { order: "asc" | "desc", startMs?: number, endMs?: number, cursor?: string | null, limit: number }} query
  * @param {AbortSignal} [signal]
- * @returns {Promise<{ rows: LogLine[], next: string | null, isCut: boolean }>}
+ * @returns {Promise<{ rows: LogLine[], next: string | null }>}
  */
 export async function queryLogs(projectId, runId, query, signal) {
   const kept = Object.fromEntries(Object.entries(query).filter(([, value]) => value !== null && value !== undefined && value !== ""));
-  const found = await post(api("query", "logs"), { projectId, runId, ...kept }, signal);
-  return { rows: found.rows, next: found.page.nextCursor ?? null, isCut: found.searchCut };
+  for (let cursor = kept["cursor"]; ; ) {
+    const found = await post(api("query", "logs"), { projectId, runId, ...kept, ...(cursor ? { cursor } : {}) }, signal);
+    cursor = found.page.nextCursor ?? null;
+    // A search that was cut short has found nothing yet, which is not the same as nothing.
+    if (found.rows.length > 0 || !cursor || !found.searchCut) return { rows: found.rows, next: cursor };
+  }
 }
 
 /**

@@ -5,7 +5,7 @@ import { useState } from "preact/hooks";
 import { html } from "../../app/html.js";
 import { Empty } from "../../app/states.js";
 import { value as shownValue } from "../../data/format.js";
-import { flat } from "./view.js";
+import { flat } from "./values.js";
 
 /** @param {{ runs: any[] }} props */
 export function ConfigDiff({ runs }) {

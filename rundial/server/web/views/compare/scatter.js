@@ -5,7 +5,7 @@ import { setParams, usePlace } from "../../app/router.js";
 import { Empty } from "../../app/states.js";
 import { lineColour } from "../../charts/palette.js";
 import { short } from "../../data/format.js";
-import { flat, valueAt } from "./view.js";
+import { flat, valueAt } from "./values.js";
 
 const WIDTH = 900;
 const HEIGHT = 460;
