@@ -33,7 +33,8 @@ export const LEVELS = ["trace", "debug", "info", "warn", "error", "fatal"];
  */
 export async function queryLogs(projectId, runId, query, signal) {
   const kept = Object.fromEntries(Object.entries(query).filter(([, value]) => value !== null && value !== undefined && value !== ""));
-  for (let cursor = kept["cursor"]; ; ) {
+  let cursor = query.cursor ?? null;
+  for (;;) {
     const found = await post(api("query", "logs"), { projectId, runId, ...kept, ...(cursor ? { cursor } : {}) }, signal);
     cursor = found.page.nextCursor ?? null;
     // A search that was cut short has found nothing yet, which is not the same as nothing.
