@@ -7,6 +7,7 @@ import { pathOf } from "../../app/router.js";
 import { Boundary, Empty, unready } from "../../app/states.js";
 import { useResource } from "../../data/resource.js";
 import { runDetails } from "../../data/runs.js";
+import { MediaTab } from "../media/view.js";
 import { ChartsTab } from "./charts.js";
 import { RunHead } from "./head.js";
 import { OverviewTab } from "./overview.js";
@@ -23,6 +24,7 @@ import { OverviewTab } from "./overview.js";
 /** @type {{ tab: string, name: string, component: (props: TabProps) => any }[]} */
 const TABS = [
   { tab: "", name: "Charts", component: ChartsTab },
+  { tab: "media", name: "Media", component: MediaTab },
   { tab: "overview", name: "Overview", component: OverviewTab },
   { tab: "system", name: "System", component: (props) => html`<${ChartsTab} ...${props} isSystem />` },
 ];
