@@ -86,6 +86,18 @@ class Library:
         body = json.dumps({"counts": counts, "edges": edges, "nonFinite": 0, "at": step}).encode()
         self.show(run, key, "histogram", step, body, path="histogram.json", contentType="application/json")
 
+    def evaluate(self, suite: str, eval_run: str, rows: list[dict[str, Any]]) -> str:
+        """Put the results of an evaluation run there; return the id of its run."""
+        scorers = list(dict.fromkeys(str(row["scorer"]) for row in rows)) or ["exact"]
+        body = {"projectId": self.project_id, "name": suite, "dataset": {"name": suite}, "scorers": scorers}
+        made = self.site.post("/api/v1/evals/suites", body).json["suite"]["suiteId"]
+        begun = {"projectId": self.project_id, "suiteId": made, "evalRunId": eval_run}
+        found = self.site.post("/api/v1/evals/runs", begun).json["evalRun"]
+        for start in range(0, len(rows), 5_000):
+            part = {**begun, "rows": rows[start : start + 5_000]}
+            assert self.site.post("/api/v1/evals/results", part).json["accepted"] == len(part["rows"])
+        return str(found["runId"])
+
     def close(self) -> None:
         """Close the connections."""
         self.artifacts.close()

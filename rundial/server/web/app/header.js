@@ -14,7 +14,11 @@ import { setTheme, theme } from "./theme.js";
 const icon = new URL("../icon.svg", import.meta.url).pathname;
 
 /** What a project holds, by the last part of the address. */
-const VIEWS = [{ name: "Runs", part: "", views: ["runs", "run"] }];
+const VIEWS = [
+  { name: "Runs", part: "", views: ["runs", "run"] },
+  { name: "Artifacts", part: "/artifacts", views: ["artifacts", "artifact"] },
+  { name: "Evals", part: "/evals", views: ["evals", "eval", "eval-diff"] },
+];
 
 /** @param {{ who: import("../data/session.js").Who, match: import("./views.js").Match | null }} props */
 export function Header({ who, match }) {

@@ -7,6 +7,7 @@ import { pathOf } from "../../app/router.js";
 import { Boundary, Empty, unready } from "../../app/states.js";
 import { useResource } from "../../data/resource.js";
 import { runDetails } from "../../data/runs.js";
+import { ArtifactsTab } from "../artifacts/runtab.js";
 import { MediaTab } from "../media/view.js";
 import { ChartsTab } from "./charts.js";
 import { RunHead } from "./head.js";
@@ -25,6 +26,7 @@ import { OverviewTab } from "./overview.js";
 const TABS = [
   { tab: "", name: "Charts", component: ChartsTab },
   { tab: "media", name: "Media", component: MediaTab },
+  { tab: "artifacts", name: "Artifacts", component: ArtifactsTab },
   { tab: "overview", name: "Overview", component: OverviewTab },
   { tab: "system", name: "System", component: (props) => html`<${ChartsTab} ...${props} isSystem />` },
 ];
