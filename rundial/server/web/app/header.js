@@ -61,7 +61,7 @@ function PlaceList({ workspace, project, close }) {
 }
 
 /** @param {{ who: import("../data/session.js").Who, workspace: string | undefined }} props */
-function Account({ who }) {
+function Account({ who, workspace }) {
   const [shown, setShown] = useState(theme());
   /** @param {import("./theme.js").Theme} chosen */
   const choose = (chosen) => {
@@ -70,8 +70,9 @@ function Account({ who }) {
   };
   const themes = /** @type {const} */ ([["system", "As the system"], ["light", "Light"], ["dark", "Dark"]]);
   return html`<${Menu} kind="quiet icon" atEnd label=${html`<svg width="18" height="18" viewBox="0 0 18 18" fill="none" stroke="currentColor" stroke-width="1.6" aria-hidden="true"><circle cx="9" cy="6" r="3.2" /><path d="M2.5 16c.6-3.4 3.2-5 6.5-5s5.9 1.6 6.5 5" stroke-linecap="round" /></svg>`} name="Account and appearance">
-    ${() => html`<div class="stack">
+    ${(/** @type {() => void} */ close) => html`<div class="stack">
       <p class="entry cut"><strong>${who.name}</strong></p>
+      ${workspace && html`<a class="entry" href=${pathOf("w", workspace, "-", "settings")} onClick=${close}>Settings of ${workspace}</a>`}
       <fieldset class="choices"><legend class="muted">Appearance</legend>
         ${themes.map(([value, text]) => html`<label class="entry"><input type="radio" name="theme" checked=${shown === value} onChange=${() => choose(value)} />${text}</label>`)}
       </fieldset>

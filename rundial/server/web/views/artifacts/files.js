@@ -52,7 +52,7 @@ export function Files({ pages, details }) {
 function columnsOf(take) {
   return [
     { id: "path", label: "Path", width: 240, title: (row) => row.path, cell: (row) => (isShown(row) ? html`<button type="button" class="link" onClick=${() => setParams({ file: row.path })}>${row.path}</button>` : row.path) },
-    { id: "take", label: "", width: 104, cell: (row) => html`<button type="button" class="small" aria-label=${`Download ${row.path}`} onClick=${() => take([row])}>Download</button>` },
+    { id: "take", label: "Take", width: 104, cell: (row) => html`<button type="button" class="small" aria-label=${`Download ${row.path}`} onClick=${() => take([row])}>Download</button>` },
     { id: "size", label: "Size", width: 96, isNumeric: true, cell: (row) => size(row.sizeBytes) },
     { id: "type", label: "Type", width: 140, title: (row) => row.contentType ?? "", cell: (row) => html`<span class="muted">${row.contentType}</span>` },
     { id: "sha256", label: "SHA-256", width: 110, title: (row) => row.sha256, cell: (row) => html`<span class="mono muted">${row.sha256.slice(0, 12)}</span>` },

@@ -56,7 +56,7 @@ function comparison(workspace, project, rows, chosen) {
  */
 function columnsOf(workspace, project, chosen, toggle) {
   return [
-    { id: "tick", label: "", width: 40, cell: (row) => html`<input type="checkbox" aria-label=${`Compare ${row.runName}`} checked=${chosen.includes(row.evalRunId)} onChange=${() => toggle(row.evalRunId)} />` },
+    { id: "tick", label: "Pick", width: 56, cell: (row) => html`<input type="checkbox" aria-label=${`Compare ${row.runName}`} checked=${chosen.includes(row.evalRunId)} onChange=${() => toggle(row.evalRunId)} />` },
     { id: "run", label: "Run", width: 200, title: (row) => `${row.runName}, ${row.evalRunId}`, cell: (row) => html`<a href=${pathOf("w", workspace, project, "evals", row.evalRunId)}>${row.runName}</a>` },
     { id: "suite", label: "Suite", width: 160, title: (row) => row.suiteName, cell: (row) => html`<button type="button" class="link" onClick=${() => setParams({ suite: row.suiteName })}>${row.suiteName}</button>` },
     { id: "status", label: "Status", width: 112, cell: (row) => html`<span class="status" data-status=${row.runStatus}>${row.runStatus}</span>` },
