@@ -146,7 +146,8 @@ def _policy(imports: str) -> str:
             "style-src 'self'",
             "img-src 'self' data: blob:",
             "connect-src 'self'",
-            "frame-src 'self'",
+            # Logged pages, in frames of no origin for which this policy holds too.
+            "frame-src blob:",
             "base-uri 'none'",
             "form-action 'self'",
             "frame-ancestors 'none'",

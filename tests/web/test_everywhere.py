@@ -12,7 +12,7 @@ from rundial.clock import SystemClock
 from tests.support.server import LocalServer
 from tests.web.axe import serious
 from tests.web.browser import WORKSPACE, Looks, opened, signed_in
-from tests.web.everything import RUN, record
+from tests.web.everything import record
 from tests.web.views import VIEWS
 
 # Would run as markup, as an attribute, as a script, or as an address.
@@ -55,15 +55,16 @@ def test_nothing_that_was_recorded_runs(
             if "traces" in address:
                 for number in range(tab.locator(".waterfall-row button.plain").count()):
                     tab.locator(".waterfall-row button.plain").nth(number).click()
-            if "artifacts" in address:
-                tab.locator("button.link").first.click()
-                tab.locator(".lineage").wait_for()
+            if address.endswith("/digits/artifacts"):
+                tab.locator(".grid-body a").first.click()
+                tab.locator("main svg").first.wait_for()
             if "settings" not in address and address != WORKSPACE:
                 assert "window.planted" in tab.locator("main").inner_text(), f"{address} shows none of it"
             assert tab.evaluate("window.planted === undefined"), address
             assert tab.locator("img[src='x']").count() == 0, address
-        tab.goto(f"{WORKSPACE}/digits/evals?diff={'~'.join(evaluations)}")
-        tab.locator("tr.regressed").first.wait_for()
+        before, after = evaluations
+        tab.goto(f"{WORKSPACE}/digits/evals/{after}/against/{before}")
+        tab.get_by_role("row").nth(1).wait_for()
 
         assert tab.evaluate("window.planted === undefined")
         assert refused == []
@@ -108,35 +109,6 @@ def test_views_are_readable_on_a_phone(browser: Browser, full: LocalServer) -> N
     assert {name: each for name, each in wide.items() if each > 360} == {}
 
 
-def test_media_artifacts_and_evaluations_are_shown(page: Page, site: LocalServer, tmp_path: Path) -> None:
-    """Pictures by step, cells filtered, histograms, files to download, lineage, regressions first."""
-    evaluations = record(site, tmp_path)
-    page.goto(f"{WORKSPACE}/digits/runs/{RUN}/media")
-    picture = page.get_by_role("region", name="picture").get_by_role("img")
-    expect(picture).to_be_visible()
-    page.wait_for_function("() => document.querySelector('.picture img').naturalWidth === 16")
-    last = picture.get_attribute("src")
-    page.get_by_label("Step of picture").fill("0")
-    expect(picture).not_to_have_attribute("src", str(last))
-    expect(page.get_by_role("img", name="Histogram from")).to_be_visible()
-    page.get_by_label("Filter cells").fill("2")
-    expect(page.get_by_role("region", name="Rows of cells").locator("tbody tr")).to_have_count(1)
-
-    page.goto(f"{WORKSPACE}/digits/artifacts")
-    page.get_by_role("button", name="model").click()
-    expect(page.get_by_role("region", name="Lineage")).to_contain_text("run plain")
-    with page.expect_download() as download:
-        page.get_by_role("button", name="Download model.html").click()
-    assert "window.planted" in Path(download.value.path()).read_text()
-
-    page.goto(f"{WORKSPACE}/digits/evals")
-    for each in evaluations:
-        page.get_by_label(f"Compare {each}").check()
-    shown = page.get_by_role("region", name="Comparison")
-    expect(shown).to_contain_text("2 regressed")
-    expect(shown.locator("tbody tr").first).to_contain_text("failed")
-
-
 def test_keys_lead_through_the_page(page: Page, full: LocalServer) -> None:
     """Search, rows, opening, selecting and the list of keys without a pointer."""
     page.goto(f"{WORKSPACE}/digits")
@@ -157,38 +129,3 @@ def test_keys_lead_through_the_page(page: Page, full: LocalServer) -> None:
     page.keyboard.press("Enter")
 
     page.wait_for_url("**/runs/*")
-
-
-def test_a_key_is_made_shown_once_and_ended(page: Page, site: LocalServer) -> None:
-    """Settings make keys with the scopes that are ticked; the key is gone with the page."""
-    page.goto(f"{WORKSPACE}/-/settings")
-    page.get_by_text("Make a key").click()
-    page.get_by_label("Label").fill("nightly")
-    page.get_by_role("button", name="Make the key").click()
-    key = page.get_by_role("region", name="New key").locator("pre").inner_text()
-    assert site.get("/api/v1/auth/whoami", key=key).json["apiKey"]["label"] == "nightly"
-    page.reload()
-    expect(page.get_by_role("button", name="Revoke nightly")).to_be_visible()
-    assert key not in page.content()
-    page.get_by_role("button", name="Revoke nightly").click()
-    page.get_by_role("dialog").get_by_role("button", name="Revoke").click()
-
-    expect(page.get_by_text("revoked")).to_be_visible()
-    assert site.get("/api/v1/auth/whoami", key=key).status == 401
-
-
-def test_a_member_is_added_and_removed(page: Page, site: LocalServer) -> None:
-    """People come and go by the settings, and the audit log says so."""
-    page.goto(f"{WORKSPACE}/-/settings?tab=members")
-    page.get_by_text("Add a member").click()
-    page.get_by_label("E-mail").fill("ada@example.org")
-    page.get_by_label("Password, for a new account").fill("correct horse battery")
-    page.get_by_role("button", name="Add", exact=True).click()
-    page.get_by_label("Role of ada@example.org").select_option("viewer")
-    page.get_by_role("button", name="Remove ada@example.org").click()
-    page.get_by_role("dialog").get_by_role("button", name="Remove").click()
-    expect(page.get_by_label("Role of ada@example.org")).to_have_count(0)
-    page.get_by_role("button", name="Audit log").click()
-
-    for deed in ("member.add", "member.role", "member.remove"):
-        expect(page.get_by_role("cell", name=deed)).to_be_visible()

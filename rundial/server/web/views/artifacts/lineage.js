@@ -1,66 +1,73 @@
-/** Which runs made and used an artifact, and what those used and made: the way of the data, left to right. */
+/** Runs and versions, and which made or used which: edges in SVG, nodes as links over them. */
+
+import { useEffect, useMemo, useRef } from "preact/hooks";
 
 import { html } from "../../app/html.js";
-import { pathOf } from "../../app/router.js";
+import { pathOf, setParams, usePlace } from "../../app/router.js";
 import { unready } from "../../app/states.js";
-import { api, get } from "../../data/api.js";
+import { lineage } from "../../data/artifacts.js";
 import { useResource } from "../../data/resource.js";
+import { BOX, laidOut } from "./layout.js";
 
-const COLUMN = 260;
-const LINE = 48;
-const NODE_WIDTH = 200;
-const NODE_HEIGHT = 32;
+/** @typedef {import("../../data/artifacts.js").Node} Node */
 
-/** @param {{ workspace: string, project: string, id: string }} props */
-export function Lineage({ workspace, project, id }) {
-  const found = useResource(`lineage ${id}`, (signal) => get(api("workspaces", workspace, "projects", project, "lineage"), { artifactId: id, depth: 3 }, signal));
-  const waiting = unready(found, "the lineage");
-  if (waiting) return waiting;
-  const { nodes, edges, truncated } = found.value;
-  const places = placed(nodes, edges);
-  const width = Math.max(...[...places.values()].map((each) => each.x)) + NODE_WIDTH + 8;
-  const height = Math.max(...[...places.values()].map((each) => each.y)) + NODE_HEIGHT + 8;
-  return html`<h3>Lineage</h3><div class="values-scroll" tabindex="0" role="region" aria-label="Lineage"><svg class="lineage" width=${width} height=${height} viewBox=${`0 0 ${width} ${height}`} role="group" aria-label=${`${nodes.length} runs and artifacts`}>
-    ${edges.map((/** @type {any} */ each) => {
-      const [from, to] = [places.get(each.from), places.get(each.to)];
-      if (!from || !to) return null;
-      const [x1, y1, x2, y2] = [from.x + NODE_WIDTH, from.y + NODE_HEIGHT / 2, to.x, to.y + NODE_HEIGHT / 2];
-      return html`<path d=${`M${x1},${y1} C${x1 + 30},${y1} ${x2 - 30},${y2} ${x2},${y2}`}><title>${each.kind}</title></path>`;
-    })}
-    ${nodes.map((/** @type {any} */ each) => {
-      const at = /** @type {{ x: number, y: number }} */ (places.get(each.id));
-      const isRun = each.kind === "run";
-      const name = each.versionName ? `${each.name}:${each.versionName}` : each.name || each.id;
-      const href = isRun ? pathOf("w", workspace, project, "runs", each.runId ?? each.id) : `${pathOf("w", workspace, project, "artifacts")}?id=${encodeURIComponent(each.artifactId ?? each.id)}`;
-      return html`<a href=${href}><g class=${isRun ? "node run" : "node"} transform=${`translate(${at.x},${at.y})`}><rect width=${NODE_WIDTH} height=${NODE_HEIGHT} rx=${isRun ? 16 : 4} /><text x="12" y="21">${name.length > 26 ? `${name.slice(0, 25)}…` : name}</text><title>${`${each.kind} ${name}`}</title></g></a>`;
-    })}</svg></div>${truncated && html`<p class="muted">There is more of it than is shown.</p>`}`;
+const MARGIN = 12;
+
+/** @param {{ workspace: string, project: string, of: { runId?: string, artifactId?: string } }} props */
+export function Lineage({ workspace, project, of }) {
+  const { params } = usePlace();
+  const given = Number(params.get("depth"));
+  const depth = Number.isInteger(given) && given >= 1 && given <= 10 ? given : 3;
+  const found = useResource(JSON.stringify(["lineage", workspace, project, of, depth]), (signal) => lineage(workspace, project, of, depth, signal), { keeps: true });
+  return html`<section class="card shelf" aria-label="Lineage" aria-busy=${String(found.isStale)}>
+    <div class="head"><h2>Lineage</h2><span class="grow"></span>
+      <label>Steps away <select value=${String(depth)} onChange=${(/** @type {any} */ event) => setParams({ depth: event.target.value === "3" ? null : event.target.value })}>
+        ${[1, 2, 3, 5, 10].map((each) => html`<option value=${String(each)}>${each}</option>`)}</select></label></div>
+    ${unready(found, "the lineage") ?? html`<${Graph} graph=${found.value} workspace=${workspace} project=${project} own=${of.runId ?? of.artifactId ?? ""} />`}
+  </section>`;
+}
+
+/** @param {{ graph: import("../../data/artifacts.js").Graph, workspace: string, project: string, own: string }} props */
+function Graph({ graph, workspace, project, own }) {
+  const box = useRef(/** @type {HTMLElement | null} */ (null));
+  const { placed, width, height } = useMemo(() => laidOut(graph.nodes, graph.edges), [graph]);
+  useEffect(() => {
+    const at = placed.get(own);
+    if (at && box.current) box.current.scrollTo(at.x + BOX.width / 2 - box.current.clientWidth / 2, at.y - box.current.clientHeight / 2);
+  }, [placed, own]);
+  if (graph.edges.length === 0) return html`<p class="muted">It made and used nothing that is recorded here.</p>`;
+  const size = { width: `${width + 2 * MARGIN}px`, height: `${height + 2 * MARGIN}px` };
+  return html`${graph.truncated && html`<p class="notice warn">There is more: only the first ${graph.nodes.length} are shown.</p>`}
+    <div class="lineage" ref=${box} tabindex="0" role="group" aria-label=${`${graph.nodes.length} runs and artifacts, ${graph.edges.length} links`}><div class="lineage-room" style=${size}>
+      <svg width=${width + 2 * MARGIN} height=${height + 2 * MARGIN} aria-hidden="true">
+        ${graph.edges.map((each) => html`<path class=${each.kind} d=${curve(placed.get(each.from), placed.get(each.to))} />`)}</svg>
+      ${[...placed.values()].map(({ node, x, y }) => html`<a key=${node.id} class="lineage-node" data-kind=${node.kind} aria-current=${node.id === own ? "true" : undefined}
+        href=${node.kind === "run" ? pathOf("w", workspace, project, "runs", node.id) : pathOf("w", workspace, project, "artifacts", node.id)}
+        aria-label=${`${node.kind} ${nameOf(node)}, ${sayingOf(node)}`} title=${`${nameOf(node)}, ${sayingOf(node)}`} style=${{ left: `${x + MARGIN}px`, top: `${y + MARGIN}px` }}>
+        <span class="cut">${nameOf(node)}</span><span class="cut muted">${sayingOf(node)}</span></a>`)}
+    </div></div>
+    <p class="muted">Data goes to the right; a solid line leads from a run to what it made, a dashed one to a run that used it.</p>`;
 }
 
 /**
- * A place for each node: as far right as the way to it is long. Ways that go round in a circle are cut.
- * @param {any[]} nodes
- * @param {any[]} edges
- * @returns {Map<string, { x: number, y: number }>}
+ * @param {import("./layout.js").Placed | undefined} from
+ * @param {import("./layout.js").Placed | undefined} to
  */
-function placed(nodes, edges) {
-  const depth = new Map(nodes.map((each) => [each.id, 0]));
-  for (let round = 0; round < nodes.length; round += 1) {
-    let isChanged = false;
-    for (const { from, to } of edges) {
-      const wanted = (depth.get(from) ?? 0) + 1;
-      if (wanted > (depth.get(to) ?? 0) && wanted < nodes.length) {
-        depth.set(to, wanted);
-        isChanged = true;
-      }
-    }
-    if (!isChanged) break;
-  }
-  /** @type {Map<number, number>} */
-  const used = new Map();
-  return new Map(nodes.map((each) => {
-    const column = depth.get(each.id) ?? 0;
-    const line = used.get(column) ?? 0;
-    used.set(column, line + 1);
-    return [each.id, { x: column * COLUMN + 4, y: line * LINE + 4 }];
-  }));
+function curve(from, to) {
+  if (!from || !to) return "";
+  const [x1, y1] = [from.x + BOX.width + MARGIN, from.y + BOX.height / 2 + MARGIN];
+  const [x2, y2] = [to.x + MARGIN, to.y + BOX.height / 2 + MARGIN];
+  const bend = Math.max(36, (x2 - x1) / 2);
+  return `M${x1} ${y1}C${x1 + bend} ${y1} ${x2 - bend} ${y2} ${x2} ${y2}`;
+}
+
+/** @param {Node} node */
+function nameOf(node) {
+  return node.kind === "artifact" ? `${node.name}:${node.versionName}` : node.name;
+}
+
+/** @param {Node} node */
+function sayingOf(node) {
+  if (node.kind === "run") return [node.runKind, node.status].filter(Boolean).join(", ");
+  return [node.type, node.state === "deleted" ? "deleted" : ""].filter(Boolean).join(", ");
 }

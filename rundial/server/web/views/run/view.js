@@ -7,10 +7,11 @@ import { pathOf } from "../../app/router.js";
 import { Boundary, Empty, unready } from "../../app/states.js";
 import { useResource } from "../../data/resource.js";
 import { runDetails } from "../../data/runs.js";
+import { ArtifactsTab } from "../artifacts/runtab.js";
+import { MediaTab } from "../media/view.js";
 import { ChartsTab } from "./charts.js";
 import { RunHead } from "./head.js";
 import { LogsTab } from "./logs.js";
-import { MediaTab } from "./media.js";
 import { OverviewTab } from "./overview.js";
 import { TracesTab } from "./traces.js";
 
@@ -29,6 +30,7 @@ const TABS = [
   { tab: "logs", name: "Logs", component: LogsTab },
   { tab: "traces", name: "Traces", component: TracesTab },
   { tab: "media", name: "Media", component: MediaTab },
+  { tab: "artifacts", name: "Artifacts", component: ArtifactsTab },
   { tab: "overview", name: "Overview", component: OverviewTab },
   { tab: "system", name: "System", component: (props) => html`<${ChartsTab} ...${props} isSystem />` },
 ];

@@ -1,23 +1,51 @@
-/** Who did what in the workspace, the newest first. */
-
-import { useState } from "preact/hooks";
+/** Who changed what, the newest first. */
 
 import { html } from "../../app/html.js";
-import { Empty, unready } from "../../app/states.js";
-import { date } from "../../data/format.js";
-import { useResource } from "../../data/resource.js";
-import { deeds } from "../../data/settings.js";
+import { setParams, usePlace } from "../../app/router.js";
+import { Sheet } from "../../app/sheet.js";
+import { Empty, messageOf, unready } from "../../app/states.js";
+import { audit } from "../../data/access.js";
+import { date, value as shownValue } from "../../data/format.js";
+import { usePages } from "../../data/pages.js";
+import { leaves } from "../run/overview.js";
+
+/** @typedef {import("../../data/access.js").Deed} Deed */
+
+const KINDS = /** @type {const} */ ([["", "anybody"], ["user", "people"], ["api_key", "keys"], ["agent", "agents"], ["system", "the server"]]);
+/** @type {WeakMap<Deed, string>} Deeds have no id of their own. */
+const numbers = new WeakMap();
+let given = 0;
 
 /** @param {{ workspace: string }} props */
-export function Audit({ workspace }) {
-  const [cursors, setCursors] = useState(/** @type {(string | null)[]} */ ([null]));
-  const cursor = cursors.at(-1) ?? null;
-  const found = useResource(`audit ${workspace} ${cursor}`, (signal) => deeds(workspace, cursor, signal), { keeps: true });
-  const waiting = unready(found, "the audit log");
-  if (waiting) return waiting;
-  const { events, page } = found.value;
-  if (events.length === 0) return html`<${Empty} title="Nothing was done yet" />`;
-  return html`<div class="card values-scroll"><table class="values"><thead><tr><th scope="col">When</th><th scope="col">Who</th><th scope="col">What</th><th scope="col">To</th><th scope="col">Details</th></tr></thead>
-    <tbody>${events.map((/** @type {any} */ each) => html`<tr><td>${date(each.createdAtMs)}</td><td class="mono">${each.actorKind} ${each.actorId}</td><td>${each.action}</td><td class="mono">${each.targetKind} ${each.targetId}</td><td class="mono">${each.details && Object.keys(each.details).length > 0 ? JSON.stringify(each.details) : ""}</td></tr>`)}</tbody></table></div>
-    <div class="bar">${cursors.length > 1 && html`<button type="button" onClick=${() => setCursors(cursors.slice(0, -1))}>Newer</button>`}${page.nextCursor && html`<button type="button" onClick=${() => setCursors([...cursors, page.nextCursor])}>Older</button>`}</div>`;
+export function AuditTab({ workspace }) {
+  const { params } = usePlace();
+  const [kind, agent] = [params.get("by") ?? "", params.get("agent") ?? ""];
+  const found = usePages(JSON.stringify(["audit", workspace, kind, agent]), "events", (cursor, signal) => audit(workspace, { actorKind: kind || null, agentId: agent || null }, cursor, signal));
+  return html`<div class="bar"><label>Done by <select value=${kind} onChange=${(/** @type {any} */ event) => setParams({ by: event.target.value })}>${KINDS.map(([value, text]) => html`<option value=${value} selected=${value === kind}>${text}</option>`)}</select></label>
+      ${agent && html`<span class="chip"><span class="mono cut">${agent}</span><button type="button" aria-label="All agents" onClick=${() => setParams({ agent: null })}>×</button></span>`}
+      <span class="grow"></span><button type="button" onClick=${found.reload}>Refresh</button></div>
+    ${found.error && found.value && html`<p class="notice bad" role="alert">${messageOf(found.error)}</p>`}
+    ${unready(found, "the audit log") ?? (found.rows.length === 0 && !found.isStale ? html`<${Empty} title="Nothing of that kind was done" />`
+      : html`<${Sheet} name="Audit log" columns=${COLUMNS} rows=${found.rows} keyOf=${numberOf} hasMore=${found.hasMore} onReach=${found.reach} isStale=${found.isStale} />`)}`;
 }
+
+/** @param {Deed} deed */
+function numberOf(deed) {
+  const known = numbers.get(deed) ?? String(++given);
+  numbers.set(deed, known);
+  return known;
+}
+
+/** @param {Deed} deed */
+function told(deed) {
+  return leaves(deed.details ?? {}).filter(([, value]) => value !== null).map(([name, value]) => `${name}: ${shownValue(value)}`).join(", ");
+}
+
+/** @type {import("../../app/sheet.js").Column[]} */
+const COLUMNS = [
+  { id: "when", label: "When", width: 170, cell: (row) => html`<span class="muted">${date(row.createdAtMs)}</span>` },
+  { id: "action", label: "What", width: 140, title: (row) => row.action, cell: (row) => html`<span class="mono">${row.action}</span>` },
+  { id: "actor", label: "By", width: 180, title: (row) => `${row.actorKind} ${row.actorId}`, cell: (row) => html`<span class="muted">${row.actorKind}</span> ${row.actorId}` },
+  { id: "target", label: "On", width: 180, title: (row) => `${row.targetKind} ${row.targetId}`, cell: (row) => html`<span class="muted">${row.targetKind}</span> ${row.targetId}` },
+  { id: "details", label: "Details", width: 280, title: told, cell: (row) => html`<span class="muted">${told(row)}</span>` },
+];

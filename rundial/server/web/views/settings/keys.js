@@ -1,50 +1,65 @@
-/** API keys of a project or of the whole workspace: made, shown once, ended. */
+/** API keys of the whole workspace or of one project: made, listed, ended. */
 
 import { useState } from "preact/hooks";
 
 import { Confirm } from "../../app/confirm.js";
 import { html } from "../../app/html.js";
 import { setParams, usePlace } from "../../app/router.js";
-import { Empty, messageOf, unready } from "../../app/states.js";
+import { Sheet } from "../../app/sheet.js";
+import { Empty, unready } from "../../app/states.js";
+import { keys, makeKey, revokeKey } from "../../data/access.js";
 import { ago, date } from "../../data/format.js";
 import { projects } from "../../data/places.js";
 import { useResource } from "../../data/resource.js";
-import { DEFAULT_SCOPES, SCOPES, keysOf, makeKey, revokeKey } from "../../data/settings.js";
-import { Form } from "./form.js";
+import { useDeed } from "./deed.js";
+import { NewKey } from "./newkey.js";
+
+/** @typedef {import("../../data/access.js").Key} Key */
 
 /** @param {{ workspace: string }} props */
-export function Keys({ workspace }) {
-  const project = usePlace().params.get("project") ?? "";
-  const places = useResource(`projects ${workspace}`, (signal) => projects(workspace, signal));
-  const found = useResource(`keys ${workspace} ${project}`, (signal) => keysOf(workspace, project, signal));
-  const [made, setMade] = useState("");
-  const [ending, setEnding] = useState(/** @type {any} */ (null));
-  const [error, setError] = useState("");
-  /** @param {FormData} form */
-  const make = async (form) => {
-    const days = Number(form.get("days"));
-    const scopes = form.getAll("scope").map(String);
-    const found = await makeKey(workspace, project, { label: String(form.get("label")), scopes, ...(days ? { expiresAtMs: Date.now() + days * 86_400_000 } : {}) });
-    setMade(found.key);
-    reload();
-  };
-  const reload = found.reload;
-  return html`<label class="row"><span class="muted">Keys of</span><select onChange=${(/** @type {any} */ event) => setParams({ project: event.target.value })}>
-      <option value="" selected=${!project}>the whole workspace</option>${(places.value ?? []).map((each) => html`<option value=${each.projectSlug} selected=${each.projectSlug === project}>${each.projectSlug}</option>`)}</select></label>
-    ${made && html`<section class="card values-card" aria-label="New key"><h2>The new key</h2><p>It is shown now and never again.</p><pre class="code" tabindex="0">${made}</pre>
-      <div class="row"><button type="button" onClick=${() => navigator.clipboard?.writeText(made)}>Copy</button><button type="button" onClick=${() => setMade("")}>I have it</button></div></section>`}
-    ${error && html`<p class="notice bad" role="alert">${error}</p>`}
-    <details class="card values-card"><summary>Make a key</summary>
-      <${Form} label="Make the key" onSend=${make}>
-        <label>Label<input name="label" required maxlength="128" placeholder="nightly training" /></label>
-        <label>Ends after days<input name="days" type="number" min="1" max="3650" placeholder="never" /></label>
-        <fieldset class="choices"><legend class="muted">It may</legend>${SCOPES.map((each) => html`<label class="entry"><input type="checkbox" name="scope" value=${each} defaultChecked=${DEFAULT_SCOPES.includes(each)} />${each}</label>`)}</fieldset>
-      </${Form}></details>
-    ${unready(found, "the keys") ?? (found.value?.length === 0 ? html`<${Empty} title="No keys here yet" />`
-      : html`<div class="card values-scroll"><table class="values"><thead><tr><th scope="col">Label</th><th scope="col">Id</th><th scope="col">Scopes</th><th scope="col">Made</th><th scope="col">Used last</th><th scope="col">Ends</th><th scope="col"></th></tr></thead>
-      <tbody>${found.value?.map((each) => html`<tr><td>${each.label}</td><td class="mono">${each.keyId}</td><td>${each.scopes.join(", ")}</td><td title=${date(each.createdAtMs)}>${ago(each.createdAtMs)}</td><td>${each.lastUsedAtMs ? ago(each.lastUsedAtMs) : "never"}</td>
-        <td>${each.revokedAtMs ? `revoked ${ago(each.revokedAtMs)}` : each.expiresAtMs ? date(each.expiresAtMs) : "never"}</td>
-        <td>${!each.revokedAtMs && html`<button type="button" class="small danger" aria-label=${`Revoke ${each.label}`} onClick=${() => setEnding(each)}>Revoke…</button>`}</td></tr>`)}</tbody></table></div>`)}
-    ${ending && html`<${Confirm} title=${`Revoke ${ending.label}?`} action="Revoke" onClose=${() => setEnding(null)}
-      onConfirm=${() => revokeKey(workspace, project, ending.keyId).then(reload).catch((failure) => setError(messageOf(failure)))}><p>What uses it is refused from this moment on, browsers that signed in with it too.</p></${Confirm}>`}`;
+export function KeysTab({ workspace }) {
+  const { params } = usePlace();
+  const project = params.get("project") ?? "";
+  const places = useResource(`projects of keys ${workspace}`, (signal) => projects(workspace, signal));
+  const found = useResource(`keys ${workspace} ${project}`, (signal) => keys(workspace, project, signal));
+  const [ending, setEnding] = useState(/** @type {Key | null} */ (null));
+  const { act, said } = useDeed(found.reload);
+  const slugs = [...new Set([...(project ? [project] : []), ...(places.value ?? []).map((each) => each.projectSlug)])];
+  return html`<div class="bar"><label>Keys of <select value=${project} onChange=${(/** @type {any} */ event) => setParams({ project: event.target.value })}>
+      <option value="">the whole workspace</option>${slugs.map((each) => html`<option value=${each} selected=${each === project}>${each}</option>`)}</select></label></div>
+    ${said}
+    ${unready(found, "the keys") ?? html`
+      <section class="card shelf" aria-label="New key"><h2>New key ${project ? `for ${project}` : "for the whole workspace"}</h2>
+        <${NewKey} make=${(/** @type {import("../../data/access.js").Wish} */ wish) => makeKey(workspace, project, wish)} onMade=${found.reload} /></section>
+      ${found.value?.length === 0 ? html`<${Empty} title="No key yet" />` : html`<${Sheet} name="Keys" columns=${columnsOf(setEnding)} rows=${found.value} keyOf=${(/** @type {Key} */ row) => row.keyId} />`}`}
+    ${ending && html`<${Confirm} title="Revoke this key?" action="Revoke" onClose=${() => setEnding(null)} onConfirm=${() => act(() => revokeKey(workspace, project, ending.keyId))}>
+      <p><strong>${ending.label || ending.keyId}</strong> opens nothing from then on, for good. Programs that use it keep what they record on their disks until they get another.</p></${Confirm}>`}`;
+}
+
+/**
+ * @param {Key} key
+ * @returns {"active" | "revoked" | "expired"}
+ */
+function stateOf(key) {
+  if (key.revokedAtMs !== null) return "revoked";
+  return key.expiresAtMs !== null && key.expiresAtMs <= Date.now() ? "expired" : "active";
+}
+
+/**
+ * @param {(key: Key) => void} onEnd
+ * @returns {import("../../app/sheet.js").Column[]}
+ */
+function columnsOf(onEnd) {
+  const when = (/** @type {number | null} */ ms, /** @type {string} */ none) => (ms === null ? html`<span class="muted">${none}</span>` : ago(ms));
+  const title = (/** @type {number | null} */ ms) => (ms === null ? "" : date(ms));
+  return [
+    { id: "label", label: "Name", width: 120, title: (row) => row.label ?? row.keyId, cell: (row) => row.label ?? html`<span class="muted">unnamed</span>` },
+    { id: "state", label: "State", width: 88, cell: (row) => html`<span class="status" data-status=${stateOf(row) === "active" ? "completed" : "stopped"}>${stateOf(row)}</span>` },
+    { id: "end", label: "Actions", width: 88, cell: (row) => stateOf(row) === "active" && html`<button type="button" class="small danger" aria-label=${`Revoke ${row.label ?? row.keyId}`} onClick=${() => onEnd(row)}>Revoke…</button>` },
+    { id: "id", label: "Id", width: 130, title: (row) => row.keyId, cell: (row) => html`<span class="mono">${row.keyId}</span>` },
+    { id: "used", label: "Last used", width: 110, title: (row) => title(row.lastUsedAtMs), cell: (row) => when(row.lastUsedAtMs, "never") },
+    { id: "expires", label: "Expires", width: 110, title: (row) => title(row.expiresAtMs), cell: (row) => when(row.expiresAtMs, "never") },
+    { id: "created", label: "Made", width: 110, title: (row) => title(row.createdAtMs), cell: (row) => when(row.createdAtMs, "") },
+    { id: "scopes", label: "May", width: 240, title: (row) => row.scopes.join(", "), cell: (row) => html`<span class="muted">${row.scopes.join(", ")}</span>` },
+  ];
 }

@@ -1,30 +1,29 @@
-/** `/w/{workspace}/-/settings`: keys, members, the record of deeds, how long runs are kept, one's own password. */
+/** `/w/{workspace}/-/settings/{tab}`: what its owners look after. */
 
 import { html } from "../../app/html.js";
-import { setParams, usePlace } from "../../app/router.js";
-import { useWho } from "../../data/session.js";
-import { Audit } from "./audit.js";
-import { Keys } from "./keys.js";
-import { Members } from "./members.js";
-import { Password, Retention } from "./rest.js";
+import { pathOf } from "../../app/router.js";
+import { Boundary, Empty } from "../../app/states.js";
+import { AgentsTab } from "./agents.js";
+import { AuditTab } from "./audit.js";
+import { KeysTab } from "./keys.js";
+import { MembersTab } from "./members.js";
+import { ProjectsTab } from "./projects.js";
 
-/** @type {[string, string, any][]} */
+/** @type {{ tab: string, name: string, component: (props: { workspace: string }) => any }[]} */
 const TABS = [
-  ["", "API keys", Keys],
-  ["members", "Members", Members],
-  ["audit", "Audit log", Audit],
-  ["retention", "Retention", Retention],
+  { tab: "", name: "API keys", component: KeysTab },
+  { tab: "members", name: "Members", component: MembersTab },
+  { tab: "agents", name: "Agents", component: AgentsTab },
+  { tab: "projects", name: "Projects", component: ProjectsTab },
+  { tab: "audit", name: "Audit log", component: AuditTab },
 ];
 
-/** @param {{ workspace: string }} props */
-export function View({ workspace }) {
-  const { params } = usePlace();
-  const who = useWho();
-  const tab = params.get("tab") ?? "";
-  const tabs = who?.principal === "user" ? [...TABS, /** @type {[string, string, any]} */ (["password", "Password", Password])] : TABS;
-  const [, , shown] = tabs.find(([name]) => name === tab) ?? /** @type {[string, string, any]} */ (TABS[0]);
-  document.title = `Settings · ${workspace} · Rundial`;
-  return html`<div class="head"><h1>Settings</h1><span class="muted">${workspace}</span></div>
-    <nav class="tabs" aria-label="Settings">${tabs.map(([name, text]) => html`<button type="button" aria-current=${name === tab ? "page" : undefined} onClick=${() => setParams({ tab: name })}>${text}</button>`)}</nav>
-    <${shown} workspace=${workspace} />`;
+/** @param {{ workspace: string, tab?: string }} props */
+export function View({ workspace, tab = "" }) {
+  const shown = TABS.find((each) => each.tab === tab);
+  const base = pathOf("w", workspace, "-", "settings");
+  document.title = `${shown?.name ?? "Settings"} · ${workspace} · Rundial`;
+  return html`<div class="head"><h1>Settings</h1><span class="muted cut">${workspace}</span></div>
+    <nav class="tabs" aria-label="Settings">${TABS.map((each) => html`<a href=${each.tab ? `${base}/${each.tab}` : base} aria-current=${each === shown ? "page" : undefined}>${each.name}</a>`)}</nav>
+    <${Boundary} of=${tab}>${shown ? html`<${shown.component} key=${`${workspace} ${tab}`} workspace=${workspace} />` : html`<${Empty} title="There are no such settings" />`}</${Boundary}>`;
 }
