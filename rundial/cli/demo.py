@@ -200,7 +200,9 @@ def keep_up(output: Output, child: ServerChild) -> None:
     output.lines(
         [
             "",
-            f"The server is up at {child.url} until Ctrl-C. In another terminal:",
+            f"The server is up at {child.url} until Ctrl-C. Open it in a browser and sign in with the key",
+            f"that this prints: cat {key_file}",
+            "In another terminal:",
             f"  RUNDIAL_ENDPOINT={child.url} RUNDIAL_API_KEY=$(cat {key_file}) rundial run list",
         ]
     )

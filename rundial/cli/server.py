@@ -153,6 +153,7 @@ def server(  # noqa: PLR0913 -- one argument an option
         key = ready.owner_key()
         if key is not None:
             remember(output, reachable(ready.url), key)
+            output.note(f"web UI: {reachable(ready.url)}, sign in with the key in {ready.owner_key_path}")
         found = {"endpoint": ready.url, "serverId": ready.server_id, "dataDir": str(ready.data_dir)}
         if ready.grpc_url is not None:
             found["grpcEndpoint"] = ready.grpc_url

@@ -175,7 +175,9 @@ DESCRIBED: Final[dict[tuple[str, str], Described]] = {
     ("POST", f"{_P}/artifacts/{{artifact}}/verify"): Described("", "artifactId intact checked damaged"),
     ("GET", f"{_P}/lineage"): Described("runId artifactId depth:int", "nodes edges truncated"),
     ("POST", "/api/v1/ingest/media"): Described(f"{_OF_RUN} items!:objects", "accepted requestId"),
-    ("GET", f"{_P}/runs/{{run_id}}/media"): Described(f"{_PAGE} key step:int", "media page"),
+    ("GET", f"{_P}/runs/{{run_id}}/media"): Described(
+        f"{_PAGE} key step:int startStep:int endStep:int order=asc|desc", "media page"
+    ),
     ("GET", f"{_P}/runs/{{run_id}}/media/keys"): Described("", "keys"),
     ("POST", "/api/v1/evals/suites"): Described(
         "orgId projectId! name! dataset!:object scorers:named suiteId", "suite dataset requestId"

@@ -39,6 +39,12 @@ _BARE: Final = {
     "htm": "vendor/htm/htm.mjs",
     "uplot": "vendor/uplot/uPlot.esm.js",
 }
+# By the pattern of a page's address, the module of its view: it is announced with the page.
+_VIEWS: Final = (
+    (re.compile(r"^/w/[^/]+/[^/]+/?$"), "views/runs/view.js"),
+    (re.compile(r"^/w/[^/]+/[^/]+/runs/"), "views/run/view.js"),
+    (re.compile(r"^/w/[^/]+/[^/]+/compare/?$"), "views/compare/view.js"),
+)
 _IMPORT: Final = re.compile(r"""^\s*(?:import|export)\b[^;'"]*?["']([^"']+)["'];?\s*$""", re.MULTILINE)
 _COMPRESSED_FROM_BYTES: Final = 500
 
@@ -68,7 +74,6 @@ class WebFiles:
 
     Attributes:
         digest: Of all names and bytes; a part of each file's address.
-        page: The page that loads the rest.
         policy: The page's content security policy.
     """
 
@@ -83,13 +88,21 @@ class WebFiles:
         self._files = {name: _file(name, body) for name, body in found.items()}
         base = f"{ASSETS}{self.digest}/"
         imports = json.dumps({"imports": {name: base + path for name, path in _BARE.items()}})
-        # Modules that the first view needs come at once, not each after the one that imports it.
-        loads = "\n".join(
-            f'<link rel="modulepreload" href="{base}{name}">' for name in _imported(found, "main.js")
-        )
-        page = page.replace("{base}", base).replace("{imports}", imports).replace("{preloads}", loads)
-        self.page = _file(_PAGE, page.encode())
+        page = page.replace("{base}", base).replace("{imports}", imports)
         self.policy = _policy(imports)
+
+        def announcing(*modules: str) -> WebFile:
+            # What the view needs comes at once, not each module after the one that imports it.
+            names = dict.fromkeys(name for each in modules for name in _imported(found, each))
+            loads = "\n".join(f'<link rel="modulepreload" href="{base}{name}">' for name in names)
+            return _file(_PAGE, page.replace("{preloads}", loads).encode())
+
+        self._plain = announcing("main.js")
+        self._pages = {view: announcing("main.js", view) for _, view in _VIEWS}
+
+    def page(self, path: str) -> WebFile:
+        """The page that loads the rest, as it is best for an address."""
+        return next((self._pages[view] for pattern, view in _VIEWS if pattern.match(path)), self._plain)
 
     def get(self, digest: str, name: str) -> WebFile | None:
         """A file by its name; None where there is none, or where it is another version's."""
@@ -133,7 +146,8 @@ def _policy(imports: str) -> str:
             "style-src 'self'",
             "img-src 'self' data: blob:",
             "connect-src 'self'",
-            "frame-src 'self'",
+            # Logged pages, in frames of no origin for which this policy holds too.
+            "frame-src blob:",
             "base-uri 'none'",
             "form-action 'self'",
             "frame-ancestors 'none'",

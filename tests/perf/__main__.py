@@ -32,6 +32,7 @@ from tests.perf import (
     start,
     system,
     traces,
+    web,
 )
 from tests.perf.plan import Plan, Skipped
 from tests.perf.report import Figure, Section, heading, section
@@ -54,6 +55,7 @@ SECTIONS: dict[str, Callable[[Plan], list[Figure]]] = {
     "files": files.run_section,
     "finish": finish.run_section,
     "published": published.run_section,
+    "web": web.run_section,
 }
 
 

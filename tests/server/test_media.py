@@ -155,3 +155,19 @@ def test_an_event_that_an_artifact_was_used_is_lineage(local: LocalServer, artif
         ("prepare", logged["artifactId"], "made"),
         (logged["artifactId"], "train", "used"),
     }
+
+
+def test_media_around_a_step_are_found_without_reading_the_others(
+    local: LocalServer, artifacts: Artifacts
+) -> None:
+    """Whoever stands at a step gets what was shown last up to it, and what comes next, by one row each."""
+    events = [otlp.event(number, "rundial.media", body(number * 10)) for number in range(5)]
+    local.export("logs", otlp.logs(otlp.resource("run"), events))
+
+    last = shown(artifacts, "?endStep=25&order=desc&limit=1")
+    following = shown(artifacts, "?startStep=26&limit=1")
+    first = artifacts.get(f"{AT}/runs/run/media?order=desc&limit=2").json
+    rest = artifacts.get(f"{AT}/runs/run/media?order=desc&limit=9&cursor={first['page']['nextCursor']}").json
+
+    assert ([row["step"] for row in last], [row["step"] for row in following]) == ([20], [30])
+    assert [row["step"] for row in first["media"] + rest["media"]] == [40, 30, 20, 10, 0]

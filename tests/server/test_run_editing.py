@@ -209,6 +209,8 @@ def test_runs_are_kept_for_as_long_as_the_project_says(local: LocalServer, clock
     said = patch(local, _PROJECT, '{"retentionDays": 30}')
 
     assert (said.status, said.json["retentionDays"]) == (200, 30)
+    (project,) = local.get("/api/v1/workspaces/default-workspace/projects").json["projects"]
+    assert project["retentionDays"] == 30
     assert kept == {old, live}
     wait_until(lambda: listed(local) == {live}, 15)
     assert patch(local, _PROJECT, '{"retentionDays": null}').json["retentionDays"] is None

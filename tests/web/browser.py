@@ -76,7 +76,7 @@ def opened(browser: Browser, site: LocalServer, looks: Looks) -> Iterator[Page]:
         yield tab
     finally:
         context.close()
-    assert failures == []
+    assert not failures, failures
 
 
 @contextmanager

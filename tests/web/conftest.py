@@ -6,16 +6,17 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page
+from playwright.sync_api import Browser, Page, expect
 
 from rundial.clock import SystemClock
 from tests.support.server import LocalServer
-from tests.web.browser import Looks, chromium, signed_in
+from tests.web.browser import TIMEOUT_MS, Looks, chromium, signed_in
 
 
 @pytest.fixture(scope="session")
 def browser() -> Iterator[Browser]:
     """Debian's Chromium, one for all tests of a worker; each test has a context of its own."""
+    expect.set_options(timeout=TIMEOUT_MS)
     with chromium() as found:
         yield found
 

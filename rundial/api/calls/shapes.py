@@ -128,6 +128,7 @@ class Project(_Project, total=False):
     name: str
     projectId: str
     runCount: int
+    retentionDays: int | None
 
 
 class _RunTarget(TypedDict):

@@ -24,6 +24,7 @@ from rundial.server.services import Services, principal_of, services_of
 from rundial.server.store.history import need_run
 from rundial.server.store.library import run_named
 from rundial.server.store.media import (
+    MediaFilter,
     Shown,
     blobs_by_content,
     keep_media,
@@ -96,7 +97,13 @@ async def listing(request: Request) -> Answer:
     principal = principal_of(request, PROJECT_READ)
     services = services_of(request)
     arguments = of_query(request)
-    key, step = arguments.optional_text("key"), arguments.whole("step")
+    wanted = MediaFilter(
+        arguments.optional_text("key"),
+        arguments.whole("step"),
+        arguments.whole("startStep"),
+        arguments.whole("endStep"),
+        arguments.one_of("order", ("asc", "desc")) == "desc",
+    )
     limit, cursor = arguments.limit(100), arguments.cursor(int, int)
     place = request.path_params
 
@@ -104,7 +111,7 @@ async def listing(request: Request) -> Answer:
         project = need_project(connection, principal, place["workspace"], place["project"])
         run = need_run(connection, project.id, place["run_id"])
         after = (cursor[0], cursor[1]) if cursor else None
-        found = page_of_media(connection, run.id, key=key, step=step, after=after, limit=limit + 1)
+        found = page_of_media(connection, run.id, wanted=wanted, after=after, limit=limit + 1)
         rows = list(found[:limit])
         last = [rows[-1].step, rows[-1].id] if len(found) > limit else None
         return rows, blobs_by_content(connection, project.id, [row.sha256 for row in rows]), last

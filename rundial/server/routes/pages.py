@@ -29,7 +29,7 @@ async def page(request: Request) -> Response:
         "x-frame-options": "DENY",
         "permissions-policy": "camera=(), microphone=(), geolocation=()",
     }
-    return _answer(request, files.page, headers)
+    return _answer(request, files.page(request.url.path), headers)
 
 
 async def asset(request: Request) -> Response:

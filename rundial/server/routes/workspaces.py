@@ -60,7 +60,13 @@ async def list_projects(request: Request) -> JSONResponse:
             connection, principal, workspace.id, after=cursor[0] if cursor else None, limit=limit + 1
         )
         shown = [
-            {"projectSlug": row.slug, "name": row.name, "projectId": row.public_id, "runCount": row.run_count}
+            {
+                "projectSlug": row.slug,
+                "name": row.name,
+                "projectId": row.public_id,
+                "runCount": row.run_count,
+                "retentionDays": row.retention_days,
+            }
             for row in rows[:limit]
         ]
         return {"projects": shown, "page": page([rows[limit - 1].slug] if len(rows) > limit else None)}

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from sqlalchemy import Connection, Row, func, select
+from sqlalchemy import Connection, Row, func, select, tuple_
 
 from rundial.server.anyvalue import canonical, digest
 from rundial.server.rows import EventRow
@@ -127,25 +127,50 @@ def heed(connection: Connection, project: int, run: int, happened: Iterable[Even
             insert_missing(connection, links, [link])
 
 
+@dataclass(frozen=True, slots=True)
+class MediaFilter:
+    """Which of a run's rows are wanted.
+
+    Attributes:
+        key: Of this key alone; None is all.
+        step: Of this step alone.
+        start_step: From this step on.
+        end_step: Up to this step.
+        is_newest_first: Whether the greatest step comes first.
+    """
+
+    key: str | None = None
+    step: int | None = None
+    start_step: int | None = None
+    end_step: int | None = None
+    is_newest_first: bool = False
+
+
 def page_of_media(
     connection: Connection,
     run: int,
     *,
-    key: str | None,
-    step: int | None,
+    wanted: MediaFilter,
     after: tuple[int, int] | None,
     limit: int,
 ) -> Sequence[AnyRow]:
-    """Rows of a run by step and then in the order of their arrival, with their blobs where those are here."""
+    """Rows of a run by step and then in the order of their arrival, or the other way round."""
     query = select(media).where(media.c.run == run)
-    if key is not None:
-        query = query.where(media.c.key == key)
-    if step is not None:
-        query = query.where(media.c.step == step)
+    if wanted.key is not None:
+        query = query.where(media.c.key == wanted.key)
+    if wanted.step is not None:
+        query = query.where(media.c.step == wanted.step)
+    if wanted.start_step is not None:
+        query = query.where(media.c.step >= wanted.start_step)
+    if wanted.end_step is not None:
+        query = query.where(media.c.step <= wanted.end_step)
+    place = tuple_(media.c.step, media.c.id)
     if after is not None:
-        at, row_id = after
-        query = query.where((media.c.step > at) | ((media.c.step == at) & (media.c.id > row_id)))
-    return connection.execute(query.order_by(media.c.step, media.c.id).limit(limit)).all()
+        query = query.where(place < after if wanted.is_newest_first else place > after)
+    order = (media.c.step, media.c.id)
+    if wanted.is_newest_first:
+        order = (media.c.step.desc(), media.c.id.desc())
+    return connection.execute(query.order_by(*order).limit(limit)).all()
 
 
 def media_keys(connection: Connection, run: int) -> Sequence[AnyRow]:

@@ -7,6 +7,7 @@ import { ask, forget, useWho } from "../data/session.js";
 import { html } from "./html.js";
 import { go, here, usePlace, withParams } from "./router.js";
 import { Header } from "./header.js";
+import { Shortcuts } from "./keyboard.js";
 import { Boundary, Empty, Failed, Waiting } from "./states.js";
 import { match } from "./views.js";
 
@@ -18,6 +19,8 @@ export function App() {
 
   useEffect(() => {
     onSignedOut(forget);
+    // The view's module comes while the server says who this is.
+    match(place.path)?.load().catch(() => {});
     ask().catch(setFailure);
   }, []);
   useEffect(() => {
@@ -33,6 +36,7 @@ export function App() {
     <a class="skip" href="#main">Skip to the content</a>
     ${who && !isSignIn && html`<${Header} who=${who} match=${found} />`}
     <${View} match=${found} path=${place.path} />
+    <${Shortcuts} />
   `;
 }
 

@@ -6,6 +6,7 @@ import { projects, workspaces } from "../data/places.js";
 import { useResource } from "../data/resource.js";
 import { signOut } from "../data/session.js";
 import { html } from "./html.js";
+import { showShortcuts } from "./keyboard.js";
 import { Menu } from "./menu.js";
 import { pathOf } from "./router.js";
 import { messageOf } from "./states.js";
@@ -14,7 +15,11 @@ import { setTheme, theme } from "./theme.js";
 const icon = new URL("../icon.svg", import.meta.url).pathname;
 
 /** What a project holds, by the last part of the address. */
-const VIEWS = [{ name: "Runs", part: "", views: ["runs", "run"] }];
+const VIEWS = [
+  { name: "Runs", part: "", views: ["runs", "run", "compare"] },
+  { name: "Artifacts", part: "/artifacts", views: ["artifacts", "artifact"] },
+  { name: "Evaluations", part: "/evals", views: ["evals", "eval", "eval-diff"] },
+];
 
 /** @param {{ who: import("../data/session.js").Who, match: import("./views.js").Match | null }} props */
 export function Header({ who, match }) {
@@ -56,8 +61,14 @@ function PlaceList({ workspace, project, close }) {
   </li>`)}</ul>`;
 }
 
+/** @param {() => void} close */
+function openShortcuts(close) {
+  close();
+  showShortcuts();
+}
+
 /** @param {{ who: import("../data/session.js").Who, workspace: string | undefined }} props */
-function Account({ who }) {
+function Account({ who, workspace }) {
   const [shown, setShown] = useState(theme());
   /** @param {import("./theme.js").Theme} chosen */
   const choose = (chosen) => {
@@ -66,11 +77,13 @@ function Account({ who }) {
   };
   const themes = /** @type {const} */ ([["system", "As the system"], ["light", "Light"], ["dark", "Dark"]]);
   return html`<${Menu} kind="quiet icon" atEnd label=${html`<svg width="18" height="18" viewBox="0 0 18 18" fill="none" stroke="currentColor" stroke-width="1.6" aria-hidden="true"><circle cx="9" cy="6" r="3.2" /><path d="M2.5 16c.6-3.4 3.2-5 6.5-5s5.9 1.6 6.5 5" stroke-linecap="round" /></svg>`} name="Account and appearance">
-    ${() => html`<div class="stack">
+    ${(/** @type {() => void} */ close) => html`<div class="stack">
       <p class="entry cut"><strong>${who.name}</strong></p>
+      ${workspace && html`<a class="entry" href=${pathOf("w", workspace, "-", "settings")} onClick=${close}>Settings of ${workspace}</a>`}
       <fieldset class="choices"><legend class="muted">Appearance</legend>
         ${themes.map(([value, text]) => html`<label class="entry"><input type="radio" name="theme" checked=${shown === value} onChange=${() => choose(value)} />${text}</label>`)}
       </fieldset>
+      <button class="entry" onClick=${() => openShortcuts(close)}>Keyboard</button>
       <button class="entry" onClick=${() => signOut().catch(() => location.assign("/sign-in"))}>Sign out</button>
     </div>`}
   </${Menu}>`;

@@ -13,7 +13,15 @@ const ROUTES = [
   ["/sign-in", "sign-in", () => import("../views/signin.js")],
   ["/w/:workspace", "projects", () => import("../views/projects.js")],
   ["/w/:workspace/:project", "runs", () => import("../views/runs/view.js")],
+  ["/w/:workspace/:project/compare", "compare", () => import("../views/compare/view.js")],
   ["/w/:workspace/:project/runs/:run", "run", () => import("../views/run/view.js")],
+  ["/w/:workspace/-/settings", "settings", () => import("../views/settings/view.js")],
+  ["/w/:workspace/-/settings/:tab", "settings", () => import("../views/settings/view.js")],
+  ["/w/:workspace/:project/artifacts", "artifacts", () => import("../views/artifacts/list.js")],
+  ["/w/:workspace/:project/artifacts/:artifact", "artifact", () => import("../views/artifacts/version.js")],
+  ["/w/:workspace/:project/evals", "evals", () => import("../views/evals/list.js")],
+  ["/w/:workspace/:project/evals/:evalRun", "eval", () => import("../views/evals/results.js")],
+  ["/w/:workspace/:project/evals/:evalRun/against/:baseline", "eval-diff", () => import("../views/evals/diff.js")],
   ["/w/:workspace/:project/runs/:run/:tab", "run", () => import("../views/run/view.js")],
 ];
 

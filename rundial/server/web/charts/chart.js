@@ -106,7 +106,7 @@ function optionsOf(latest, width) {
   const bands = [];
   for (const line of props.lines) {
     const raw = { label: line.name, stroke: isSmooth ? faint(line.colour, 0.28) : line.colour, width: isSmooth ? 1 : 1.5, spanGaps: true };
-    series.push({ ...raw, points: { show: line.xs.length < 30, size: 5, fill: line.colour } });
+    series.push({ ...raw, points: { show: !isSmooth && line.xs.length < 30, size: 5, fill: line.colour } });
     if (isSmooth) series.push({ label: `${line.name} smoothed`, stroke: line.colour, width: 1.75, spanGaps: true, points: { show: false } });
     const edge = { stroke: "transparent", width: 0, spanGaps: true, points: { show: false } };
     series.push({ label: "least", ...edge }, { label: "greatest", ...edge });

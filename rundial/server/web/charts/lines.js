@@ -81,3 +81,44 @@ export function withTail(known, tail) {
   const from = first.firstStep;
   return [...known.filter((each) => each.lastStep !== null && each.lastStep < from), ...tail];
 }
+
+/**
+ * The mean of several lines, and a band from the least mean to the greatest; between its places a line is straight.
+ * @param {Line[]} lines
+ * @param {string} name
+ * @param {string} colour
+ * @returns {Line}
+ */
+export function meanOf(lines, name, colour) {
+  const xs = [...new Set(lines.flatMap((each) => each.xs))].sort((one, other) => one - other);
+  const columns = lines.map((each) => valuesAt(each, xs));
+  /** @type {Line} */
+  const found = { name, colour, xs, means: [], lows: [], highs: [], hasBand: lines.length > 1 };
+  xs.forEach((_, index) => {
+    const values = columns.map((each) => each[index] ?? null).filter((each) => each !== null);
+    const isEmpty = values.length === 0;
+    found.means.push(isEmpty ? null : values.reduce((sum, each) => sum + each, 0) / values.length);
+    found.lows.push(isEmpty ? null : Math.min(...values));
+    found.highs.push(isEmpty ? null : Math.max(...values));
+  });
+  return found;
+}
+
+/**
+ * A line's values at given places; null before its first and after its last.
+ * @param {Line} line
+ * @param {number[]} xs Ascending.
+ * @returns {(number | null)[]}
+ */
+function valuesAt(line, xs) {
+  let at = 0;
+  return xs.map((x) => {
+    while (at < line.xs.length && /** @type {number} */ (line.xs[at]) < x) at += 1;
+    const [after, value] = [line.xs[at], line.means[at]];
+    if (after === undefined || value === undefined || value === null) return null;
+    if (after === x) return value;
+    const [before, known] = [line.xs[at - 1], line.means[at - 1]];
+    if (before === undefined || known === undefined || known === null) return null;
+    return known + ((value - known) * (x - before)) / (after - before);
+  });
+}

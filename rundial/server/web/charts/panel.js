@@ -6,7 +6,7 @@ import { html } from "../app/html.js";
 import { onTheme } from "../app/theme.js";
 import { messageOf } from "../app/states.js";
 import { Chart } from "./chart.js";
-import { contextName, lineOf, placeOf } from "./lines.js";
+import { contextName, lineOf, meanOf, placeOf } from "./lines.js";
 import { lineColour } from "./palette.js";
 import { setZoom } from "./view.js";
 
@@ -15,6 +15,7 @@ import { setZoom } from "./view.js";
  * @property {string} name
  * @property {number} number Of its colour.
  * @property {number} startedAtMs
+ * @property {string} [group] Runs of one group are drawn as their mean and a band.
  * @property {number[]} attempts When each attempt after the first began, in milliseconds.
  */
 
@@ -56,6 +57,8 @@ export function Panel({ name, curves, view, looks, unit }) {
  */
 function linesOf(found, axis, looks) {
   const isOneRun = looks.size === 1;
+  const isGrouped = [...looks.values()].some((each) => each.group !== undefined);
+  if (isGrouped) return groupLines(found, axis, looks);
   return found.map((curve, index) => {
     const look = looks.get(curve.runId);
     const context = contextName(curve.context);
@@ -63,6 +66,25 @@ function linesOf(found, axis, looks) {
     const colour = lineColour(isOneRun ? index : (look?.number ?? index));
     return lineOf(curve, { axis, startedAtMs: look?.startedAtMs ?? 0, name, colour });
   });
+}
+
+/**
+ * One line for each group: the mean of its runs, and a band from the least to the greatest of them.
+ * @param {import("./lines.js").Curve[]} found
+ * @param {import("./lines.js").XAxis} axis
+ * @param {Map<string, RunLook>} looks
+ */
+function groupLines(found, axis, looks) {
+  /** @type {Map<string, { number: number, lines: import("./lines.js").Line[] }>} */
+  const groups = new Map();
+  for (const curve of found) {
+    const look = looks.get(curve.runId);
+    if (!look?.group) continue;
+    const group = groups.get(look.group) ?? { number: look.number, lines: [] };
+    groups.set(look.group, group);
+    group.lines.push(lineOf(curve, { axis, startedAtMs: look.startedAtMs, name: look.name, colour: "" }));
+  }
+  return [...groups].map(([name, { number, lines }]) => meanOf(lines, `${name} (${lines.length})`, lineColour(number)));
 }
 
 /**

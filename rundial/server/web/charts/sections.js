@@ -9,7 +9,7 @@ import { Controls } from "./controls.js";
 import { Panel } from "./panel.js";
 import { rangeOf, useChartView } from "./view.js";
 
-const MOST_BUCKETS = 500;
+const MOST_BUCKETS = 1_000;
 
 /**
  * @param {{

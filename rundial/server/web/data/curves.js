@@ -2,13 +2,16 @@
  * The curves that charts show: asked for together, kept, and followed while the run goes on.
  *
  * A chart that comes into sight wants its metric and one that leaves it does not, so a page of a thousand
- * metrics asks for those that somebody sees. While runs go on, what came after the last known step of each is
- * added; once a curve has grown by half it is asked for anew, so that it stays as coarse as it should be.
+ * metrics asks for those that somebody sees. While one run goes on, its points come by a stream; of several
+ * runs, what came after the last known step of each is asked for. Once a curve has grown by half it is asked for
+ * anew, so that it stays as coarse as it should be.
  */
 
 import { withTail } from "../charts/lines.js";
 import { pulse } from "./pulse.js";
+import { api } from "./api.js";
 import { buckets, points } from "./series.js";
+import { follow } from "./stream.js";
 
 /** @typedef {import("../charts/lines.js").Curve} Curve */
 
@@ -36,6 +39,8 @@ export class Curves {
     /** @type {unknown} */
     this.error = null;
     this.leaving = new AbortController();
+    /** @type {Map<number, { name: string, context: string }>} What the stream calls series. */
+    this.numbers = new Map();
     /** @type {() => void} */
     this.stopPulse = () => {};
   }
@@ -68,7 +73,16 @@ export class Curves {
    */
   follow(isLive) {
     this.stopPulse();
-    this.stopPulse = isLive ? pulse((signal) => this.#freshen(signal), LIVE_MS) : () => {};
+    this.stopPulse = () => {};
+    const isWhole = this.range.endStep === undefined && this.range.endMs === undefined;
+    if (!isLive || !isWhole) return;
+    const [run] = this.runIds;
+    if (this.runIds.length > 1 || this.xMetric || run === undefined) {
+      this.stopPulse = pulse((signal) => this.#freshen(signal), LIVE_MS);
+      return;
+    }
+    const address = `${api("stream", "metrics")}?${new URLSearchParams({ projectId: this.projectId, runId: run })}`;
+    this.stopPulse = follow(address, { events: { points: (data) => this.#take(data) }, poll: (signal) => this.#freshen(signal) });
   }
 
   /** End all requests. */
@@ -90,7 +104,7 @@ export class Curves {
    * @param {AbortSignal} signal
    */
   async #load(names, signal) {
-    this.waiting.clear();
+    for (const name of names) this.waiting.delete(name);
     try {
       const found = await this.#read(names, this.range, signal);
       this.error = null;
@@ -105,9 +119,8 @@ export class Curves {
   /** @param {AbortSignal} signal */
   async #freshen(signal) {
     const seen = [...this.readers.keys()].filter((name) => this.known.has(name));
-    if (seen.length === 0 || this.range.endStep !== undefined || this.range.endMs !== undefined) return;
-    const isOutgrown = (/** @type {string} */ name) => this.known.get(name)?.some((each) => each.buckets.length > this.most * 1.5) ?? false;
-    const whole = seen.filter((name) => this.xMetric !== "" || isOutgrown(name));
+    if (seen.length === 0) return;
+    const whole = seen.filter((name) => this.xMetric !== "" || this.#isOutgrown(name));
     if (whole.length > 0) await this.#load(whole, signal);
     const names = seen.filter((name) => !whole.includes(name));
     if (names.length === 0) return;
@@ -115,6 +128,51 @@ export class Curves {
     const found = await this.#read(names, { ...this.range, startStep }, signal);
     this.error = null;
     this.#tell(names.filter((name) => this.#extend(name, found.filter((each) => each.metricKey === name))));
+  }
+
+  /**
+   * Add points that the stream brought. Those that go back, as a resumed attempt's do, are read anew.
+   * @param {{ series: [number, string, Record<string, unknown>][], rows: [number, number | null, number, number, number][], reread?: number[] }} news
+   */
+  #take(news) {
+    for (const [number, name, context] of news.series ?? []) this.numbers.set(number, { name, context: sorted(context) });
+    const stale = new Set((news.reread ?? []).flatMap((each) => this.numbers.get(each)?.name ?? []));
+    /** @type {Map<Curve, import("./series.js").Bucket[]>} */
+    const fresh = new Map();
+    const curves = new Map([...this.numbers].map(([number, place]) => [number, this.#curveAt(place)]));
+    for (const [number, step, ms, value] of news.rows ?? []) {
+      const curve = curves.get(number);
+      const name = this.numbers.get(number)?.name ?? "";
+      if (!curve) {
+        if (this.known.has(name)) stale.add(name);
+        continue;
+      }
+      const added = fresh.get(curve) ?? [];
+      const last = added.at(-1) ?? curve.buckets.at(-1);
+      const goesOn = !last || (step !== null && last.lastStep !== null && step > last.lastStep);
+      if (!goesOn) stale.add(name);
+      else if (added.push(bucketOf({ step, timestampMs: ms, value })) === 1) fresh.set(curve, added);
+    }
+    const changed = new Set();
+    for (const [name, curves] of this.known) {
+      if (stale.has(name) || !curves.some((each) => fresh.has(each))) continue;
+      this.known.set(name, curves.map((each) => ({ ...each, buckets: [...each.buckets, ...(fresh.get(each) ?? [])] })));
+      changed.add(name);
+    }
+    this.#tell([...changed]);
+    const seen = [...this.readers.keys()].filter((name) => stale.has(name) || (changed.has(name) && this.#isOutgrown(name)));
+    for (const name of stale) if (!this.readers.has(name)) this.known.delete(name);
+    if (seen.length > 0) void this.#load(seen, this.leaving.signal);
+  }
+
+  /** @param {{ name: string, context: string }} place */
+  #curveAt({ name, context }) {
+    return this.known.get(name)?.find((each) => sorted(each.context) === context);
+  }
+
+  /** @param {string} name */
+  #isOutgrown(name) {
+    return this.known.get(name)?.some((each) => each.buckets.length > this.most * 1.5) ?? false;
   }
 
   /**
@@ -181,4 +239,12 @@ function tailOf(curves) {
  */
 function bucketOf({ step, timestampMs: ms, value, x }) {
   return { firstStep: step, lastStep: step, startMs: ms, endMs: ms, count: 1, min: value, max: value, mean: value, x: x ?? null };
+}
+
+/**
+ * A context as a text that is the same for the same context.
+ * @param {Record<string, unknown>} context
+ */
+function sorted(context) {
+  return JSON.stringify(Object.entries(context).sort(([one], [other]) => (one < other ? -1 : 1)));
 }

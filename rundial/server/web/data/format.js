@@ -2,7 +2,7 @@
 
 const dates = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "medium" });
 const shortDates = new Intl.DateTimeFormat(undefined, { month: "short", day: "numeric", hour: "2-digit", minute: "2-digit" });
-const clocks = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit", second: "2-digit", fractionalSecondDigits: 3 });
+const clocks = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit", second: "2-digit", fractionalSecondDigits: 3, hourCycle: "h23" });
 const wholes = new Intl.NumberFormat();
 const relative = new Intl.RelativeTimeFormat(undefined, { numeric: "auto", style: "narrow" });
 
@@ -47,14 +47,19 @@ export function ago(ms, nowMs = Date.now()) {
  */
 export function duration(ms) {
   if (ms < 1) return `${Math.round(ms * 1000)} µs`;
-  if (ms < 1000) return `${short(ms)} ms`;
+  if (ms < 1000) return `${three(ms)} ms`;
   const seconds = ms / 1000;
-  if (seconds < 60) return `${short(seconds)} s`;
+  if (seconds < 60) return `${three(seconds)} s`;
   const minutes = Math.floor(seconds / 60);
   if (minutes < 60) return `${minutes} m ${Math.round(seconds % 60)} s`;
   const hours = Math.floor(minutes / 60);
   if (hours < 48) return `${hours} h ${minutes % 60} m`;
   return `${Math.floor(hours / 24)} d ${hours % 24} h`;
+}
+
+/** @param {number} number */
+function three(number) {
+  return Number(number.toPrecision(3));
 }
 
 /** @param {number} bytes */
@@ -66,7 +71,7 @@ export function size(bytes) {
     rest /= 1024;
     index += 1;
   }
-  return `${index ? short(rest) : rest} ${units[index]}`;
+  return `${index ? three(rest) : rest} ${units[index]}`;
 }
 
 /**

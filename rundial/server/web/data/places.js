@@ -14,6 +14,7 @@ import { api, get, post } from "./api.js";
  * @property {string} name
  * @property {string} projectId
  * @property {number} runCount
+ * @property {number | null} retentionDays How long runs are kept; null is for ever.
  */
 
 /**

@@ -14,7 +14,7 @@ export function View({ workspace }) {
   document.title = `${workspace} · Rundial`;
   const waiting = unready(found, "the projects");
   if (waiting) return waiting;
-  if (!found.value?.length) return html`<${FirstRun} project="first-flight" />`;
+  if (!found.value?.length) return html`<${FirstRun} workspace=${workspace} project="first-flight" />`;
   return html`<div class="head"><h1>Projects</h1><span class="muted">${workspace}</span></div>
     <div class="projects">${found.value.map((each) => html`<a class="card" href=${pathOf("w", workspace, each.projectSlug)}>
       <h2 class="cut">${each.name}</h2>

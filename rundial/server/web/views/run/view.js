@@ -7,9 +7,13 @@ import { pathOf } from "../../app/router.js";
 import { Boundary, Empty, unready } from "../../app/states.js";
 import { useResource } from "../../data/resource.js";
 import { runDetails } from "../../data/runs.js";
+import { ArtifactsTab } from "../artifacts/runtab.js";
+import { MediaTab } from "../media/view.js";
 import { ChartsTab } from "./charts.js";
 import { RunHead } from "./head.js";
+import { LogsTab } from "./logs.js";
 import { OverviewTab } from "./overview.js";
+import { TracesTab } from "./traces.js";
 
 /**
  * @typedef {object} TabProps
@@ -23,6 +27,10 @@ import { OverviewTab } from "./overview.js";
 /** @type {{ tab: string, name: string, component: (props: TabProps) => any }[]} */
 const TABS = [
   { tab: "", name: "Charts", component: ChartsTab },
+  { tab: "logs", name: "Logs", component: LogsTab },
+  { tab: "traces", name: "Traces", component: TracesTab },
+  { tab: "media", name: "Media", component: MediaTab },
+  { tab: "artifacts", name: "Artifacts", component: ArtifactsTab },
   { tab: "overview", name: "Overview", component: OverviewTab },
   { tab: "system", name: "System", component: (props) => html`<${ChartsTab} ...${props} isSystem />` },
 ];

@@ -1,9 +1,10 @@
 /** The rows in sight of a table of any length. */
 
-import { useEffect, useLayoutEffect, useRef, useState } from "preact/hooks";
+import { useEffect, useRef } from "preact/hooks";
 
 import { html } from "../../app/html.js";
 import { pathOf } from "../../app/router.js";
+import { useSight } from "../../app/sight.js";
 import { Sparkline } from "../../charts/sparkline.js";
 import { ago, date, value as shownValue } from "../../data/format.js";
 import { useSparks } from "./sparks.js";
@@ -28,7 +29,7 @@ const WIDTHS = { status: 120, startedAtMs: 120, updatedAtMs: 120, tags: 200, kin
  */
 export function Table({ workspace, project, state, rows, chosen, onChoose }) {
   const box = useRef(/** @type {HTMLElement | null} */ (null));
-  const [first, last] = useSight(box);
+  const [first, last] = useSight(box, ROW);
   const lines = linesOf(rows.rows, state.group);
   const from = Math.max(0, first - MARGIN);
   const shown = lines.slice(from, last + MARGIN);
@@ -151,36 +152,4 @@ function linesOf(rows, group) {
     lines.push({ run });
   }
   return lines;
-}
-
-/**
- * The first and the last line in sight of a box that scrolls with the page or by itself.
- * @param {{ current: HTMLElement | null }} box
- * @returns {[number, number]}
- */
-function useSight(box) {
-  const [sight, setSight] = useState(/** @type {[number, number]} */ ([0, 40]));
-  useLayoutEffect(() => {
-    const element = box.current;
-    if (!element) return undefined;
-    let frame = 0;
-    const look = () => {
-      frame = 0;
-      const first = Math.floor(element.scrollTop / ROW);
-      const last = first + Math.ceil(element.clientHeight / ROW);
-      setSight((before) => (before[0] === first && before[1] === last ? before : [first, last]));
-    };
-    const ask = () => {
-      if (!frame) frame = requestAnimationFrame(look);
-    };
-    const watcher = new ResizeObserver(ask);
-    watcher.observe(element);
-    element.addEventListener("scroll", ask, { passive: true });
-    return () => {
-      cancelAnimationFrame(frame);
-      watcher.disconnect();
-      element.removeEventListener("scroll", ask);
-    };
-  }, []);
-  return sight;
 }

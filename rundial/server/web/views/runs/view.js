@@ -23,7 +23,7 @@ export function View({ workspace, project }) {
   let content;
   if (rows.isLoading) content = html`<${Waiting} what="the runs" />`;
   else if (rows.error && rows.rows.length === 0 && !state.filter) content = html`<${Failed} error=${rows.error} what="The runs" onRetry=${rows.reload} />`;
-  else if (rows.rows.length === 0 && !isFiltered && !rows.isStale) content = html`<${FirstRun} project=${project} />`;
+  else if (rows.rows.length === 0 && !isFiltered && !rows.isStale) content = html`<${FirstRun} workspace=${workspace} project=${project} />`;
   else if (rows.rows.length === 0 && !rows.isStale) content = html`<${Empty} title="No run fits"><p>Change the filter, or take a part of it away.</p></${Empty}>`;
   else content = html`<${Table} workspace=${workspace} project=${project} state=${state} rows=${rows} chosen=${chosen} onChoose=${setChosen} />`;
 
