@@ -2,6 +2,7 @@
 #
 #   make demo     train a small network and see every point of it in a server    (installs .[demo])
 #   make test     lint, types and every test; the last line is pytest's own      (installs .[dev])
+#   make test-integrations  train with the real frameworks on the CPU, in an environment of their own
 #   make check    lint, formatting and types only
 #   make faults   the tests that kill, starve and cut off real processes, 20 times as many rounds; writes docs/faults.md
 #   make stress   only the races, under a small switch interval
@@ -17,6 +18,7 @@ PYTHON ?= python3
 VENV ?= .venv
 WORKERS ?= 2
 FAULT_SCALE ?= 20
+FRAMEWORKS ?= .venv-integrations
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input --quiet
 # Where this is set, each of the hundreds of processes that the tests start would compile all modules anew.
@@ -25,10 +27,10 @@ unexport PYTHONDONTWRITEBYTECODE
 PYTEST := $(BIN)/python -m pytest -q -rfEs -n $(WORKERS) $(ARGS)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check faults stress fuzz bench mutants docs clean
+.PHONY: help demo test test-integrations check faults stress fuzz bench mutants docs clean
 
 help:
-	@sed -n '3,14p' $(firstword $(MAKEFILE_LIST)) | sed 's/^# \{0,3\}//'
+	@sed -n '3,15p' $(firstword $(MAKEFILE_LIST)) | sed 's/^# \{0,3\}//'
 
 demo: $(VENV)/.installed-demo
 	@$(BIN)/rundial demo $(ARGS)
@@ -37,8 +39,12 @@ demo: $(VENV)/.installed-demo
 test: $(VENV)/.installed-dev
 	@status=0; \
 	$(MAKE) --no-print-directory check || { status=1; echo "make check failed: see above; the tests follow"; }; \
-	$(PYTEST) -m "not stress" || status=1; \
+	$(PYTEST) -m "not stress and not integrations" || status=1; \
 	exit $$status
+
+# Another environment: the frameworks are large, and none of them may be needed by what `make test` runs.
+test-integrations: $(FRAMEWORKS)/.installed
+	@$(FRAMEWORKS)/bin/python -m pytest -q -rfEs -n $(WORKERS) -m integrations tests/integrations $(ARGS)
 
 check: $(VENV)/.installed-dev
 	@status=0; \
@@ -69,7 +75,7 @@ docs: $(VENV)/.installed-dev
 	@echo "open site/index.html"
 
 clean:
-	rm -rf $(VENV) site .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache mutants
+	rm -rf $(VENV) $(FRAMEWORKS) site .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache mutants
 
 # A stamp inside the environment says what is installed; a newer pyproject.toml makes it stale.
 # The development environment holds all that the demo needs, so the demo accepts it as it is.
@@ -82,6 +88,13 @@ $(VENV)/.installed-dev: pyproject.toml tests/web/tools/package-lock.json | $(BIN
 	@echo "installing Rundial and its development tools into $(VENV)"
 	@$(PIP) install -e '.[dev]'
 	@$(BIN)/python -m tests.web.tools.npm
+	@touch $@
+
+# Where the index has a build of torch for the CPU alone, its version is the higher one.
+$(FRAMEWORKS)/.installed: pyproject.toml
+	@echo "installing Rundial and the frameworks that it works with into $(FRAMEWORKS)"
+	@"$(PYTHON)" -m venv --clear $(FRAMEWORKS)
+	@$(FRAMEWORKS)/bin/python -m pip --disable-pip-version-check --no-input --quiet install -e '.[test-integrations]'
 	@touch $@
 
 $(BIN)/python:

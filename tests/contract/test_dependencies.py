@@ -31,6 +31,8 @@ EXTRAS = {
     "demo",
     "cli",
     "docs",
+    "integrations",
+    "test-integrations",
     "dev",
 }
 

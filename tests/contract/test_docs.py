@@ -32,9 +32,9 @@ DEFECT_NUMBERS = {
     "C": (1, 2, 4, 5),
     "D": (1, 2),
     "L": tuple(range(1, 17)),
-    "P": tuple(range(1, 10)),
-    "S": (1, 2, 4),
-    "X": (1, 2, 3, 4, 5, 6, 8),
+    "P": tuple(range(1, 11)),
+    "S": (1, 2, 3, 4),
+    "X": (1, 2, 3, 4, 5, 6, 7, 8),
 }
 DEFECTS = {f"{kind}{number}" for kind, numbers in DEFECT_NUMBERS.items() for number in numbers}
 

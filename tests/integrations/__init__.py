@@ -1,0 +1,1 @@
+"""Integrations with real frameworks; `make test-integrations` has an environment for them."""
