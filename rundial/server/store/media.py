@@ -167,9 +167,8 @@ def page_of_media(
     place = tuple_(media.c.step, media.c.id)
     if after is not None:
         query = query.where(place < after if wanted.is_newest_first else place > after)
-    order = (media.c.step, media.c.id)
-    if wanted.is_newest_first:
-        order = (media.c.step.desc(), media.c.id.desc())
+    columns = (media.c.step, media.c.id)
+    order = [each.desc() if wanted.is_newest_first else each.asc() for each in columns]
     return connection.execute(query.order_by(*order).limit(limit)).all()
 
 
