@@ -338,6 +338,7 @@ class Pipeline:
 
             from rundial.recorder import batches, scan  # noqa: F401 - as above
             from rundial.signals import otlp  # noqa: F401 - as above
+            from rundial.spool import openlanes  # noqa: F401 - as above
 
     def _import_later(self) -> None:
         """Import one more of what a run needs at its end, while there is little to encode.

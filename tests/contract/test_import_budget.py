@@ -171,3 +171,40 @@ def test_cli_without_an_extra_still_prints_its_help(extra: str) -> None:
 
     assert (done.returncode, done.stderr) == (0, "")
     assert "server" in done.stdout
+
+
+QUIET = """
+import sys, threading
+import rundial
+from rundial.api import session
+loud = []
+class Watch:
+    def find_spec(self, name, path=None, target=None):
+        if threading.current_thread().name == "rundial-encoder":
+            quiet = session.current().parts.pipeline.quiet
+            if not quiet._lock.locked():
+                loud.append(name)
+sys.meta_path.insert(0, Watch())
+run = rundial.init(project="p", mode="offline", spool_directory=sys.argv[1], system_metrics=False)
+run.log({"loss": 1.0})
+run.log_text("started")
+with run.trace("span"):
+    pass
+assert run.flush(10)
+print(*loud, flush=True)
+"""
+
+
+def test_the_encoder_imports_nothing_that_a_fork_could_be_in_the_midst_of(tmp_path: Path) -> None:
+    """A child that forks meanwhile would wait for ever for a lock of an import that nobody ends there."""
+    environ = {**os.environ, "XDG_CONFIG_HOME": str(tmp_path / "config")}
+    done = subprocess.run(
+        [sys.executable, "-c", QUIET, str(tmp_path / "spool")],
+        stdout=subprocess.PIPE,
+        text=True,
+        check=True,
+        timeout=15,
+        env=environ,
+    )
+
+    assert done.stdout.split() == []
