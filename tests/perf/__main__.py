@@ -17,6 +17,7 @@ from tests.conftest import RANKS, ROOT, STEERING
 from tests.perf import (
     burst,
     call,
+    callbacks,
     clickhouse,
     commands,
     day,
@@ -40,6 +41,7 @@ from tests.perf.report import Figure, Section, heading, section
 SECTIONS: dict[str, Callable[[Plan], list[Figure]]] = {
     "start": start.run_section,
     "call": call.run_section,
+    "callbacks": callbacks.run_section,
     "commands": commands.run_section,
     "spans": spans.run_section,
     "encoding": encoding.run_section,
