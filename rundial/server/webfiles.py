@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Final
+from urllib.parse import quote
 
 FOLDER: Final = Path(__file__).with_name("web")
 ASSETS: Final = "/assets/"
@@ -69,7 +70,6 @@ class WebFiles:
     Attributes:
         digest: Of all names and bytes; a part of each file's address.
         page: The page that loads the rest.
-        policy: The page's content security policy.
     """
 
     def __init__(self, folder: Path = FOLDER) -> None:
@@ -89,7 +89,15 @@ class WebFiles:
         )
         page = page.replace("{base}", base).replace("{imports}", imports).replace("{preloads}", loads)
         self.page = _file(_PAGE, page.encode())
-        self.policy = _policy(imports)
+        self._imports = imports
+
+    def policy_with(self, elsewhere: str | None) -> str:
+        """The page's content security policy.
+
+        Args:
+            elsewhere: Where files are fetched from beside this server; None is nowhere.
+        """
+        return _policy(self._imports, "" if elsewhere is None else f" {quote(elsewhere, safe=':/%')}")
 
     def get(self, digest: str, name: str) -> WebFile | None:
         """A file by its name; None where there is none, or where it is another version's."""
@@ -120,7 +128,7 @@ def _file(name: str, body: bytes) -> WebFile:
     return WebFile(kind, body, packed, f'"{hashlib.sha256(body).hexdigest()[:32]}"')
 
 
-def _policy(imports: str) -> str:
+def _policy(imports: str, elsewhere: str) -> str:
     """What the page may do: scripts and styles of this server alone, and the one import map by its hash.
 
     Trusted types keep every script of the page from making markup or code of a text.
@@ -131,8 +139,8 @@ def _policy(imports: str) -> str:
             "default-src 'none'",
             f"script-src 'self' 'sha256-{import_map}'",
             "style-src 'self'",
-            "img-src 'self' data: blob:",
-            "connect-src 'self'",
+            f"img-src 'self' data: blob:{elsewhere}",
+            f"connect-src 'self'{elsewhere}",
             # Logged pages, in frames of no origin for which this policy holds too.
             "frame-src blob:",
             "base-uri 'none'",
