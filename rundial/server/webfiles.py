@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Final
+from urllib.parse import quote
 
 FOLDER: Final = Path(__file__).with_name("web")
 ASSETS: Final = "/assets/"
@@ -74,7 +75,6 @@ class WebFiles:
 
     Attributes:
         digest: Of all names and bytes; a part of each file's address.
-        policy: The page's content security policy.
     """
 
     def __init__(self, folder: Path = FOLDER) -> None:
@@ -89,7 +89,7 @@ class WebFiles:
         base = f"{ASSETS}{self.digest}/"
         imports = json.dumps({"imports": {name: base + path for name, path in _BARE.items()}})
         page = page.replace("{base}", base).replace("{imports}", imports)
-        self.policy = _policy(imports)
+        self._imports = imports
 
         def announcing(*modules: str) -> WebFile:
             # What the view needs comes at once, not each module after the one that imports it.
@@ -99,6 +99,14 @@ class WebFiles:
 
         self._plain = announcing("main.js")
         self._pages = {view: announcing("main.js", view) for _, view in _VIEWS}
+
+    def policy_with(self, elsewhere: str | None) -> str:
+        """The page's content security policy.
+
+        Args:
+            elsewhere: Where files are fetched from beside this server; None is nowhere.
+        """
+        return _policy(self._imports, "" if elsewhere is None else f" {quote(elsewhere, safe=':/%')}")
 
     def page(self, path: str) -> WebFile:
         """The page that loads the rest, as it is best for an address."""
@@ -133,7 +141,7 @@ def _file(name: str, body: bytes) -> WebFile:
     return WebFile(kind, body, packed, f'"{hashlib.sha256(body).hexdigest()[:32]}"')
 
 
-def _policy(imports: str) -> str:
+def _policy(imports: str, elsewhere: str) -> str:
     """What the page may do: scripts and styles of this server alone, and the one import map by its hash.
 
     Trusted types keep every script of the page from making markup or code of a text.
@@ -144,8 +152,8 @@ def _policy(imports: str) -> str:
             "default-src 'none'",
             f"script-src 'self' 'sha256-{import_map}'",
             "style-src 'self'",
-            "img-src 'self' data: blob:",
-            "connect-src 'self'",
+            f"img-src 'self' data: blob:{elsewhere}",
+            f"connect-src 'self'{elsewhere}",
             # Logged pages, in frames of no origin for which this policy holds too.
             "frame-src blob:",
             "base-uri 'none'",

@@ -274,3 +274,16 @@ def test_no_signature_reaches_the_log(
     assert "the blob store answered 500" in caplog.text
     assert "Signature" not in caplog.text
     assert urllib3.util.parse_url(begun["files"][0]["url"]).query not in caplog.text
+
+
+def test_the_page_may_fetch_from_the_stores_own_place_and_from_nowhere_else(
+    s3: Artifacts, unkind: Unkind, prefix: str
+) -> None:
+    """Pictures that lie in the store are shown; another bucket of the same store is as foreign as any."""
+    logged = s3.log("pictures", {"a.png": b"1"})["artifact"]
+    policy = s3.send("GET", "/").headers["content-security-policy"]
+    place = f"{unkind.url}/{BUCKET}/{prefix}/"
+
+    assert s3.url_of(logged["artifactId"], "a.png").startswith(place)
+    assert f"connect-src 'self' {place};" in policy
+    assert f"img-src 'self' data: blob: {place};" in policy

@@ -60,6 +60,7 @@ class LocalStore:
         self._root: Final = data_dir / FOLDER
         self._signer: Final = signer
         self._clock: Final = clock
+        self.elsewhere: Final = None
         # What this process has hashed on its way in: after a power cut nobody has, and it is read again.
         # A set's own operations are atomic.
         self._judged: set[str] = set()

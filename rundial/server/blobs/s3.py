@@ -32,6 +32,7 @@ _GONE: Final = frozenset({"404", "NoSuchKey", "NotFound", "NoSuchUpload"})
 # Two tries of boto3's own beside ours: what fails longer is the client's to repeat.
 _TRIES: Final = 3
 _TIMEOUT_S: Final = 20
+_ANY: Final = "any"
 
 
 class S3Store:
@@ -47,6 +48,9 @@ class S3Store:
         self._client: Final = client
         self._bucket: Final = bucket
         self._prefix: Final = f"{prefix}/" if prefix else ""
+        # Known from the start: a page that is asked for waits for no credentials.
+        signed = self._signed("get_object", self._at(_ANY), 60).url
+        self.elsewhere: Final = signed.partition("?")[0].removesuffix(_ANY)
 
     def begin(self, staged: Staged) -> str:
         """Open a multipart upload where one is needed."""

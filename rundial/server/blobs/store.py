@@ -100,6 +100,11 @@ class Download:
 class BlobStore(Protocol):
     """Bytes by place."""
 
+    @property
+    def elsewhere(self) -> str | None:
+        """What all URLs of `sign_get` begin with; None where they are the server's own."""
+        ...
+
     def begin(self, staged: Staged) -> str:
         """Get ready for the bytes and return the handle of a multipart upload, empty for one PUT."""
         ...

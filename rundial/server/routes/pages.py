@@ -13,6 +13,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from rundial.server.problems import Problem
+from rundial.server.services import services_of
 from rundial.server.webfiles import WebFile, web_files
 
 _IMMUTABLE: Final = "public, max-age=31536000, immutable"
@@ -24,7 +25,7 @@ async def page(request: Request) -> Response:
     files = web_files()
     headers = {
         "cache-control": _ALWAYS_ASK,
-        "content-security-policy": files.policy,
+        "content-security-policy": files.policy_with(services_of(request).blobs.elsewhere),
         "cross-origin-opener-policy": "same-origin",
         "x-frame-options": "DENY",
         "permissions-policy": "camera=(), microphone=(), geolocation=()",

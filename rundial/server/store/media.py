@@ -167,9 +167,11 @@ def page_of_media(
     place = tuple_(media.c.step, media.c.id)
     if after is not None:
         query = query.where(place < after if wanted.is_newest_first else place > after)
-    columns = (media.c.step, media.c.id)
-    order = [each.desc() if wanted.is_newest_first else each.asc() for each in columns]
-    return connection.execute(query.order_by(*order).limit(limit)).all()
+    if wanted.is_newest_first:
+        query = query.order_by(media.c.step.desc(), media.c.id.desc())
+    else:
+        query = query.order_by(media.c.step, media.c.id)
+    return connection.execute(query.limit(limit)).all()
 
 
 def media_keys(connection: Connection, run: int) -> Sequence[AnyRow]:

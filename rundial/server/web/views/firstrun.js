@@ -16,8 +16,8 @@ export function FirstRun({ workspace, project }) {
   return html`<${Empty} title="No run has come yet">
     <p>These three lines start one; it appears here as it begins.</p>
     <${Copyable} what="the lines that start a run" text=${code} />
-    <p>Whoever started this server needs nothing else on its machine. Elsewhere, install Rundial and give it an
-      <a href=${pathOf("w", workspace, "-", "settings")}>API key</a> first:</p>
+    <p>Whoever started this server needs nothing else on its machine. Elsewhere, install Rundial and give it
+      ${" "}an <a href=${pathOf("w", workspace, "-", "settings")}>API key</a> first:</p>
     <${Copyable} what="the lines that set a machine up" text=${setup} />
   </${Empty}>`;
 }

@@ -31,8 +31,8 @@ export function MediaTab({ workspace, project, run, isLive }) {
   const waiting = unready(keys, "the media");
   if (waiting || !keys.value) return waiting;
   if (keys.value.length === 0) {
-    return html`<${Empty} title="Nothing was shown yet"><p><code>run.log({"samples": rd.Image(picture)})</code> and
-      <code>rd.Table</code>, <code>rd.Histogram</code>, <code>rd.Figure</code> appear here by their steps.</p></${Empty}>`;
+    return html`<${Empty} title="Nothing was shown yet"><p><code>run.log({"samples": rd.Image(picture)})</code>, and so
+      ${" "}do <code>rd.Table</code>, <code>rd.Histogram</code>, <code>rd.Figure</code>, puts it here, at its step.</p></${Empty}>`;
   }
   const find = params.get("find") ?? "";
   const shown = keys.value.filter((each) => each.mediaKey.toLowerCase().includes(find.toLowerCase())).sort((one, other) => rank(one) - rank(other));
