@@ -12,11 +12,6 @@ export function date(ms) {
 }
 
 /** @param {number} ms */
-export function shortDate(ms) {
-  return shortDates.format(ms);
-}
-
-/** @param {number} ms */
 export function clock(ms) {
   return clocks.format(ms);
 }

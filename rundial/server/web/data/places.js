@@ -1,6 +1,6 @@
 /** Workspaces and their projects. */
 
-import { api, get, post } from "./api.js";
+import { api, get } from "./api.js";
 
 /**
  * @typedef {object} Workspace
@@ -55,16 +55,6 @@ export function projectId(workspace, project) {
   asked.catch(() => known.delete(name));
   known.set(name, asked);
   return asked;
-}
-
-/**
- * Make a project.
- * @param {string} workspace
- * @param {string} name
- * @returns {Promise<Project>}
- */
-export function makeProject(workspace, name) {
-  return post(api("workspaces", workspace, "projects"), { name });
 }
 
 /**

@@ -2,14 +2,13 @@
 
 import { useEffect, useState } from "preact/hooks";
 
-import { get, send } from "./api.js";
+import { send } from "./api.js";
 
 /**
  * @typedef {object} Who
  * @property {"user" | "api_key"} principal
  * @property {string} name What people call them.
  * @property {string} serverId
- * @property {string | null} home The workspace to begin in; null for an owner's key, which may see all.
  */
 
 /** @type {Who | null | undefined} Undefined until it was asked. */
@@ -66,11 +65,6 @@ export function useWho() {
   return shown;
 }
 
-/** Capabilities of the server, asked for the page's footer and settings. */
-export function capabilities() {
-  return get("/api/v1/cli/capabilities");
-}
-
 /**
  * @param {any} found
  * @returns {Who}
@@ -81,7 +75,6 @@ function read(found) {
     principal: found.principal,
     name: user ? user.name || user.email : agent?.name || key.label || "API key",
     serverId: found.serverId,
-    home: user ? (user.workspaces[0]?.workspaceSlug ?? null) : (key.workspaceSlug ?? null),
   };
 }
 

@@ -15,7 +15,7 @@ import { Scatter } from "./scatter.js";
 import { flat, valueAt } from "./values.js";
 
 const LIVE_MS = 5_000;
-export const MOST_RUNS = 50;
+const MOST_RUNS = 50;
 
 /** @type {[string, string][]} */
 const TABS = [["", "Charts"], ["diff", "Config and summary"], ["scatter", "Scatter"]];

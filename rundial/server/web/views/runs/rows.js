@@ -9,6 +9,8 @@ import { written } from "./state.js";
 /** @typedef {import("../../data/runs.js").Run} Run */
 
 const PAGE = 200;
+// Whoever scrolls on wants to get somewhere: as many as the server gives at once.
+const FURTHER = 1_000;
 const FRESH_MS = 3_000;
 const MOST_IN_SIGHT = 80;
 
@@ -63,7 +65,7 @@ export function useRows(workspace, project, state) {
     const { rows, next, key: own } = now.shown;
     if (now.isBusy || next === null || own !== now.key || last < rows.length - PAGE / 2) return;
     now.isBusy = true;
-    queryRuns(workspace, project, { ...now.query, limit: PAGE * 2, cursor: next })
+    queryRuns(workspace, project, { ...now.query, limit: FURTHER, cursor: next })
       .then((found) => {
         setShown((before) => {
           if (before.key !== own || before.next !== next) return before;

@@ -10,7 +10,7 @@ import { ago, date, value as shownValue } from "../../data/format.js";
 import { useSparks } from "./sparks.js";
 import { labelOf, sortBy } from "./state.js";
 
-export const ROW = 36;
+const ROW = 36;
 const MARGIN = 8;
 /** @type {Record<string, number>} */
 const WIDTHS = { status: 120, startedAtMs: 120, updatedAtMs: 120, tags: 200, kind: 96, group: 160, jobType: 120, runId: 200 };
