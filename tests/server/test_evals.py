@@ -43,9 +43,7 @@ def begun(local: LocalServer, **more: Any) -> dict[str, Any]:
     body = {**place(local), "suiteId": suite(local, scorers=scorers), "config": {"model": "m"}, **more}
     answer = local.post("/api/v1/evals/runs", body)
     assert answer.status == 200, answer.body
-    found = answer.json["evalRun"]
-    assert isinstance(found, dict)
-    return found
+    return dict(answer.json["evalRun"])
 
 
 def scored(local: LocalServer, rows: Mapping[Any, Any], **more: Any) -> str:

@@ -48,6 +48,9 @@ def test_a_workspace_without_projects_shows_how_to_begin(page: Page, site: Local
     """The way to a key for another machine is one click away."""
     page.goto(WORKSPACE)
     expect(page.get_by_label("the lines that start a run", exact=True)).to_contain_text(site.url)
+    command = page.get_by_label("the lines that set a machine up", exact=True).inner_text().splitlines()[-1]
+    known = subprocess.run([sys.executable, "-m", *command.split(), "--help"], capture_output=True, text=True)
+    assert known.returncode == 0, known.stderr
     page.get_by_role("link", name="API key").click()
 
     expect(page.get_by_role("heading", name="New key for the whole workspace")).to_be_visible()

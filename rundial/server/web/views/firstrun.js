@@ -12,7 +12,7 @@ export function FirstRun({ workspace, project }) {
     `with rd.init(workspace=${JSON.stringify(workspace)}, project=${JSON.stringify(project)}, endpoint=${JSON.stringify(location.origin)}) as run:`,
     '    run.log({"loss": 0.5}, step=0)',
   ].join("\n");
-  const setup = `pip install rundial\nrundial login --endpoint ${location.origin}`;
+  const setup = `pip install rundial\nrundial init --endpoint ${location.origin}`;
   return html`<${Empty} title="No run has come yet">
     <p>These three lines start one; it appears here as it begins.</p>
     <${Copyable} what="the lines that start a run" text=${code} />

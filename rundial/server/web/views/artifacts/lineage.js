@@ -43,8 +43,8 @@ function Graph({ graph, workspace, project, own }) {
         ${graph.edges.map((each) => html`<path class=${each.kind} d=${curve(placed.get(each.from), placed.get(each.to))} />`)}</svg>
       ${[...placed.values()].map(({ node, x, y }) => html`<a key=${node.id} class="lineage-node" data-kind=${node.kind} aria-current=${node.id === own ? "true" : undefined}
         href=${node.kind === "run" ? pathOf("w", workspace, project, "runs", node.id) : pathOf("w", workspace, project, "artifacts", node.id)}
-        aria-label=${`${node.kind} ${nameOf(node)}, ${sayingOf(node)}`} title=${`${nameOf(node)}, ${sayingOf(node)}`} style=${{ left: `${x + MARGIN}px`, top: `${y + MARGIN}px` }}>
-        <span class="cut">${nameOf(node)}</span><span class="cut muted">${sayingOf(node)}</span></a>`)}
+        title=${`${nameOf(node)}, ${sayingOf(node)}`} style=${{ left: `${x + MARGIN}px`, top: `${y + MARGIN}px` }}>
+        <span class="unseen">${node.kind} </span><span class="cut">${nameOf(node)}</span><span class="cut muted">${sayingOf(node)}</span></a>`)}
     </div></div>
     <p class="muted">Data goes to the right; a solid line leads from a run to what it made, a dashed one to a run that used it.</p>`;
 }
