@@ -13,9 +13,12 @@ from tests.support.server import LocalServer
 from tests.web.browser import TIMEOUT_MS, Looks, chromium, signed_in
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    """Debian's Chromium, one for all tests of a worker; each test has a context of its own."""
+    """Debian's Chromium, one for the tests of a module; each test has a context of its own.
+
+    Not longer: as long as it lives an event loop runs in the worker's main thread, where other tests want one.
+    """
     expect.set_options(timeout=TIMEOUT_MS)
     with chromium() as found:
         yield found
