@@ -17,7 +17,7 @@ from tests.web.browser import TIMEOUT_MS, Looks, chromium, signed_in
 def browser() -> Iterator[Browser]:
     """Debian's Chromium, one for the tests of a module; each test has a context of its own.
 
-    Not longer: as long as it lives an event loop runs in the worker's main thread, where other tests want one.
+    Not longer: while it lives, an event loop runs in the worker's main thread, where other tests want one.
     """
     expect.set_options(timeout=TIMEOUT_MS)
     with chromium() as found:
