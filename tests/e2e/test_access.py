@@ -207,7 +207,7 @@ def test_api_keys_are_made_listed_and_revoked(client: Client) -> None:
     client.revoke_api_key(**P, key_id=made["keyId"])
     (listed,) = client.list_api_keys(**P)
     assert listed["revokedAtMs"] == START_UNIX_NS // 10**6
-    with pytest.raises(RundialRequestError, match=r"no key 'key_9'.*list the keys"):
+    with pytest.raises(RundialRequestError, match=r"no key 'key_9'.*rundial auth key list"):
         client.revoke_api_key(**P, key_id="key_9")
 
 
