@@ -85,7 +85,8 @@ def test_parts_with_the_same_settings_share_one_way_out(
     parts[1].shutdown()
 
     assert [span.name for span in collector.spans] == ["late"]
-    assert set(threading.enumerate()) <= before
+    # The collector's own threads see the end of a connection when they see it.
+    assert {each for each in threading.enumerate() if each.name.startswith("rundial")} <= before
 
 
 def test_an_export_succeeds_without_a_network_once_it_is_on_disk(
