@@ -23,8 +23,7 @@ class RundialKerasCallback(_Base):  # type: ignore[misc]  # the framework's clas
     Args:
         run: A run that there is, which its owner ends; None starts one.
         project, workspace, name, endpoint, api_key, mode, distributed, distributed_rank, run_id, kind,
-        resume, group,
-            job_type, tags, config: What to start it with, as for `rundial.init`.
+            resume, group, job_type, tags, config: What to start it with, as for `rundial.init`.
         metric_prefix: In front of every metric's name, with a slash.
         log_batch_metrics: Whether each batch is recorded too.
         batch_metric_prefix: In front of the names of a batch's metrics, with a slash.

@@ -25,8 +25,7 @@ class RundialCallback(_Base):  # type: ignore[misc]  # the framework's class, wh
     Args:
         run: A run that there is, which its owner ends; None starts one.
         project, workspace, name, endpoint, api_key, mode, distributed, distributed_rank, run_id, kind,
-        resume, group,
-            job_type, tags, config: What to start it with, as for `rundial.init`.
+            resume, group, job_type, tags, config: What to start it with, as for `rundial.init`.
         metric_prefix: In front of every metric's name, with a slash.
         log_checkpoints: Whether checkpoints are delivered.
         finish_on_end: Whether a run that is started here ends by itself.
