@@ -109,6 +109,7 @@ def _lines(found: dict[str, Any], endpoint: str, who: str) -> list[str]:
         f"profile {found['profile']} means {shown(target['workspace'])}/{shown(target['project'])}",
     ]
     if run is not None:
-        lines.append(f"made the run {shown(run['runId'])}; see it: rundial run list")
+        made = shown(run["runId"])
+        lines.append(f"made the run {made}; see it: rundial run list, or {endpoint} in a browser")
     lines.append(f'next, in a program: run = rundial.init(project="{shown(target["project"])}")')
     return lines
