@@ -241,6 +241,13 @@ def test_init_sets_up_everything_without_a_terminal(server: ServerProgram, folde
     assert 'project = "first-flight"' in (folder / "config.toml").read_text()
 
 
+def test_init_says_where_its_run_can_be_seen(server: ServerProgram) -> None:
+    """By a command, and in a browser."""
+    done = rundial("init", "--endpoint", server.url)
+
+    assert f"see it: rundial run list, or {server.url} in a browser\n" in done.stdout
+
+
 def test_init_asks_in_a_terminal(server: ServerProgram, home: Path) -> None:
     """What is not given is asked for, and Enter takes what is offered."""
     from tests.support.terminal import Terminal
