@@ -18,9 +18,10 @@ from sqlalchemy import Connection, select
 
 from rundial.server import keys
 from rundial.server.keys import SCOPES, SESSION_PREFIX
-from rundial.server.store.people import key_facts
+from rundial.server.store.people import key_facts, sessions
+from rundial.server.store.sessions import add_session
 from rundial.server.store.tables import metadata, projects, workspaces
-from rundial.server.store.users import add_session, create_user, find_user, set_role
+from rundial.server.store.users import create_user, find_user, set_role
 from tests.support import otlp
 from tests.support.clock import START_UNIX_NS
 from tests.support.server import LocalServer
@@ -124,7 +125,7 @@ class World:
             assert row is not None
             add_session(
                 connection,
-                row.id,
+                (sessions.c.user_id, row.id),
                 (session_id, keys.digest(secret)),
                 now_unix_ns=START_UNIX_NS,
                 expires_unix_ns=START_UNIX_NS + 10**15,

@@ -20,17 +20,10 @@ from rundial.server.roles import role_in
 from rundial.server.security import LOGIN_PATH
 from rundial.server.services import Services, bearer_of, services_of
 from rundial.server.store.audit import Deed, record
-from rundial.server.store.keysessions import add_key_session, end_key_session
-from rundial.server.store.people import agents
+from rundial.server.store.people import agents, key_sessions, sessions
+from rundial.server.store.sessions import add_session, end_session
 from rundial.server.store.tables import projects, workspaces
-from rundial.server.store.users import (
-    add_session,
-    end_session,
-    find_user,
-    plain_email,
-    roles_of,
-    set_password,
-)
+from rundial.server.store.users import find_user, plain_email, roles_of, set_password
 from rundial.version import __version__
 
 SESSION_S: Final = 30 * 86_400
@@ -129,7 +122,7 @@ async def _begin(services: Services, user_id: int, password_hash: str) -> tuple[
             raise Problem(401, "the password was changed a moment ago", "log in with the new one")
         add_session(
             connection,
-            user_id,
+            (sessions.c.user_id, user_id),
             (session_id, keys.digest(secret)),
             now_unix_ns=now_ns,
             expires_unix_ns=now_ns + SESSION_S * 10**9,
@@ -156,9 +149,9 @@ async def login_key(request: Request) -> JSONResponse:
     now_ns = services.clock.time_unix_ns()
 
     def change(connection: Connection) -> dict[str, Any]:
-        add_key_session(
+        add_session(
             connection,
-            principal.key_id,
+            (key_sessions.c.key_id, principal.key_id),
             (session_id, keys.digest(secret)),
             now_unix_ns=now_ns,
             expires_unix_ns=now_ns + SESSION_S * 10**9,
@@ -199,11 +192,11 @@ async def logout(request: Request) -> JSONResponse:
 
     def change(connection: Connection) -> None:
         if principal.is_person:
-            end_session(connection, session_id)
+            end_session(connection, sessions, session_id)
             user = find_user(connection, public_id=principal.doer.id)
             _tell(connection, user, deed, now_ns)
         else:
-            end_key_session(connection, session_id)
+            end_session(connection, key_sessions, session_id)
             _tell_of_key(connection, principal, deed, now_ns)
 
     await services.change_identities(change)

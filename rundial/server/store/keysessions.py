@@ -3,40 +3,18 @@
 A page cannot keep a key where scripts of the page cannot read it; a cookie can. The cookie holds a session,
 not the key: what lies in a browser ends after a while, and with the key.
 
-Every function takes a connection inside a transaction; those that change need the writer's.
+They are kept and forgotten as people's are, by `rundial.server.store.sessions`.
 """
 
 from __future__ import annotations
 
 from dataclasses import replace
 
-from sqlalchemy import Connection, delete, insert, select
+from sqlalchemy import Connection, select
 
 from rundial.server.keys import StoredKey
 from rundial.server.store.apikeys import find_key
 from rundial.server.store.people import key_sessions
-
-
-def add_key_session(
-    connection: Connection, key_id: str, session: tuple[str, str], *, now_unix_ns: int, expires_unix_ns: int
-) -> None:
-    """Keep a session's id and the hash of its secret, and forget those that are over."""
-    session_id, secret_sha256 = session
-    connection.execute(delete(key_sessions).where(key_sessions.c.expires_unix_ns <= now_unix_ns))
-    connection.execute(
-        insert(key_sessions).values(
-            id=session_id,
-            secret_sha256=secret_sha256,
-            key_id=key_id,
-            created_unix_ns=now_unix_ns,
-            expires_unix_ns=expires_unix_ns,
-        )
-    )
-
-
-def end_key_session(connection: Connection, session_id: str) -> None:
-    """Forget a session."""
-    connection.execute(delete(key_sessions).where(key_sessions.c.id == session_id))
 
 
 def find_key_session(connection: Connection, session_id: str) -> StoredKey | None:

@@ -1,4 +1,4 @@
-"""People as rows: accounts, their roles in workspaces, their sessions.
+"""People as rows: accounts, their roles in workspaces, what their sessions may do.
 
 Every function takes a connection inside a transaction; those that change need the writer's.
 """
@@ -133,28 +133,6 @@ def members_of(connection: Connection, workspace_id: int, *, after: str | None, 
         .limit(limit)
     )
     return connection.execute(query if after is None else query.where(users.c.email > after)).all()
-
-
-def add_session(
-    connection: Connection, user_id: int, session: tuple[str, str], *, now_unix_ns: int, expires_unix_ns: int
-) -> None:
-    """Keep a session's id and the hash of its secret, and forget those that are over."""
-    session_id, secret_sha256 = session
-    connection.execute(delete(sessions).where(sessions.c.expires_unix_ns <= now_unix_ns))
-    connection.execute(
-        insert(sessions).values(
-            id=session_id,
-            secret_sha256=secret_sha256,
-            user_id=user_id,
-            created_unix_ns=now_unix_ns,
-            expires_unix_ns=expires_unix_ns,
-        )
-    )
-
-
-def end_session(connection: Connection, session_id: str) -> None:
-    """Forget a session."""
-    connection.execute(delete(sessions).where(sessions.c.id == session_id))
 
 
 def find_session(connection: Connection, session_id: str) -> StoredKey | None:
