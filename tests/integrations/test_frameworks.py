@@ -211,6 +211,19 @@ def test_library_that_imports_wandb_records_here(
     assert recorded.status == "completed"
 
 
+def test_what_is_written_to_tensorboard_is_recorded_while_the_run_goes_on(tmp_path: Path) -> None:
+    """`sync_tensorboard=True`: each at its own step, a second writer's by its name, none after the end."""
+    recorded = _run("through_wandb", "--what", "tensorboard", place=tmp_path)
+
+    assert [(point.name, point.step) for point in recorded.points()] == [
+        *(("loss", step) for step in range(3)),
+        ("eval/loss", 7),
+    ]
+    (line,) = recorded.lines
+    assert line.text == "so far so good"
+    assert line.attributes == {semconv.STEP: 2, semconv.TEXT_KEY: "note/text_summary"}
+
+
 # The one module of its framework that each needs; what that brings along is the framework's own affair.
 NEEDS = {
     "lightning": "lightning.pytorch.loggers.logger",

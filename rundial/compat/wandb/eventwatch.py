@@ -10,12 +10,16 @@ import os
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from rundial.importers.eventvalues import Value, values_of
 from rundial.interrupts import let_through
 from rundial.logger import logger
-from rundial.media.values import Histogram, Image
+from rundial.signals import semconv
 
 if TYPE_CHECKING:
     from rundial.compat.wandb.wandbrun import Run
+    from rundial.media.values import Media
+
+INFO = semconv.SEVERITY["info"]
 
 
 def follow(run: Run) -> Callable[[float], None]:
@@ -27,19 +31,25 @@ def follow(run: Run) -> Callable[[float], None]:
         return lambda _timeout_s: None
     before = EventFileWriter.add_event
     roots: list[str] = []
+    has_ended = False
 
     def add_event(self: Any, event: Any) -> None:
         before(self, event)
+        if has_ended:
+            return
         try:
             _record(run, event, _namespace(roots, str(self.get_logdir())))
         except Exception as error:  # noqa: BLE001 - TensorBoard itself goes on whatever becomes of ours
             let_through(error)
-            logger.warning("an event of TensorBoard could not be recorded", exc_info=error)
+            _leave_out(run, "event", f"an event could not be read: {error!r}")
 
     EventFileWriter.add_event = add_event
 
     def end(timeout_s: float) -> None:
+        nonlocal has_ended
         del timeout_s
+        # Another run that began meanwhile may have taken the place: then ours stays below it, and is quiet.
+        has_ended = True
         if EventFileWriter.add_event is add_event:
             EventFileWriter.add_event = before
 
@@ -55,56 +65,41 @@ def _namespace(roots: list[str], directory: str) -> str:
 
 
 def _record(run: Run, event: Any, prefix: str) -> None:
-    if not event.HasField("summary"):
-        return
-    step = int(event.step)
     # One event has one time; TensorBoard's seconds are the ones that count.
-    time_ms = int(event.wall_time * 1000)
-    for value in event.summary.value:
-        name, found = f"{prefix}{value.tag}", _value(value)
-        if found is not None:
-            run.recorded.log({name: found}, step=step, time_ms=time_ms)
-            run.summary.note({name: found} if isinstance(found, (int, float)) else {}, {}, step)
+    for value in values_of(event.SerializeToString()):
+        _keep(run, value, f"{prefix}{value.tag}")
 
 
-def _value(value: Any) -> Any:
-    """Return the value of a summary as Rundial has it; None for what has no counterpart."""
-    which = value.WhichOneof("value")
-    if which == "simple_value":
-        return float(value.simple_value)
-    if which == "image":
-        return _image(value.image.encoded_image_string)
-    if which == "histo":
-        return _histogram(value.histo)
-    if which == "tensor":
-        numbers = value.tensor.float_val or value.tensor.double_val
-        return float(numbers[0]) if len(numbers) == 1 else None
-    return None
+def _keep(run: Run, value: Value, name: str) -> None:
+    recorded, content = run.recorded, value.content
+    if value.kind == "scalar":
+        recorded.log({name: content}, step=value.step, time_ms=value.time_ms)
+        run.summary.note({name: content}, {}, value.step)
+    elif value.kind == "text":
+        attributes = {semconv.STEP: value.step, semconv.TEXT_KEY: name}
+        for text in content:
+            recorded.line(INFO, text, time_ms=value.time_ms, attributes=attributes)
+    elif value.kind == "hparams":
+        run.config.update(content, allow_val_change=True)
+    elif value.kind in ("image", "histogram"):
+        for make in content:
+            _show(run, make, name, value)
+    else:
+        _leave_out(
+            run, value.kind, f"what TensorBoard is given of the kind {value.kind!r} has no counterpart"
+        )
 
 
-class _Encoded:
-    """An encoded picture as something that is saved as a picture is."""
-
-    def __init__(self, content: bytes) -> None:
-        self._content = content
-
-    def save(self, target: Any, format: str = "png") -> None:
-        del format
-        target.write(self._content)
+def _show(run: Run, make: Callable[[], Media], name: str, value: Value) -> None:
+    try:
+        shown = make()
+    except ValueError as error:
+        _leave_out(run, value.kind, f"{name}: {error}")
+        return
+    run.recorded.log({name: shown}, step=value.step, time_ms=value.time_ms)
 
 
-def _image(content: bytes) -> Image | None:
-    return Image(_Encoded(content)) if content.startswith(b"\x89PNG") else None
-
-
-def _histogram(histogram: Any) -> Histogram | None:
-    limits, counts = list(histogram.bucket_limit), list(histogram.bucket)
-    if not counts or len(limits) != len(counts):
-        return None
-    first = min(histogram.min, limits[0])
-    edges = [
-        first,
-        *limits[:-1],
-        max(min(limits[-1], histogram.max), limits[-2] if len(limits) > 1 else first),
-    ]
-    return Histogram(counts=counts, edges=edges) if len(counts) <= 512 else None
+def _leave_out(run: Run, kind: str, why: str) -> None:
+    run.recorded.keep_out(
+        1, f"sync_tensorboard:{kind}", f"sync_tensorboard: {why}; not recorded, and counted"
+    )

@@ -80,3 +80,24 @@ elif args.what == "optuna":
     study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0))
     callback = WeightsAndBiasesCallback(metric_name="loss", wandb_kwargs={"project": "through"})
     study.optimize(lambda trial: trial.suggest_float("x", -1, 1) ** 2, n_trials=3, callbacks=[callback])
+elif args.what == "tensorboard":
+    import torch
+    import wandb
+    from torch.utils.tensorboard import SummaryWriter
+
+    with wandb.init(project="through", sync_tensorboard=True):
+        with SummaryWriter("logs/train") as writer, SummaryWriter("logs/eval") as other:
+            for step in range(3):
+                writer.add_scalar("loss", 1.0 / (step + 1), step)
+            other.add_scalar("loss", 0.5, 7)
+            writer.add_text("note", "so far so good", 2)
+            # Has more ranges than a histogram of Rundial's.
+            writer.add_histogram("weights", torch.linspace(-1e12, 1e12, 4_001) ** 3, 2)
+            writer.add_image("picture", torch.zeros(3, 4, 5), 2)
+            writer.add_pr_curve("curve", torch.tensor([0, 1]), torch.tensor([0.2, 0.8]), 2)
+        ledger = wandb.run.recorded.diagnostics().ledger
+        # The picture and the histogram; and what has no counterpart is counted.
+        assert ledger.artifacts.recorded == 2, ledger
+        assert dict(ledger.points.dropped) == {"invalid": 1}, ledger
+    with SummaryWriter("logs/later") as writer:
+        writer.add_scalar("loss", 9.0, 9)
