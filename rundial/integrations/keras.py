@@ -97,7 +97,10 @@ class RundialKerasCallback(_Base):  # type: ignore[misc]  # the framework's clas
         """Record an epoch's metrics, at its number from 1."""
         self._recorder.log(dict(logs or {}), epoch + 1)
         step = self._recorder.highest
-        self._recorder.checkpoint(self._path(epoch, step, logs), step=step, source="keras")
+        path = self._path(epoch, step, logs)
+        # Whatever writes it need not do so after each epoch.
+        if isinstance(path, (str, os.PathLike)) and ("://" in str(path) or os.path.exists(path)):
+            self._recorder.checkpoint(path, step=step, source="keras")
 
     def on_train_batch_end(self, batch: int, logs: Mapping[str, Any] | None = None) -> None:
         """Record a batch's metrics, at its number over all epochs."""

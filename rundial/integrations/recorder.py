@@ -55,7 +55,7 @@ class Recorder:
         self.highest = self._before = 0
         self._is_over = False
         # Paths of checkpoints with size and time as they were logged.
-        self._kept: dict[str, tuple[int, int]] = {}
+        self._kept: dict[str, tuple[int | None, ...]] = {}
 
     @property
     def has_run(self) -> bool:
@@ -116,16 +116,17 @@ class Recorder:
         self.run.update_config(values)
 
     def checkpoint(self, path: object, *, step: int | None, source: str) -> bool:
-        """Have a checkpoint delivered, once for each state of it that there is."""
+        """Have a checkpoint delivered, once for each state of it; one that stays elsewhere as a reference.
+
+        One that is not there is told.
+        """
         if not isinstance(path, (str, os.PathLike)) or not os.fspath(path):
             return False
-        place = os.path.abspath(os.fsdecode(os.fspath(path)))
-        try:
-            found = os.stat(place)
-        except OSError:
-            return False
-        state = (found.st_size, found.st_mtime_ns)
-        if self._kept.get(place) == state:
+        text = os.fsdecode(os.fspath(path))
+        is_remote = "://" in text
+        place = text if is_remote else os.path.abspath(text)
+        state: tuple[int | None, ...] | None = (step,) if is_remote else _state_of(place)
+        if state is not None and self._kept.get(place) == state:
             return True
         try:
             is_taken = self.run.checkpoint(
@@ -137,7 +138,8 @@ class Recorder:
         except ValueError as error:
             logger.warning("checkpoint %s could not be logged: %s", place, error)
             return False
-        self._kept[place] = state
+        if state is not None:
+            self._kept[place] = state
         return is_taken
 
     def over(self) -> None:
@@ -202,3 +204,11 @@ def settings_of(given: Mapping[str, Any], options: Mapping[str, Any]) -> dict[st
         *("client_options", "log_batch_metrics", "batch_metric_prefix", "checkpoint_path", "__class__"),
     }
     return {**{name: value for name, value in given.items() if name not in own}, **options}
+
+
+def _state_of(path: str) -> tuple[int | None, ...] | None:
+    try:
+        found = os.stat(path)
+    except OSError:
+        return None
+    return (found.st_size, found.st_mtime_ns)

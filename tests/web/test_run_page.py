@@ -206,6 +206,27 @@ def test_ten_thousand_spans_are_a_waterfall_of_which_a_part_is_drawn(page: Page,
     expect(page.get_by_role("region", name="Span child 7001")).to_be_visible()
 
 
+def test_older_traces_that_cannot_be_had_are_told_and_asked_for_again(page: Page, site: LocalServer) -> None:
+    """The list goes on where it was, with nothing twice."""
+    begin(site, "r")
+    spans = [otlp.span(number, f"top {number}") for number in range(1, 121)]
+    for number, span in enumerate(spans):
+        span.trace_id = (number + 1).to_bytes(16, "big")
+    assert site.export("traces", otlp.spans(otlp.resource("r"), spans)).status == 200
+    older = re.compile(r"/spans\?.*cursor=")
+    page.route(older, lambda route: route.abort())
+    page.goto(f"{RUNS}/r/traces")
+    listed = page.get_by_role("complementary", name="Traces").get_by_role("listitem")
+    expect(listed).to_have_count(100)
+    page.get_by_role("button", name="Older traces").click()
+    expect(page.get_by_role("alert")).to_be_visible()
+    page.unroute(older)
+    page.get_by_role("button", name="Older traces").dblclick()
+
+    expect(listed).to_have_count(120)
+    expect(page.get_by_role("alert")).to_have_count(0)
+
+
 def test_a_call_of_a_model_is_shown_as_a_conversation(page: Page, site: LocalServer) -> None:
     """Messages, tool calls, tokens and cost, not JSON in attributes."""
     begin(site, "r", kind="agent")

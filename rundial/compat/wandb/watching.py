@@ -10,7 +10,6 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from rundial.interrupts import let_through
-from rundial.logger import logger
 from rundial.media.values import Histogram
 
 if TYPE_CHECKING:
@@ -88,4 +87,6 @@ class Watch:
             self._run.log({name: Histogram(tensor.detach().cpu().float().reshape(-1))}, commit=False)
         except Exception as error:  # noqa: BLE001 - a histogram that fails must not end the backward pass
             let_through(error)
-            logger.warning("%s could not be recorded", name, exc_info=error)
+            self._run.recorded.keep_out(
+                1, f"wandb.watch:{name}", f"wandb.watch: {name}: {error!r}; not recorded, and counted"
+            )

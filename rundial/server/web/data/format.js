@@ -22,6 +22,15 @@ export function whole(number) {
 }
 
 /**
+ * How many of something, as people say it.
+ * @param {number} number
+ * @param {string} noun Its plural ends with an s.
+ */
+export function some(number, noun) {
+  return `${whole(number)} ${noun}${number === 1 ? "" : "s"}`;
+}
+
+/**
  * How long ago.
  * @param {number} ms
  * @param {number} [nowMs]

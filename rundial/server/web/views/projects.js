@@ -3,7 +3,7 @@
 import { html } from "../app/html.js";
 import { pathOf } from "../app/router.js";
 import { unready } from "../app/states.js";
-import { whole } from "../data/format.js";
+import { some } from "../data/format.js";
 import { projects } from "../data/places.js";
 import { useResource } from "../data/resource.js";
 import { FirstRun } from "./firstrun.js";
@@ -18,5 +18,5 @@ export function View({ workspace }) {
   return html`<div class="head"><h1>Projects</h1><span class="muted">${workspace}</span></div>
     <div class="projects">${found.value.map((each) => html`<a class="card" href=${pathOf("w", workspace, each.projectSlug)}>
       <h2 class="cut">${each.name}</h2>
-      <span class="muted">${whole(each.runCount)} ${each.runCount === 1 ? "run" : "runs"}</span></a>`)}</div>`;
+      <span class="muted">${some(each.runCount, "run")}</span></a>`)}</div>`;
 }

@@ -4,7 +4,7 @@ import { html } from "../../app/html.js";
 import { setParams, usePlace } from "../../app/router.js";
 import { Empty } from "../../app/states.js";
 import { lineColour } from "../../charts/palette.js";
-import { short } from "../../data/format.js";
+import { short, some } from "../../data/format.js";
 import { flat, valueAt } from "./values.js";
 
 const WIDTH = 900;
@@ -30,7 +30,7 @@ export function Scatter({ runs, looks }) {
   /** @param {string} name @param {string} value @param {string} label */
   const choice = (name, value, label) => html`<label><span class="muted">${label}</span><select onChange=${(/** @type {any} */ event) => setParams({ [name]: event.target.value })}>
     ${fields.map((each) => html`<option value=${each} selected=${each === value}>${each}</option>`)}</select></label>`;
-  return html`<div class="bar">${choice("sx", x, "x")}${choice("sy", y, "y")}<span class="muted">${points.length} of ${runs.length} runs have both</span></div>
+  return html`<div class="bar">${choice("sx", x, "x")}${choice("sy", y, "y")}<span class="muted">${points.length} of ${some(runs.length, "run")} have both</span></div>
     <figure class="card scatter"><svg viewBox=${`0 0 ${WIDTH} ${HEIGHT}`} role="img" aria-label=${`${y} over ${x} of ${points.length} runs`}>
       ${ticksX.map((each) => html`<g><line class="grid-line" x1=${placeX(each)} x2=${placeX(each)} y1="16" y2=${HEIGHT - BOTTOM} /><text x=${placeX(each)} y=${HEIGHT - BOTTOM + 20} text-anchor="middle">${short(each)}</text></g>`)}
       ${ticksY.map((each) => html`<g><line class="grid-line" x1=${LEFT} x2=${WIDTH - 16} y1=${placeY(each)} y2=${placeY(each)} /><text x=${LEFT - 8} y=${placeY(each) + 4} text-anchor="end">${short(each)}</text></g>`)}

@@ -13,6 +13,7 @@ import { seriesKeys } from "../../data/series.js";
 import { ConfigDiff } from "./diff.js";
 import { Scatter } from "./scatter.js";
 import { flat, valueAt } from "./values.js";
+import { some } from "../../data/format.js";
 
 const LIVE_MS = 5_000;
 const MOST_RUNS = 50;
@@ -48,7 +49,7 @@ export function View({ workspace, project }) {
   const keys = (found.value?.keys ?? []).filter((each) => !each.metricKey.startsWith("system/"));
   const fields = groupsIn(runs);
   return html`
-    <div class="head"><h1>Compare ${runs.length} runs</h1>
+    <div class="head"><h1>Compare ${some(runs.length, "run")}</h1>
       ${asked.length > MOST_RUNS && html`<span class="notice warn">The first ${MOST_RUNS} of ${asked.length}</span>`}<span class="grow"></span>
       <label><span class="muted">Mean and band by</span><select onChange=${(/** @type {any} */ event) => setParams({ by: event.target.value })}>
         <option value="" selected=${!groupBy}>nothing</option>${fields.map((each) => html`<option value=${each} selected=${each === groupBy}>${each.replace(/^config\./, "")}</option>`)}</select></label></div>

@@ -7,7 +7,7 @@ import { html } from "../../app/html.js";
 import { setParams, usePlace } from "../../app/router.js";
 import { Sheet } from "../../app/sheet.js";
 import { unready } from "../../app/states.js";
-import { value as shownValue, whole } from "../../data/format.js";
+import { some, value as shownValue, whole } from "../../data/format.js";
 import { json } from "../../data/media.js";
 import { useResource } from "../../data/resource.js";
 import { FileView } from "./file.js";
@@ -30,7 +30,7 @@ function Rows({ name, table, row }) {
   const columns = useMemo(() => columnsOf(table, setOpen), [table]);
   return html`<div class="row"><input type="search" aria-label=${`Search the rows of ${name}`} placeholder="Search rows" value=${find}
       onInput=${(/** @type {any} */ event) => setParams({ [`find.${name}`]: event.target.value })} />
-    <span class="muted" role="status">${find ? `${whole(rows.length)} of ${whole(table.rows.length)} rows` : `${whole(rows.length)} rows`}</span><span class="grow"></span>
+    <span class="muted" role="status">${find ? `${whole(rows.length)} of ${some(table.rows.length, "row")}` : some(rows.length, "row")}</span><span class="grow"></span>
     <${FileView} row=${row} /></div>
     <${Sheet} name=${name} columns=${columns} rows=${rows} keyOf=${String} sort=${sort}
       onSort=${(/** @type {import("../../app/sheet.js").Sort} */ next) => setParams({ [`sort.${name}`]: `${next.order === "desc" ? "-" : ""}${next.by}` })} />

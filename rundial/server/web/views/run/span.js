@@ -1,7 +1,7 @@
 /** What a span says: as a call of a model, a tool or an agent where it is one, and all its attributes. */
 
 import { html } from "../../app/html.js";
-import { clock, date, short, value as shownValue, whole } from "../../data/format.js";
+import { clock, date, short, some, value as shownValue, whole } from "../../data/format.js";
 import { ms } from "../../data/spans.js";
 import { lengthOf, SpanMark } from "./traces.js";
 
@@ -15,7 +15,7 @@ export function SpanDetails({ span, onClose }) {
     ${span.parentProblem && html`<p class="notice warn">${span.parentProblem === "missing" ? "Its parent is not here." : "It is its own ancestor; the circle is cut above it."}</p>`}
     ${span.clockSkewNs && html`<p class="notice warn">It says that it began ${short(Number(span.clockSkewNs) / 1e6)} ms before its parent: another machine's clock.</p>`}
     ${span.genai && html`<${GenAi} genai=${span.genai} />`}
-    ${span.events.length > 0 && html`<details open><summary>${span.events.length} ${span.events.length === 1 ? "event" : "events"}</summary>
+    ${span.events.length > 0 && html`<details open><summary>${some(span.events.length, "event")}</summary>
       ${span.events.map((each) => html`<div class="span-event"><strong>${each.name}</strong> <span class="muted">${clock(ms(each.timestampNs))}</span>
         ${each.attributes["exception.stacktrace"] ? html`<pre class="code">${String(each.attributes["exception.stacktrace"])}</pre>` : html`<${Pairs} values=${each.attributes} />`}</div>`)}</details>`}
     <details open=${!span.genai}><summary>${Object.keys(span.attributes).length} attributes</summary><${Pairs} values=${span.attributes} /></details>

@@ -1,11 +1,11 @@
 /** A run's traces: the list of their tops, the waterfall of one, and what a span says. */
 
-import { useMemo, useState } from "preact/hooks";
+import { useMemo, useRef, useState } from "preact/hooks";
 
 import { html } from "../../app/html.js";
 import { setParams, usePlace } from "../../app/router.js";
-import { Empty, unready } from "../../app/states.js";
-import { clock, date, duration, whole } from "../../data/format.js";
+import { Empty, messageOf, unready } from "../../app/states.js";
+import { clock, date, duration, some, whole } from "../../data/format.js";
 import { useResource } from "../../data/resource.js";
 import { ms, rootSpans, wholeTrace } from "../../data/spans.js";
 import { SpanDetails } from "./span.js";
@@ -36,6 +36,7 @@ export function TracesTab({ workspace, project, run, isLive }) {
       <ul>${listed.map((each) => html`<li key=${each.spanId}><button type="button" class="entry trace-entry" aria-current=${each.traceId === chosen ? "true" : undefined} onClick=${() => setParams({ trace: each.traceId, span: null })}>
         <span class="cut"><${SpanMark} span=${each} /> ${each.name}</span>
         <span class="muted row"><span title=${date(ms(each.startNs))}>${clock(ms(each.startNs))}</span><span>${lengthOf(each)}</span></span></button></li>`)}</ul>
+      ${older.error && html`<p class="notice bad" role="alert">${messageOf(older.error)}</p>`}
       ${older.next !== null && html`<button type="button" class="small" onClick=${older.more}>Older traces</button>`}
     </aside>
     ${chosen && html`<${Trace} key=${chosen} workspace=${workspace} project=${project} run=${run} trace=${chosen} span=${params.get("span") ?? ""} isLive=${isLive} />`}
@@ -52,7 +53,7 @@ function Trace({ workspace, project, run, trace, span, isLive }) {
   const tokens = sumOf(spans, (each) => each.genai?.usage?.total ?? (each.genai?.usage ? (each.genai.usage.input ?? 0) + (each.genai.usage.output ?? 0) : 0));
   const cost = sumOf(spans, (each) => each.genai?.costUsd ?? 0);
   return html`<section class="trace grow" aria-label="Trace">
-    <div class="bar"><span class="mono muted cut">${trace}</span><span class="muted">${whole(totalSpans)} spans</span>
+    <div class="bar"><span class="mono muted cut">${trace}</span><span class="muted">${some(totalSpans, "span")}</span>
       ${tokens > 0 && html`<span class="tag">${whole(tokens)} tokens</span>`}${cost > 0 && html`<span class="tag">$${cost.toFixed(4)}</span>`}
       ${truncated && html`<span class="notice warn">Only the first ${whole(spans.length)} are shown</span>`}</div>
     <${Waterfall} spans=${spans} chosen=${span} onChoose=${(/** @type {string} */ id) => setParams({ span: id === span ? null : id, trace })} />
@@ -90,11 +91,16 @@ function sumOf(spans, value) {
  * @param {string | null} first
  */
 function useOlder(workspace, project, run, first) {
-  const [found, setFound] = useState({ spans: /** @type {import("../../data/spans.js").Span[]} */ ([]), next: /** @type {string | null | undefined} */ (undefined) });
+  const [found, setFound] = useState({ spans: /** @type {import("../../data/spans.js").Span[]} */ ([]), next: /** @type {string | null | undefined} */ (undefined), error: /** @type {unknown} */ (null) });
+  const isBusy = useRef(false);
   const next = found.next === undefined ? first : found.next;
   const more = () => {
-    if (next === null) return;
-    rootSpans(workspace, project, run, next).then((page) => setFound((before) => ({ spans: [...before.spans, ...page.spans], next: page.next }))).catch(() => {});
+    if (next === null || isBusy.current) return;
+    isBusy.current = true;
+    rootSpans(workspace, project, run, next)
+      .then((page) => setFound((before) => ({ spans: [...before.spans, ...page.spans], next: page.next, error: null })))
+      .catch((error) => setFound((before) => ({ ...before, error })))
+      .finally(() => (isBusy.current = false));
   };
-  return { spans: found.spans, next, more };
+  return { spans: found.spans, next, more, error: found.error };
 }

@@ -4,7 +4,7 @@ import { useEffect, useMemo, useRef, useState } from "preact/hooks";
 
 import { html } from "../../app/html.js";
 import { useSight } from "../../app/sight.js";
-import { duration } from "../../data/format.js";
+import { duration, some } from "../../data/format.js";
 import { ms } from "../../data/spans.js";
 import { SpanMark, lengthOf } from "./traces.js";
 
@@ -47,7 +47,7 @@ export function Waterfall({ spans, chosen, onChoose }) {
     if (next) onChoose(next.spanId);
   };
   return html`<div class="stack">
-    ${errors.length > 0 && html`<div class="bar"><button type="button" class="small danger" onClick=${nextError}>${errors.length} ${errors.length === 1 ? "error" : "errors"}: next</button></div>`}
+    ${errors.length > 0 && html`<div class="bar"><button type="button" class="small danger" onClick=${nextError}>${some(errors.length, "error")}: next</button></div>`}
     <div class="waterfall card" ref=${box} role="tree" aria-label="Spans" tabindex="0">
       <div class="waterfall-scale muted" aria-hidden="true"><span>0</span><span>${duration((to - from) / 2)}</span><span>${duration(to - from)}</span></div>
       <div class="waterfall-body" style=${{ height: `${rows.length * ROW}px` }}>

@@ -8,6 +8,7 @@ import { Menu } from "../../app/menu.js";
 import { messageOf } from "../../app/states.js";
 import { pathOf } from "../../app/router.js";
 import { archiveRun, deleteRun, editRun } from "../../data/runs.js";
+import { some } from "../../data/format.js";
 
 const AT_ONCE = 4;
 
@@ -57,7 +58,7 @@ export function Bulk({ workspace, project, isArchived, runs, chosen, onDone, onC
     <span class="grow"></span>
     <button type="button" class="quiet" onClick=${onClear}>Clear selection</button>
     ${state.errors.length > 0 && html`<p class="notice bad" role="alert">${state.errors.slice(0, 3).join(" · ")}${state.errors.length > 3 && ` and ${state.errors.length - 3} more`}</p>`}
-    ${isAsking && html`<${Confirm} title=${`Delete ${runs.length} ${runs.length === 1 ? "run" : "runs"}?`} action="Delete" onClose=${() => setAsking(false)}
+    ${isAsking && html`<${Confirm} title=${`Delete ${some(runs.length, "run")}?`} action="Delete" onClose=${() => setAsking(false)}
       onConfirm=${() => each((run) => deleteRun(workspace, project, run.runId))}>
       <p>All their points, lines, spans and summaries go at once and for ever; their ids are not used again. Artifacts stay.</p>
     </${Confirm}>`}
